@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsString,
+    fs,
     io::{BufRead as _, BufReader, Read as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -253,6 +254,33 @@ impl Host {
         };
         let errors = process.release();
         Ok(Exit { code: status.code(), errors })
+    }
+}
+
+impl Host {
+    /// Stops it, and returns everything that it has written: its error output, each file of its state folder (logs, and SQLite's), or each row of its
+    /// PostgreSQL database, with a name for each.
+    ///
+    /// # Errors
+    /// When it does not stop, or something cannot be read.
+    pub async fn everything_written(&mut self) -> Result<Vec<(String, Vec<u8>)>> {
+        self.terminate()?;
+        let mut written = vec![("its error output".to_owned(), self.wait()?.errors.into_bytes())];
+        let mut folders = vec![self.state.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    written.push((path.display().to_string(), fs::read(&path)?));
+                }
+            }
+        }
+        if let Some((_, url)) = self.options.variables.iter().find(|(name, _)| name == DATABASE_URL) {
+            written.extend(store::every_row(url).await?);
+        }
+        Ok(written)
     }
 }
 

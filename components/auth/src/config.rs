@@ -3,7 +3,6 @@
 use domain::User;
 use http::HeaderName;
 use identity::Issuer;
-use master_key::MasterKey;
 use permissions::role::is_role_name;
 use platform::variables::variable;
 use web::settings::{Check, web_address};
@@ -36,8 +35,6 @@ pub(crate) struct Config {
     pub(crate) signup: Signup,
     /// A private key as PEM, or empty.
     pub(crate) signing_key: String,
-    /// What the secrets of second factors are sealed with.
-    pub(crate) master_key: MasterKey,
     /// Whoever has one of these roles logs in with a second factor or not at all.
     pub(crate) second_factor_roles: Vec<String>,
     /// The header in which a proxy names the client's address.
@@ -50,7 +47,6 @@ impl Config {
         Self {
             signup: Signup::parse(&variable("signup").await),
             signing_key: variable("signing_key").await,
-            master_key: MasterKey::new(variable("master_key").await),
             second_factor_roles: names(&variable("second_factor_roles").await).map(str::to_lowercase).collect(),
             client_address_header: variable("client_address_header").await.parse().ok(),
         }

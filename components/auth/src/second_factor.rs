@@ -12,20 +12,18 @@ use identity::{
     refresh_token::RefreshToken,
     second_factor::{RecoveryCode, TotpSecret, TypedCode},
 };
-use master_key::GeneratedKey;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
     audit::AuditEvent,
-    second_factors::{NewSecondFactor, SecondFactor},
+    second_factors::{NewSecondFactor, SECRET, SecondFactor},
 };
-use vault::{Keys, Owner, VaultError};
+use vault::VaultError;
 use web::{Json, Result, Session, extract::created};
 use zeroize::Zeroizing;
 
 use crate::{
-    COMPONENT,
     limits::Attempt,
     routes::{Auth, begin_session, hashes, over},
 };
@@ -33,8 +31,7 @@ use crate::{
 /// Time to install an app and read the picture with it.
 const SETUP_MS: i64 = 30 * 60 * 1000;
 
-/// The names under which secrets are sealed: one that counts, and one that is being set up.
-const KEPT: &str = "second_factor";
+/// The name under which a secret is sealed that is being set up. One that counts has the name [`SECRET`].
 const NEW: &str = "second_factor_setup";
 
 /// A challenge alone.
@@ -374,20 +371,10 @@ async fn open<D: Database>(auth: &Auth<D>, user: &User, kept: &SecondFactor) -> 
                       administrator to take it away.";
         Problem::conflict("second_factor_unreadable", detail).with_cause(cause)
     };
-    let keys = auth.config.master_key.existing(auth.store(), &GeneratedKey::default()).await?;
-    let keys = keys.ok_or(VaultError::NoKey).map_err(unreadable)?;
-    let secret = opened(&keys, user, KEPT, &kept.sealed).map_err(unreadable)?;
+    let key = auth.store().secrets_key_to_read(user.id).await?;
+    let key = key.ok_or(VaultError::NoKey).map_err(unreadable)?;
+    let secret = key.open("", SECRET, &kept.sealed).map_err(unreadable)?;
     Ok(TotpSecret::parse(&secret).ok_or(VaultError::Unopenable).map_err(unreadable)?)
-}
-
-/// The owner of a sealed secret. No tool server has an empty name.
-fn opened(keys: &Keys, user: &User, name: &str, sealed: &str) -> Result<Zeroizing<String>, VaultError> {
-    keys.open(&Owner { user_id: &user.id.to_string(), server: "", name }, sealed)
-}
-
-fn sealed(keys: &Keys, user: &User, name: &str, text: &str) -> Result<String> {
-    let owner = Owner { user_id: &user.id.to_string(), server: "", name };
-    Ok(keys.seal(&owner, text).map_err(Problem::internal)?)
 }
 
 async fn begin_setup<D: Database>(auth: &Auth<D>, user: &User) -> Result<Json<SetupBody>> {
@@ -395,8 +382,8 @@ async fn begin_setup<D: Database>(auth: &Auth<D>, user: &User) -> Result<Json<Se
     let base32 = secret.base32();
     let until_ms = auth.issuer().await?.1.as_millis().saturating_add(SETUP_MS);
     let text = Zeroizing::new(format!("{until_ms}.{}.{}", user.access_version, *base32));
-    let keys = auth.config.master_key.to_seal(COMPONENT, auth.store(), &GeneratedKey::default()).await?;
-    let setup = sealed(&keys, user, NEW, &text)?;
+    let key = auth.store().secrets_key(user.id).await?;
+    let setup = key.seal("", NEW, &text).map_err(Problem::internal)?;
     Ok(Json(SetupBody { setup, secret: base32.to_string(), address: secret.address(&user.email)?.to_string() }))
 }
 
@@ -415,8 +402,8 @@ async fn finish_setup<D: Database>(
         )
     };
     let (_, now) = auth.issuer().await?;
-    let keys = auth.config.master_key.existing(auth.store(), &GeneratedKey::default()).await?.ok_or_else(expired)?;
-    let text = opened(&keys, user, NEW, setup).map_err(|cause| expired().with_cause(cause))?;
+    let key = auth.store().secrets_key(user.id).await?;
+    let text = key.open("", NEW, setup).map_err(|cause| expired().with_cause(cause))?;
     let (until_ms, rest) = text.split_once('.').ok_or_else(expired)?;
     let (version, base32) = rest.split_once('.').ok_or_else(expired)?;
     let secret = TotpSecret::parse(base32).ok_or_else(expired)?;
@@ -434,7 +421,7 @@ async fn finish_setup<D: Database>(
     };
     let codes = RecoveryCode::set()?;
     let recovery_hashes: Vec<String> = codes.iter().map(RecoveryCode::hash).collect();
-    let sealed = sealed(&keys, user, KEPT, base32)?;
+    let sealed = key.seal("", SECRET, base32).map_err(Problem::internal)?;
     let new = NewSecondFactor {
         sealed: &sealed,
         step,

@@ -6,6 +6,8 @@ use web::{
     settings::{self, Check},
 };
 
+use crate::encryption;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     /// The model for a conversation that names none.
@@ -46,6 +48,7 @@ async fn rates() -> [String; 3] {
 pub(crate) async fn checks() -> Vec<Check> {
     let mut checks = vec![settings::required("openai_model", &variable("openai_model").await)];
     checks.extend(Rates::checks(rates().await.each_ref().map(String::as_str)));
+    checks.extend(encryption::checks().await);
     checks
 }
 

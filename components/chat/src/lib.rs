@@ -6,6 +6,7 @@
 mod body;
 mod config;
 mod conversations;
+mod encryption;
 mod messages;
 mod models;
 mod router;
@@ -22,5 +23,9 @@ const COMPONENT: &str = "chat";
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, config::checks, async move |app| router::router(app, config, tasks::stop)).await
+    platform::serve(COMPONENT, request, config::checks, async move |app| {
+        encryption::go_on(app.clone());
+        router::router(app, config, tasks::stop)
+    })
+    .await
 }

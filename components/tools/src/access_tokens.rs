@@ -14,15 +14,16 @@ use oauth_client::{Authority, Challenge, Tokens, scopes_together};
 use serde_json::json;
 use storage::{
     Database,
-    tool_connections::{ConnectionProblem, NewTokens, Refresh, RefreshClaim, ToolConnection},
+    secrets::SecretsKey,
+    tool_connections::{ConnectionProblem, NewTokens, Refresh, RefreshClaim, ToolConnection, part},
 };
 use tool_catalogue::{Host, Server};
 use toolbox::CallFailure;
-use vault::{Keys, Owner, VaultError};
+use vault::VaultError;
 use web::log::{Level, log};
 use zeroize::Zeroizing;
 
-use crate::{config::COMPONENT, keys, state::Tools};
+use crate::{config::COMPONENT, state::Tools};
 
 /// How long before its end a token is replaced, unless a tenth of its life is shorter: longer than a call may take to reach its server.
 const EARLY_MS: i64 = 60_000;
@@ -40,14 +41,6 @@ const LOOKS: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::fr
 const WRITES: u32 = 30;
 /// The time between two writes. Short, because the claim may have run out when the database is back: whoever claims then sends a used refresh token.
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
-
-/// What a connection consists of, encrypted each by itself.
-pub(crate) mod part {
-    pub(crate) const AUTHORITY: &str = "connection\0authority";
-    pub(crate) const ACCESS: &str = "connection\0access";
-    pub(crate) const REFRESH: &str = "connection\0refresh";
-    pub(crate) const ATTEMPT: &str = "connection\0attempt";
-}
 
 /// A server as one person may ask it, and their connection to it, if they have one.
 type Authorized = (Server, Option<ToolConnection>);
@@ -212,8 +205,8 @@ async fn opened<D: Database + 'static, H: Host>(
     if connection.problem_at(&server.url().to_string()) == Some(ConnectionProblem::Lost) {
         return Err(NoToken::Lost(server.name.clone()));
     }
-    let keys = keys::existing(tools).await.map_err(|error| later(server, &error))?;
-    let token = open(keys.as_ref(), user_id, &server.name, part::ACCESS, &connection.access_token);
+    let keys = tools.store().secrets_key_to_read(user_id).await.map_err(|error| later(server, &error))?;
+    let token = open(keys.as_ref(), &server.name, part::ACCESS, &connection.access_token);
     let connected = token.ok().and_then(|token| server.connected(&token));
     match connected {
         Some(server) => Ok((server, Some(connection))),
@@ -307,7 +300,7 @@ async fn keep<D: Database + 'static, H: Host>(
     claim: RefreshClaim,
     New { keys, authority, tokens }: New,
 ) -> Result<(), String> {
-    let sealed = Sealed::new(&keys, user_id, server, &tokens).map_err(|error| error.to_string())?;
+    let sealed = Sealed::new(&keys, server, &tokens).map_err(|error| error.to_string())?;
     let mut cause = String::new();
     for write in 0..WRITES {
         if write > 0 {
@@ -347,7 +340,7 @@ pub(crate) async fn revoke<D: Database + 'static, H: Host>(
 
 /// Newer tokens, and where they are from.
 struct New {
-    keys: Keys,
+    keys: SecretsKey,
     authority: Authority,
     tokens: Tokens,
 }
@@ -365,12 +358,12 @@ async fn newer<D: Database + 'static, H: Host>(
 ) -> Result<New, Failed> {
     // What this installation cannot read now, it may read later: the key may come back.
     let later = |cause: &dyn std::error::Error| Failed::Later(cause.to_string());
-    let keys = keys::existing(tools).await.map_err(|error| later(&error))?;
+    let keys = tools.store().secrets_key_to_read(user_id).await.map_err(|error| later(&error))?;
     let keys = keys.ok_or_else(|| later(&VaultError::NoKey))?;
     let Some(sealed) = &connection.refresh_token else {
         return Err(Failed::Final("the authorization server gave no refresh token".to_owned()));
     };
-    let opened = |part, sealed: &str| open(Some(&keys), user_id, &connection.server, part, sealed);
+    let opened = |part, sealed: &str| open(Some(&keys), &connection.server, part, sealed);
     let refresh = opened(part::REFRESH, sealed).map_err(|error| later(&error))?;
     let authority = opened(part::AUTHORITY, &connection.authority).map_err(|error| later(&error))?;
     let authority: Authority = serde_json::from_str(&authority).map_err(|error| later(&error))?;
@@ -383,13 +376,12 @@ async fn newer<D: Database + 'static, H: Host>(
 
 /// Opens a part of a connection.
 pub(crate) fn open(
-    keys: Option<&Keys>,
-    user_id: Id,
+    keys: Option<&SecretsKey>,
     server: &str,
     name: &str,
     sealed: &str,
 ) -> Result<Zeroizing<String>, VaultError> {
-    keys.ok_or(VaultError::NoKey)?.open(&Owner { user_id: &user_id.to_string(), server, name }, sealed)
+    keys.ok_or(VaultError::NoKey)?.open(server, name, sealed)
 }
 
 /// Tokens, encrypted for a person.
@@ -400,9 +392,8 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    pub(crate) fn new(keys: &Keys, user_id: Id, server: &str, tokens: &Tokens) -> Result<Self, VaultError> {
-        let user_id = user_id.to_string();
-        let seal = |name, text: &str| keys.seal(&Owner { user_id: &user_id, server, name }, text);
+    pub(crate) fn new(keys: &SecretsKey, server: &str, tokens: &Tokens) -> Result<Self, VaultError> {
+        let seal = |name, text: &str| keys.seal(server, name, text);
         let lifetime = tokens.lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
         Ok(Self {
             access: seal(part::ACCESS, &tokens.access)?,

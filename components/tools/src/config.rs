@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use master_key::MasterKey;
 use platform::variables::variable;
 use tool_catalogue::{RemoteServer, Server, Servers};
 use toolbox::Policy;
@@ -30,8 +29,6 @@ pub(crate) struct Config {
     pub(crate) calls_per_minute: u32,
     /// Calls of a person in a minute of one tool that may change something.
     pub(crate) changes_per_minute: u32,
-    /// What people's secrets are sealed with.
-    pub(crate) master_key: MasterKey,
 }
 
 impl Config {
@@ -52,17 +49,12 @@ impl Config {
             wrong("tool_policies", &error.to_string());
             vec![Policy::deny_everything()]
         });
-        let master_key = MasterKey::new(variable("master_key").await);
-        if let Some(error) = master_key.fault() {
-            wrong("master_key", &error.to_string());
-        }
         let number = async |name, default| variable(name).await.parse().unwrap_or(default);
         Self {
             servers: Arc::new(servers),
             policies,
             calls_per_minute: number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
             changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
-            master_key,
         }
     }
 }
@@ -77,11 +69,6 @@ pub(crate) async fn checks() -> Vec<Check> {
     let policies = Policy::parse_list(&variable("tool_policies").await)
         .map(drop)
         .map_err(|error| format!("tool_policies is not valid, so all tools are denied: {error}."));
-    let master_key = MasterKey::new(variable("master_key").await).fault().map_or(Ok(()), |error| {
-        Err(format!(
-            "master_key is not valid, so no secrets can be decrypted: {error}. Make one: openssl rand -base64 32."
-        ))
-    });
     let number = async |name, default: u32| {
         settings::number(name, &variable(name).await, 1, &format!("{default} is used instead"))
     };
@@ -90,7 +77,6 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("tool_policies", policies),
         number("tool_calls_per_minute", CALLS_PER_MINUTE).await,
         number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
-        Check::new("master_key", master_key),
     ]
 }
 

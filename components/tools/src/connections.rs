@@ -22,10 +22,9 @@ use storage::{
     Database,
     audit::AuditEvent,
     rate_limits::Limit,
-    tool_connections::{ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, ToolConnection},
+    tool_connections::{ConnectionProblem, MAX_CONNECTIONS, NewAttempt, NewConnection, ToolConnection, part},
 };
 use tool_catalogue::{Host, Server, listing_of};
-use vault::Owner;
 use web::{
     Allowed, Authenticator as _, Json, Query, Result,
     extract::PathName,
@@ -33,10 +32,9 @@ use web::{
 };
 
 use crate::{
-    access_tokens::{Sealed, open, part, revoke},
+    access_tokens::{Sealed, open, revoke},
     config::COMPONENT,
     connected_lists::{ask_again, problem_words},
-    keys,
     state::{Tools, here},
 };
 
@@ -115,10 +113,10 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
     let user_id = session.user_id();
     let listed = tools.listed().await?;
     let connections = tools.store().tool_connections(user_id).await?;
-    let keys = if connections.is_empty() { None } else { keys::existing(&tools).await? };
+    let keys = if connections.is_empty() { None } else { tools.store().secrets_key_to_read(user_id).await? };
     // A token that cannot be read is as lost as one that is not taken, until the key is back.
     let problem = |connection: &ToolConnection, url: &Uri| {
-        let opened = open(keys.as_ref(), user_id, &connection.server, part::ACCESS, &connection.access_token);
+        let opened = open(keys.as_ref(), &connection.server, part::ACCESS, &connection.access_token);
         opened.map_or(Some(ConnectionProblem::Lost), |_| connection.problem_at(&url.to_string()))
     };
     let personal: Vec<&Server> = tools.config.servers.all.iter().filter(|server| server.is_personal()).collect();
@@ -172,10 +170,9 @@ pub(crate) async fn connect<D: Database + 'static, H: Host>(
         Problem::rate_limited(detail, wait.0.div_ceil(1000))
     })?;
     let (begun, proof) = here(begun(&tools, server, user_id, &here_at)).await?;
-    let keys = keys::to_seal(&tools).await?;
+    let keys = tools.store().secrets_key(user_id).await?;
     let attempt = serde_json::to_string(&begun.attempt).map_err(Problem::internal)?;
-    let owner = Owner { user_id: &user_id.to_string(), server: &server.name, name: part::ATTEMPT };
-    let attempt = keys.seal(&owner, &attempt).map_err(Problem::internal)?;
+    let attempt = keys.seal(&server.name, part::ATTEMPT, &attempt).map_err(Problem::internal)?;
     let new = NewAttempt {
         server: &server.name,
         session_id,
@@ -334,8 +331,8 @@ async fn finished<D: Database + 'static, H: Host>(
 ) -> std::result::Result<(), Unfinished> {
     let configured = tools.server(server).filter(|server| server.is_personal());
     let configured = configured.ok_or_else(|| Unfinished::ours("it is no longer configured"))?;
-    let keys = keys::to_seal(tools).await.map_err(Unfinished::ours)?;
-    let attempt = open(Some(&keys), user_id, server, part::ATTEMPT, sealed).map_err(Unfinished::ours)?;
+    let keys = tools.store().secrets_key(user_id).await.map_err(Unfinished::ours)?;
+    let attempt = open(Some(&keys), server, part::ATTEMPT, sealed).map_err(Unfinished::ours)?;
     let attempt: Attempt = serde_json::from_str(&attempt).map_err(Unfinished::ours)?;
     let refused = |error: OAuthError| Unfinished { code: "refused", cause: error.to_string() };
     attempt.check_issuer(returned.iss.as_deref()).map_err(refused)?;
@@ -344,10 +341,9 @@ async fn finished<D: Database + 'static, H: Host>(
         return Err(Unfinished { code, cause: error.chars().take(MAX_WORDS_CHARS).collect() });
     }
     let (authority, tokens) = attempt.finish(tools.host(), &returned.code).await.map_err(refused)?;
-    let sealed = Sealed::new(&keys, user_id, server, &tokens).map_err(Unfinished::ours)?;
+    let sealed = Sealed::new(&keys, server, &tokens).map_err(Unfinished::ours)?;
     let authority = serde_json::to_string(&authority).map_err(Unfinished::ours)?;
-    let owner = Owner { user_id: &user_id.to_string(), server, name: part::AUTHORITY };
-    let authority = keys.seal(&owner, &authority).map_err(Unfinished::ours)?;
+    let authority = keys.seal(server, part::AUTHORITY, &authority).map_err(Unfinished::ours)?;
     let new = NewConnection {
         server,
         url: &configured.url().to_string(),
@@ -382,8 +378,8 @@ pub(crate) async fn disconnect<D: Database + 'static, H: Host>(
 }
 
 async fn revoke_gone<D: Database + 'static, H: Host>(tools: &Tools<D, H>, user_id: Id, gone: &ToolConnection) {
-    let Ok(keys) = keys::existing(tools).await else { return };
-    let opened = |name, sealed: &str| open(keys.as_ref(), user_id, &gone.server, name, sealed).ok();
+    let Ok(keys) = tools.store().secrets_key_to_read(user_id).await else { return };
+    let opened = |name, sealed: &str| open(keys.as_ref(), &gone.server, name, sealed).ok();
     let Some(authority) = opened(part::AUTHORITY, &gone.authority) else { return };
     let Ok(authority) = serde_json::from_str::<Authority>(&authority) else { return };
     let refresh = gone.refresh_token.as_ref().and_then(|sealed| opened(part::REFRESH, sealed));

@@ -11,14 +11,12 @@ use serde_json::json;
 use storage::{Database, rate_limits::Limit};
 use tool_catalogue::Host;
 use toolbox::{CallFailure, KnownTool, end_of, execution::CALL_LIMIT, judged};
-use vault::{Owner, VaultError};
 use web::log::{Level, log};
 
 use crate::{
     config::COMPONENT,
     features::readdressed,
     gateway_caller::Gateway,
-    keys,
     state::Tools,
     tasks::{self, AskError, TaskAt},
 };
@@ -43,10 +41,8 @@ impl Place {
     }
 }
 
-/// No server has an empty name, so this is nobody's secret for a tool.
-fn owner(user_id: &str) -> Owner<'_> {
-    Owner { user_id, server: "", name: "task" }
-}
+/// What a handle is sealed under, for no server: no server has an empty name, so this is nobody's secret for a tool.
+const HANDLE: &str = "task";
 
 fn unavailable(cause: &dyn std::error::Error, words: &str) -> Failure {
     log(COMPONENT, Level::Error, "a program's task cannot be reached", json!({ "cause": cause.to_string() }));
@@ -83,8 +79,8 @@ async fn sealed<D: Database + 'static, H: Host>(
 ) -> Result<String, Failure> {
     let words = "The call takes long, and no handle can be made for it here, so its server was asked to stop.";
     let text = serde_json::to_string(place).map_err(|error| unavailable(&error, words))?;
-    let keys = keys::to_seal(tools).await.map_err(|error| unavailable(&error, words))?;
-    keys.seal(&owner(&user_id.to_string()), &text).map_err(|error| unavailable(&error, words))
+    let key = tools.store().secrets_key(user_id).await.map_err(|error| unavailable(&error, words))?;
+    key.seal("", HANDLE, &text).map_err(|error| unavailable(&error, words))
 }
 
 impl<D: Database + 'static, H: Host> Gateway<D, H> {
@@ -149,15 +145,15 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
     /// Where the task of a handle is, if it is the caller's and of a server that is asked here.
     pub(crate) async fn opened(&self, handle: &str) -> Result<Place, Failure> {
         let words = "Tasks cannot be asked about at the moment. Try again later.";
-        let user_id = self.session.user_id().to_string();
+        let user_id = self.session.user_id();
         let limit = Limit::per_minute(format!("tasks:{user_id}"), QUESTIONS_PER_MINUTE);
         let taken = self.tools.store().take_rate(&[limit]).await;
         if taken.map_err(|error| unavailable(&error, words))?.is_err() {
             return Err(Failure::Internal("There were too many questions about tasks. Ask less often.".to_owned()));
         }
-        let keys = keys::existing(&self.tools).await.map_err(|error| unavailable(&error, words))?;
-        let place = keys.ok_or(VaultError::NoKey).and_then(|keys| keys.open(&owner(&user_id), handle));
-        let place = place.ok().and_then(|place| serde_json::from_str::<Place>(&place).ok());
+        let key = self.tools.store().secrets_key_to_read(user_id).await.map_err(|error| unavailable(&error, words))?;
+        let place = key.and_then(|key| key.open("", HANDLE, handle).ok());
+        let place = place.and_then(|place| serde_json::from_str::<Place>(&place).ok());
         place.filter(|place| self.is_of(&place.server)).ok_or_else(|| Failure::Unknown(handle.to_owned()))
     }
 }

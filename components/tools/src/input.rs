@@ -10,10 +10,9 @@ use mcp::{Context, Failure, Input, InputNeeded, Map};
 use sha2::{Digest, Sha256};
 use storage::Database;
 use tool_catalogue::Host;
-use vault::Owner;
 use web::log::{Level, log};
 
-use crate::{config::COMPONENT, keys, state::Tools};
+use crate::{config::COMPONENT, state::Tools};
 
 /// How long a person may think about a question.
 const STATE_LIFETIME_MS: i64 = 60 * 60 * 1000;
@@ -57,8 +56,8 @@ async fn opened<D: Database + 'static, H: Host>(
     subject: Subject<'_>,
     sealed: &str,
 ) -> Result<String, Failure> {
-    let keys = keys::existing(tools).await.map_err(unavailable)?;
-    let opened = keys.and_then(|keys| keys.open(&owner(&user_id.to_string(), subject, &name(subject)), sealed).ok());
+    let key = tools.store().secrets_key_to_read(user_id).await.map_err(unavailable)?;
+    let opened = key.and_then(|key| key.open(subject.server, &name(subject), sealed).ok());
     let other = || Failure::InvalidState("it was not given to this account for this request".to_owned());
     let text = opened.ok_or_else(other)?;
     let (expires_at, state) = text.split_once(' ').ok_or_else(other)?;
@@ -80,10 +79,10 @@ pub(crate) async fn sealed<D: Database + 'static, H: Host>(
             let words = format!("it asks something, and its state has more than {MAX_STATE_BYTES} bytes");
             return Err(Failure::UpstreamFailed(words));
         }
-        let keys = keys::to_seal(tools).await.map_err(unavailable)?;
+        let key = tools.store().secrets_key(user_id).await.map_err(unavailable)?;
         let expires_at = Timestamp::now().as_millis().saturating_add(STATE_LIFETIME_MS);
         let text = format!("{expires_at} {state}");
-        let sealed = keys.seal(&owner(&user_id.to_string(), subject, &name(subject)), &text);
+        let sealed = key.seal(subject.server, &name(subject), &text);
         needed.state = Some(sealed.map_err(unavailable)?);
     }
     Ok(needed)
@@ -98,10 +97,6 @@ fn name(subject: Subject<'_>) -> String {
     }
     let digest: String = Sha256::digest(arguments).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("input-state\0{}\0{}\0{digest}", subject.method, subject.name)
-}
-
-const fn owner<'a>(user_id: &'a str, subject: Subject<'a>, name: &'a str) -> Owner<'a> {
-    Owner { user_id, server: subject.server, name }
 }
 
 fn unavailable(error: impl std::error::Error) -> Failure {

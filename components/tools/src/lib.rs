@@ -15,7 +15,6 @@ mod gateway_caller;
 mod gateway_tasks;
 mod host;
 mod input;
-mod keys;
 mod list;
 mod metadata;
 mod offers;

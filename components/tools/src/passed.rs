@@ -2,19 +2,18 @@
 
 use domain::Id;
 use serde_json::json;
-use storage::{Database, tool_secrets::ToolSecret};
+use storage::{Database, secrets::SecretsKey, tool_secrets::ToolSecret};
 use tool_catalogue::{Host, Listed, Secret};
 use toolbox::{CallFailure, KnownTool};
-use vault::{Keys, Owner, VaultError};
+use vault::VaultError;
 use web::log::{Level, log};
 use zeroize::Zeroizing;
 
-use crate::{config::COMPONENT, keys, state::Tools};
+use crate::{config::COMPONENT, state::Tools};
 
 /// A person's secret, opened.
-pub(crate) fn open(keys: Option<&Keys>, user_id: Id, kept: &ToolSecret) -> Result<Zeroizing<String>, VaultError> {
-    let owner = Owner { user_id: &user_id.to_string(), server: &kept.server, name: &kept.name };
-    keys.ok_or(VaultError::NoKey)?.open(&owner, &kept.sealed)
+pub(crate) fn open(key: Option<&SecretsKey>, kept: &ToolSecret) -> Result<Zeroizing<String>, VaultError> {
+    key.ok_or(VaultError::NoKey)?.open(&kept.server, &kept.name, &kept.sealed)
 }
 
 /// A value on its way to a tool. Without `Debug`.
@@ -52,9 +51,9 @@ pub(crate) async fn passed<D: Database + 'static, H: Host>(
     if kept.is_empty() {
         return Ok(Vec::new());
     }
-    let keys = keys::existing(tools).await;
-    let keys = keys.map_err(|error| failed(&error, "its secrets cannot be decrypted; tell the administrator"))?;
-    let opened = |(secret, kept): (&Secret, &ToolSecret)| match open(keys.as_ref(), user_id, kept) {
+    let key = tools.store().secrets_key_to_read(user_id).await;
+    let key = key.map_err(|error| failed(&error, "its secrets cannot be decrypted; tell the administrator"))?;
+    let opened = |(secret, kept): (&Secret, &ToolSecret)| match open(key.as_ref(), kept) {
         Ok(value) => Ok(Passed { name: secret.name.clone(), value, visible: secret.visible }),
         Err(error) => {
             let fields = json!({ "server": kept.server, "secret": kept.name, "cause": error.to_string() });

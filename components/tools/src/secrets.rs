@@ -11,18 +11,18 @@ use serde::{Deserialize, Serialize};
 use storage::{
     Database,
     audit::AuditEvent,
+    secrets::MAX_SECRET_BYTES,
     tool_secrets::{MAX_SECRETS, ToolSecret},
 };
 use tool_catalogue::{Host, MAX_SECRET_NAME_CHARS, Secret};
 use toolbox::catalog::MAX_SERVER_NAME_CHARS;
-use vault::{MAX_TEXT_BYTES, Owner};
 use web::{Allowed, Json, Query, Result};
 use zeroize::Zeroizing;
 
-use crate::{keys, passed::open, state::Tools};
+use crate::{passed::open, state::Tools};
 
 /// JSON may write a byte with six; and the rest.
-const MAX_BODY_BYTES: usize = 6 * MAX_TEXT_BYTES + 4 * 1024;
+const MAX_BODY_BYTES: usize = 6 * MAX_SECRET_BYTES + 4 * 1024;
 
 #[derive(Serialize)]
 pub(crate) struct SecretList {
@@ -70,10 +70,10 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
     }
     let user_id = session.user_id();
     let kept = tools.store().tool_secrets(user_id).await?;
-    let keys = if kept.is_empty() { None } else { keys::existing(&tools).await? };
+    let key = if kept.is_empty() { None } else { tools.store().secrets_key_to_read(user_id).await? };
     let body = |(server, secret): (&str, &Secret)| {
         let kept = kept.iter().find(|kept| kept.server == server && kept.name == secret.name);
-        let value = kept.and_then(|kept| open(keys.as_ref(), user_id, kept).ok());
+        let value = kept.and_then(|kept| open(key.as_ref(), kept).ok());
         SecretBody::new(server, secret, value.as_ref().map(|value| value.as_str()))
     };
     Ok(Json(SecretList { items: declared.into_iter().map(body).collect() }))
@@ -107,13 +107,12 @@ pub(crate) async fn set<D: Database + 'static, H: Host>(
     if value.is_empty() {
         return Err(Problem::invalid_field("value", "Enter something, or delete the secret.").into());
     }
-    if value.len() > MAX_TEXT_BYTES {
-        return Err(Problem::invalid_field("value", format!("At most {MAX_TEXT_BYTES} bytes.")).into());
+    if value.len() > MAX_SECRET_BYTES {
+        return Err(Problem::invalid_field("value", format!("At most {MAX_SECRET_BYTES} bytes.")).into());
     }
     let user_id = session.user_id();
-    let keys = keys::to_seal(&tools).await?;
-    let owner = Owner { user_id: &user_id.to_string(), server: &server, name: &name };
-    let sealed = keys.seal(&owner, &value).map_err(Problem::internal)?;
+    let key = tools.store().secrets_key(user_id).await?;
+    let sealed = key.seal(&server, &name, &value).map_err(Problem::internal)?;
     let kept = ToolSecret { server: server.clone(), name: name.clone(), sealed };
     if !tools.store().set_tool_secret(user_id, &kept).await? {
         let detail = format!("You have entered {MAX_SECRETS} secrets already. Delete one first.");

@@ -5,7 +5,6 @@ use std::{cell::RefCell, fmt, rc::Rc, sync::Arc};
 use cache::Cache;
 use domain::Id;
 use http::Method;
-use master_key::GeneratedKey;
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use serde_json::json;
@@ -43,8 +42,6 @@ pub(crate) struct Memory<H> {
     pub(crate) results: RefCell<Cache<(Id, String), Outcome>>,
     /// By person: their tools, with those of the servers that they have connected.
     pub(crate) personal: RefCell<Cache<Id, Personal>>,
-    /// The key in the database.
-    pub(crate) generated_key: GeneratedKey,
 }
 
 impl<H> Default for Memory<H> {
@@ -54,7 +51,6 @@ impl<H> Default for Memory<H> {
             sessions: Sessions::default(),
             results: RefCell::new(Cache::new(MAX_RESULTS)),
             personal: RefCell::new(Cache::new(MAX_PERSONAL)),
-            generated_key: GeneratedKey::default(),
         }
     }
 }

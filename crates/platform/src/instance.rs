@@ -6,13 +6,16 @@ use std::cell::OnceCell;
 
 use cache::SingleFlight;
 use send_wrapper::SendWrapper;
-use storage::{StorageError, migration::migrate};
+use storage::{MasterKey, StorageError, Store, migration::migrate};
 use web::{
     App, Site,
     log::{Level, log},
 };
 
-use crate::{SpinClock, SpinDatabase, variables::variable};
+use crate::{
+    SpinClock, SpinDatabase,
+    variables::{granted, variable},
+};
 
 thread_local! {
     static APP: OnceCell<App<SpinDatabase>> = const { OnceCell::new() };
@@ -50,5 +53,13 @@ async fn opened(component: &'static str) -> Result<App<SpinDatabase>, StorageErr
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }
     let site = Site::new(&variable("public_url").await);
-    Ok(APP.with(|app| app.get_or_init(|| App::new(database, site).of_component(component)).clone()))
+    let configured = granted("master_key").await;
+    let is_unset = configured.as_deref() == Some("");
+    let master_key = configured.map_or_else(MasterKey::not_granted, MasterKey::new);
+    if is_unset {
+        let message = "master_key is not set: whoever copies the database can read what people said";
+        log(component, Level::Warn, message, std::collections::BTreeMap::<&str, &str>::new());
+    }
+    let store = Store::with_master_key(database, master_key);
+    Ok(APP.with(|app| app.get_or_init(|| App::over(store, site).of_component(component)).clone()))
 }

@@ -9,6 +9,14 @@ use std::{
 /// change takes effect soon.
 static READ: Mutex<BTreeMap<&'static str, String>> = Mutex::new(BTreeMap::new());
 
+/// A variable that is only some components' business, trimmed. `None`: `spin.toml` does not grant it to this one.
+pub async fn granted(name: &'static str) -> Option<String> {
+    match spin_sdk::variables::get(name).await {
+        Ok(value) => Some(value.trim().to_owned()),
+        Err(_) => None,
+    }
+}
+
 /// A variable, trimmed; empty when it is not granted or not set.
 pub async fn variable(name: &'static str) -> String {
     let known = READ.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();

@@ -4,7 +4,9 @@
 use domain::{Id, Run};
 
 use crate::{
-    Database, Statement, StorageError, Store, Value, model_dialects,
+    Database, Statement, StorageError, Store, Value,
+    data_keys::Opener,
+    model_dialects,
     runs::{ABANDONED, ABANDONED_NEW, CLAIMABLE, Lease, STORED_COLUMNS, SUSPENDED, failure, read_columns},
     tool_listings::{self, ToolOffers},
 };
@@ -87,21 +89,22 @@ impl<D: Database> Store<D> {
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
-                 {}",
+                 {}, user_id, {}",
             model_dialects::OF_RUN,
-            tool_listings::offers_of_run()
+            tool_listings::offers_of_run(),
+            self.stored_key("runs.user_id")
         );
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
-        rows.first()
-            .map(|row| {
-                let mut columns = row.columns(query);
-                let run = read_columns(&mut columns)?;
-                let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
-                let cancel_requested = columns.flag()?;
-                let dialect = columns.optional_text()?.map(str::to_owned);
-                let offers = tool_listings::read_offers(&mut columns)?;
-                Ok(Claim { run, attempt, cancel_requested, dialect, offers })
-            })
-            .transpose()
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns(query);
+        // A run that can be claimed has no failure yet, or that of an abandoned one, which is ours.
+        let run = read_columns(&mut columns, &Opener::unsealed())?;
+        let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
+        let cancel_requested = columns.flag()?;
+        let dialect = columns.optional_text()?.map(str::to_owned);
+        let offers = tool_listings::read_offers(&mut columns)?;
+        let user_id = columns.id()?;
+        self.take_key(user_id, run.id, columns.optional_text()?).await?;
+        Ok(Some(Claim { run, attempt, cancel_requested, dialect, offers }))
     }
 }

@@ -1,9 +1,11 @@
 //! Conversations and their list.
 
 use domain::{Conversation, Id, Timestamp};
+use vault::Place;
 
 use crate::{
-    Database, Row, Statement, StorageError, Store,
+    Database, Row, Statement, StorageError, Store, Value,
+    data_keys::{Opener, seal},
     runs::{ABANDONED, ACTIVE},
 };
 
@@ -14,11 +16,17 @@ fn selected_columns() -> String {
     )
 }
 
-fn read(query: &'static str, row: &Row) -> Result<Conversation, StorageError> {
+/// Where a conversation's title is.
+pub(crate) const fn title_of(id: &str) -> Place<'_> {
+    Place { table: "conversations", row: id, column: "title" }
+}
+
+fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Conversation, StorageError> {
     let mut columns = row.columns(query);
+    let id = columns.id()?;
     Ok(Conversation {
-        id: columns.id()?,
-        title: columns.text()?.to_owned(),
+        id,
+        title: opener.open(title_of(&id.to_string()), columns.text()?)?,
         model: columns.optional_text()?.map(str::to_owned),
         created_at: columns.timestamp()?,
         updated_at: columns.timestamp()?,
@@ -40,9 +48,12 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "create_conversation";
         let sql = "INSERT INTO conversations (id, user_id, title, model, created_at, updated_at)
                    VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms()) RETURNING id, title, model, created_at, updated_at, NULL";
-        let parameters = [Id::new().into(), user_id.into(), title.into(), model.into()];
+        let id = Id::new();
+        let sealed = seal(&*self.data_key(user_id).await?, title_of(&id.to_string()), title)?;
+        let parameters = [id.into(), user_id.into(), sealed, model.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        read(QUERY, rows.first().unwrap_or(&Row(Vec::new())))
+        let opener = self.opener(user_id, &rows).await?;
+        read(QUERY, rows.first().unwrap_or(&Row(Vec::new())), &opener)
     }
 
     /// One conversation of the owner.
@@ -53,7 +64,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "conversation";
         let sql = format!("SELECT {} FROM conversations WHERE id = ?1 AND user_id = ?2", selected_columns());
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
-        rows.first().map(|row| read(QUERY, row)).transpose()
+        let opener = self.opener(user_id, &rows).await?;
+        rows.first().map(|row| read(QUERY, row, &opener)).transpose()
     }
 
     /// The owner's conversations, most recent activity first, after the given place in that order.
@@ -81,7 +93,8 @@ impl<D: Database> Store<D> {
             selected_columns()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        rows.iter().map(|row| read(QUERY, row)).collect()
+        let opener = self.opener(user_id, &rows).await?;
+        rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
     /// Changes the title, the model, or both. `None`: the conversation does not exist or belongs to another person.
@@ -101,9 +114,14 @@ impl<D: Database> Store<D> {
              WHERE id = ?1 AND user_id = ?2 RETURNING {}",
             selected_columns()
         );
-        let parameters = [id.into(), user_id.into(), title.into(), model.into()];
+        let sealed = match title {
+            Some(title) => seal(&*self.data_key(user_id).await?, title_of(&id.to_string()), title)?,
+            None => Value::Null,
+        };
+        let parameters = [id.into(), user_id.into(), sealed, model.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).repeatably()).await?;
-        rows.first().map(|row| read(QUERY, row)).transpose()
+        let opener = self.opener(user_id, &rows).await?;
+        rows.first().map(|row| read(QUERY, row, &opener)).transpose()
     }
 
     /// Deletes a conversation and everything in it. `false`: it does not exist or belongs to another person.

@@ -5,7 +5,7 @@ use domain::{Id, RunState};
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    runs::{Batch, Lease, SUSPENDED, stored},
+    runs::{Batch, Lease, SUSPENDED, seal_batch, stored},
 };
 
 /// Whether an executor may go on with its run.
@@ -94,13 +94,16 @@ impl<D: Database> Store<D> {
         let row = |at: usize| format!("(?{at}, ?{}, CAST(?{} AS bigint), ?{}, ?{})", at + 1, at + 2, at + 3, at + 4);
         let (values, width) = values(entries.len(), row, 5);
         let mut parameters = Vec::with_capacity(width);
+        let keys = self.data_keys_of_runs(entries.iter().map(|entry| entry.lease.run_id)).await?;
         for Entry { lease, state, batch } in entries {
+            // A run that is gone has no lease either: nothing is stored of it. Nor of one whose person's key cannot be used: it counts as lost, alone.
+            let Some(Ok(key)) = keys.get(&lease.run_id) else { continue };
             parameters.extend([
                 lease.run_id.into(),
                 lease.owner.into(),
                 batch.last_id.into(),
                 stored(*state).as_str().into(),
-                batch.frames.as_str().into(),
+                seal_batch(key, lease.run_id, batch)?,
             ]);
         }
         parameters.resize(width, Value::Null);

@@ -15,6 +15,7 @@ pub mod audit;
 pub mod budgets;
 pub mod claims;
 pub mod conversations;
+mod data_keys;
 pub mod database;
 pub mod grants;
 pub mod groups;
@@ -26,6 +27,7 @@ pub mod invitations;
 pub mod keys;
 pub mod leases;
 pub mod limits;
+pub mod master_keys;
 pub mod messages;
 pub mod migration;
 pub mod model_dialects;
@@ -34,7 +36,9 @@ pub mod provider_sessions;
 pub mod rate_limits;
 pub mod roles;
 pub mod runs;
+pub mod sealing;
 pub mod second_factors;
+pub mod secrets;
 pub mod sessions;
 pub mod signing_keys;
 pub mod tool_calls;
@@ -47,11 +51,13 @@ pub mod usage;
 pub mod users;
 
 pub use database::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, Value};
+pub use master_keys::MasterKey;
 
 /// The repository over a database.
 #[derive(Clone, Debug)]
 pub struct Store<D> {
     database: D,
+    keyring: Arc<data_keys::Keyring>,
 }
 
 /// Why a query failed. It can be cloned, because all requests that waited for the same work get the same error.
@@ -73,6 +79,26 @@ pub enum StorageError {
     /// A value could not be written as JSON.
     #[error("tool calls cannot be written as JSON")]
     Json(#[source] Arc<serde_json::Error>),
+    /// The component was given no master key, so it can neither read nor write people's texts.
+    #[error("this component has no master_key: spin.toml must grant it")]
+    NoMasterKey,
+    /// A person's texts cannot be read, because the master key with this id is missing.
+    #[error("the master key {0} is missing: put it back into master_key, behind the new one")]
+    MasterKeyMissing(String),
+    /// The person's data key was destroyed, so their texts can never be read again.
+    #[error("the data key of this person was destroyed")]
+    KeyDestroyed,
+    /// A sealed text was changed outside, or moved from another place.
+    #[error("{column} of a row of {table} cannot be opened: it was changed outside, or moved there")]
+    Unreadable {
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A key cannot be read or made.
+    #[error("master_key cannot be used: {0}")]
+    Vault(#[from] vault::VaultError),
     /// An applied migration differs from the one in this build.
     #[error(
         "migration {version} of this database differs from the one in this build: restore the file it was applied from, or restore a backup"
@@ -90,9 +116,19 @@ impl From<serde_json::Error> for StorageError {
 }
 
 impl<D: Database> Store<D> {
-    /// A store over a database that is up to date (see [`migration`]).
-    pub const fn new(database: D) -> Self {
-        Self { database }
+    /// A store over a database that is up to date (see [`migration`]), with a master key that is made on first use.
+    pub fn new(database: D) -> Self {
+        Self::with_master_key(database, MasterKey::new(String::new()))
+    }
+
+    /// As [`Self::new`], with the master key of the configuration.
+    pub fn with_master_key(database: D, master_key: MasterKey) -> Self {
+        Self { database, keyring: Arc::new(data_keys::Keyring::new(master_key)) }
+    }
+
+    /// The master key of the configuration.
+    pub fn master_key(&self) -> &MasterKey {
+        self.keyring.master()
     }
 
     /// For a query of accounts: it waits for a change of the account that is not committed yet, and every later one waits for this statement.

@@ -1,10 +1,13 @@
 //! Messages: a person's message queues a run, and a run writes messages.
 
 use domain::{Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult};
+use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store,
     budgets::{self, Budget},
+    conversations::title_of,
+    data_keys::{Opener, seal},
     database::{Columns, storable},
     rate_limits::{Asked, Bucket, Quota, RETRY_AFTER_US, STATES, asked, quotas},
     runs,
@@ -116,15 +119,22 @@ const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, m
 /// The value of `finish_reason` for the result of a failed call. Releases before migration 0009 write and read it, and may still run beside this one.
 pub(crate) const FAILED_CALL: &str = "tool_error";
 
-fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
+/// Where a column of a message is.
+pub(crate) const fn place<'a>(id: &'a str, column: &'a str) -> Place<'a> {
+    Place { table: "messages", row: id, column }
+}
+
+fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Message, StorageError> {
     let mut columns = row.columns(query);
     let (id, conversation_id, run_id) = (columns.id()?, columns.id()?, columns.id()?);
     let position = columns.integer()?;
     let role = columns.read("a message's role", MessageRole::parse)?;
-    let content = columns.text()?.to_owned();
-    let tool_calls = match columns.optional_text()? {
-        Some(json) => serde_json::from_str(json)?,
-        None => Vec::new(),
+    let row_id = id.to_string();
+    let open = |column, stored| opener.open_optional(place(&row_id, column), stored);
+    let content = opener.open(place(&row_id, "content"), columns.text()?)?;
+    let tool_calls = match open("tool_calls", columns.optional_text()?)? {
+        Some(json) if !json.is_empty() => serde_json::from_str(&json)?,
+        _ => Vec::new(),
     };
     let finish_reason = columns.optional_text()?;
     Ok(Message {
@@ -135,23 +145,25 @@ fn read(query: &'static str, row: &Row) -> Result<Message, StorageError> {
         role,
         content,
         tool_calls,
-        tool_result: read_tool_result(&mut columns, finish_reason)?,
+        tool_result: read_tool_result(&mut columns, finish_reason, &row_id, opener)?,
         // Only a model's message has a finish reason.
         finish_reason: finish_reason.filter(|_| role != MessageRole::Tool).map(str::to_owned),
-        echo: columns.optional_text()?.map(str::to_owned),
+        echo: open("echo", columns.optional_text()?)?.filter(|echo| !echo.is_empty()),
         created_at: columns.timestamp()?,
-        reasoning: columns.optional_text()?.map(str::to_owned),
+        reasoning: open("reasoning", columns.optional_text()?)?,
     })
 }
 
 fn read_tool_result(
     columns: &mut Columns<'_>,
     finish_reason: Option<&str>,
+    row_id: &str,
+    opener: &Opener,
 ) -> Result<Option<ToolResult>, StorageError> {
     let call_id = columns.optional_text()?.map(str::to_owned);
     let is_error = columns.optional_integer()?.map_or(finish_reason == Some(FAILED_CALL), |is_error| is_error == 1);
     let duration_ms = columns.optional_integer()?.and_then(|duration_ms| u64::try_from(duration_ms).ok());
-    let title = columns.optional_text()?.map(str::to_owned);
+    let title = opener.open_optional(place(row_id, "title"), columns.optional_text()?)?;
     Ok(call_id.map(|call_id| ToolResult { call_id, is_error, duration_ms, title }))
 }
 
@@ -195,14 +207,15 @@ impl<D: Database> Store<D> {
     ) -> Result<Appended, StorageError> {
         const QUERY: &str = "send_message";
         let (message_id, run_id) = (Id::new(), Id::new());
+        let key = self.data_key(user_id).await?;
         let mut parameters = vec![
             conversation_id.into(),
             user_id.into(),
             message_id.into(),
             run_id.into(),
             incoming.default_model.into(),
-            incoming.content.into(),
-            incoming.title.into(),
+            seal(&key, place(&message_id.to_string(), "content"), incoming.content)?,
+            seal(&key, title_of(&conversation_id.to_string()), incoming.title)?,
             incoming.idempotency_key.into(),
             (incoming.content.len() as u64).into(),
             incoming.api_key_id.into(),
@@ -304,7 +317,7 @@ impl<D: Database> Store<D> {
         let parameters = [conversation_id.into(), key.into(), user_id.into(), message_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let message = read(QUERY, row)?;
+        let message = read(QUERY, row, &self.opener(user_id, &rows).await?)?;
         let stored_just_now = message.id == message_id;
         let run = self.run(user_id, message.run_id).await?;
         Ok(run.map(|run| match stored_just_now {
@@ -331,7 +344,7 @@ impl<D: Database> Store<D> {
             message_page("ASC", ">", "MAX"),
             [conversation_id.into(), user_id.into(), after.into(), i64::from(limit).into(), max_bytes.into()],
         );
-        self.message_page(statement).await
+        self.message_page(user_id, statement).await
     }
 
     /// Like [`Self::messages`], but newest first, before a position.
@@ -351,13 +364,14 @@ impl<D: Database> Store<D> {
             message_page("DESC", "<", "MIN"),
             [conversation_id.into(), user_id.into(), before.into(), i64::from(limit).into(), max_bytes.into()],
         );
-        self.message_page(statement).await
+        self.message_page(user_id, statement).await
     }
 
-    async fn message_page(&self, statement: Statement) -> Result<MessagePage, StorageError> {
+    async fn message_page(&self, user_id: Id, statement: Statement) -> Result<MessagePage, StorageError> {
         let query = statement.name;
         let rows = self.database.query(statement).await?;
-        let messages = rows.iter().map(|row| read(query, row)).collect::<Result<Vec<_>, _>>()?;
+        let opener = self.opener(user_id, &rows).await?;
+        let messages = rows.iter().map(|row| read(query, row, &opener)).collect::<Result<Vec<_>, _>>()?;
         let last = match rows.last().and_then(|row| row.0.last()) {
             Some(crate::Value::Integer(last)) => Some(*last),
             _ => None,
@@ -394,7 +408,8 @@ impl<D: Database> Store<D> {
             max_bytes.into(),
         ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        rows.iter().map(|row| read(QUERY, row)).collect()
+        let opener = self.opener_of_run(run.id, &rows).await?;
+        rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
     /// Queues a new run for the message of a failed or stopped run, if no message came after it. `api_key_id`: the API key that wants it.
@@ -430,7 +445,7 @@ impl<D: Database> Store<D> {
         let parameters = [Id::new().into(), run_id.into(), user_id.into(), api_key_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         match rows.first() {
-            Some(row) => Ok(Retried::Queued(runs::read(QUERY, row)?)),
+            Some(row) => Ok(Retried::Queued(runs::read(QUERY, row, &self.opener(user_id, &rows).await?)?)),
             None => Ok(match self.conversation(user_id, failed.conversation_id).await? {
                 Some(conversation) if conversation.active_run_id.is_some() => Retried::RunActive,
                 _ => match self.used_up_budget(user_id, api_key_id).await? {

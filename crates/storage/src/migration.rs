@@ -133,6 +133,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0018_limits.postgres.sql"),
     },
     Migration {
+        version: 19,
+        name: "0019_data_keys",
+        sqlite: include_str!("../../../migrations/0019_data_keys.sql"),
+        postgres: include_str!("../../../migrations/0019_data_keys.sql"),
+    },
+    Migration {
         version: 22,
         name: "0022_identity_removals",
         sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),

@@ -6,11 +6,13 @@
 use std::sync::LazyLock;
 
 use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
+use vault::{DataKey, Place};
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
+    data_keys::{Opener, seal, seal_optional},
     database::Columns,
-    messages::{FAILED_CALL, NewMessage},
+    messages::{FAILED_CALL, NewMessage, place},
     tool_tasks::{HAS_QUESTION, HAS_TASK, can_go_on},
 };
 
@@ -151,14 +153,34 @@ static STATE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-pub(crate) fn read(query: &'static str, row: &Row) -> Result<Run, StorageError> {
-    read_columns(&mut row.columns(query))
+/// Where the words of a run's failure are: they may be a provider's, which quotes people.
+const fn failure_of(id: &str) -> Place<'_> {
+    Place { table: "runs", row: id, column: "error_message" }
 }
 
-pub(crate) fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageError> {
+/// Seals a batch of a run's log.
+pub(crate) fn seal_batch(key: &DataKey, run_id: Id, batch: &Batch) -> Result<Value, StorageError> {
+    seal(key, batch_of(&format!("{run_id} {}", batch.last_id)), &batch.frames)
+}
+
+fn open_batch(opener: &Opener, run_id: Id, last_id: u64, stored: &str) -> Result<(u64, String), StorageError> {
+    Ok((last_id, opener.open(batch_of(&format!("{run_id} {last_id}")), stored)?))
+}
+
+/// Where the frames of a batch are; its row is named by the run's id, a space, and the id of the last event.
+pub(crate) const fn batch_of(row: &str) -> Place<'_> {
+    Place { table: "run_events", row, column: "frames" }
+}
+
+pub(crate) fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Run, StorageError> {
+    read_columns(&mut row.columns(query), opener)
+}
+
+pub(crate) fn read_columns(columns: &mut Columns<'_>, opener: &Opener) -> Result<Run, StorageError> {
     let tokens = |count: i64| u64::try_from(count).unwrap_or_default();
+    let id = columns.id()?;
     Ok(Run {
-        id: columns.id()?,
+        id,
         conversation_id: columns.id()?,
         message_id: columns.id()?,
         state: columns.read("a run's state", RunState::parse)?,
@@ -166,7 +188,10 @@ pub(crate) fn read_columns(columns: &mut Columns<'_>) -> Result<Run, StorageErro
         created_at: columns.timestamp()?,
         updated_at: columns.timestamp()?,
         failure: match (columns.optional_text()?, columns.optional_text()?) {
-            (Some(code), Some(message)) => Some(RunFailure { code: code.to_owned(), message: message.to_owned() }),
+            (Some(code), Some(message)) => {
+                let message = opener.open(failure_of(&id.to_string()), message)?;
+                Some(RunFailure { code: code.to_owned(), message })
+            }
             _ => None,
         },
         usage: match (columns.optional_integer()?, columns.optional_integer()?) {
@@ -204,7 +229,7 @@ struct Step<'a> {
     ending: Option<&'a Ending>,
 }
 
-fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
+fn step(key: &DataKey, lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
     let sql = "INSERT INTO step_records (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
                    content, tool_calls, tool_call_id, tool_error, finish_reason, size, final_state, error_code, error_message,
                    prompt_tokens, completion_tokens, reasoning, echo, duration_ms, title, created_at)
@@ -228,29 +253,31 @@ fn step(lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
         + tool_calls.as_ref().map_or(0, String::len)
         + echo.map_or(0, str::len);
     let failure = step.ending.and_then(|ending| ending.failure.as_ref());
+    let (run_id, message_id) = (lease.run_id.to_string(), message.map(|message| message.id.to_string()));
+    let sealed = |column, text| seal_optional(key, place(message_id.as_deref().unwrap_or_default(), column), text);
     let parameters: [Value; 22] = [
         lease.run_id.into(),
         lease.owner.into(),
         stored(step.state).as_str().into(),
         step.batch.last_id.into(),
-        step.batch.frames.as_str().into(),
+        seal_batch(key, lease.run_id, step.batch)?,
         message.map(|message| message.id).into(),
         message.map(|message| message.role.as_str()).into(),
-        message.map(|message| message.content.as_str()).into(),
-        tool_calls.into(),
+        sealed("content", message.map(|message| message.content.as_str()))?,
+        sealed("tool_calls", tool_calls.as_deref())?,
         result.map(|result| result.call_id.as_str()).into(),
         result.map(|result| i64::from(result.is_error)).into(),
         finish_reason.into(),
         (size as u64).into(),
         step.ending.map(|ending| stored(ending.state).as_str()).into(),
         failure.map(|failure| failure.code.as_str()).into(),
-        failure.map(|failure| failure.message.as_str()).into(),
+        seal_optional(key, failure_of(&run_id), failure.map(|failure| failure.message.as_str()))?,
         step.usage.map(|usage| usage.prompt_tokens).into(),
         step.usage.map(|usage| usage.completion_tokens).into(),
-        message.and_then(|message| message.reasoning.as_deref()).into(),
-        echo.into(),
+        sealed("reasoning", message.and_then(|message| message.reasoning.as_deref()))?,
+        sealed("echo", echo)?,
         result.and_then(|result| result.duration_ms).into(),
-        result.and_then(|result| result.title.as_deref()).into(),
+        sealed("title", result.and_then(|result| result.title.as_deref()))?,
     ];
     Ok(Statement::new("run_step", sql, parameters).durably().repeatably())
 }
@@ -264,7 +291,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "run";
         let sql = format!("SELECT {} FROM runs WHERE id = ?1 AND user_id = ?2", selected_columns());
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
-        rows.first().map(|row| read(QUERY, row)).transpose()
+        let opener = self.opener(user_id, &rows).await?;
+        rows.first().map(|row| read(QUERY, row, &opener)).transpose()
     }
 
     /// The state of the owner's run and the next batches of its log after `last_seen`.
@@ -284,6 +312,7 @@ impl<D: Database> Store<D> {
         );
         let parameters = [id.into(), user_id.into(), last_seen.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let opener = self.opener(user_id, &rows).await?;
         let mut tail: Option<Tail> = None;
         for row in &rows {
             let mut columns = row.columns(QUERY);
@@ -291,7 +320,7 @@ impl<D: Database> Store<D> {
             let (claimable, lease_left_ms, has_tasks) = (columns.flag()?, columns.optional_integer()?, columns.flag()?);
             let tail = tail.get_or_insert(Tail { state, claimable, lease_left_ms, has_tasks, batches: Vec::new() });
             if let (Some(last_id), Some(frames)) = (columns.optional_integer()?, columns.optional_text()?) {
-                tail.batches.push((u64::try_from(last_id).unwrap_or_default(), frames.to_owned()));
+                tail.batches.push(open_batch(&opener, id, u64::try_from(last_id).unwrap_or_default(), frames)?);
             }
         }
         Ok(tail)
@@ -341,10 +370,11 @@ impl<D: Database> Store<D> {
             "SELECT last_id, frames FROM run_events WHERE run_id = ?1 AND last_id > ?2 ORDER BY last_id LIMIT {TAIL_BATCHES}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), after.into()])).await?;
+        let opener = self.opener_of_run(id, &rows).await?;
         rows.iter()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
-                Ok((u64::try_from(columns.integer()?).unwrap_or_default(), columns.text()?.to_owned()))
+                open_batch(&opener, id, u64::try_from(columns.integer()?).unwrap_or_default(), columns.text()?)
             })
             .collect()
     }
@@ -389,7 +419,10 @@ impl<D: Database> Store<D> {
     }
 
     async fn take(&self, lease: Lease, taken: &Step<'_>) -> Result<bool, StorageError> {
-        Ok(!self.database.query(step(lease, taken)?).await?.is_empty())
+        // A run that is gone has no lease either.
+        let Some(key) = self.data_keys_of_runs([lease.run_id]).await?.remove(&lease.run_id) else { return Ok(false) };
+        let key = key?;
+        Ok(!self.database.query(step(&key, lease, taken)?).await?.is_empty())
     }
 
     /// Asks the owner's run to stop. `None`: the run does not exist or belongs to another person. A run that has ended is not changed. A run that
@@ -415,7 +448,8 @@ impl<D: Database> Store<D> {
         );
         let rows = self.database.query(Statement::new(QUERY_AFTER, sql, [id.into(), user_id.into()])).await?;
         let Some(row) = rows.first() else { return Ok(None) };
+        let opener = self.opener(user_id, &rows).await?;
         let mut columns = row.columns(QUERY_AFTER);
-        Ok(Some(CancelRequest { run: read_columns(&mut columns)?, claimable, has_tasks: columns.flag()? }))
+        Ok(Some(CancelRequest { run: read_columns(&mut columns, &opener)?, claimable, has_tasks: columns.flag()? }))
     }
 }

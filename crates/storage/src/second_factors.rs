@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::{Database, Row, Statement, StorageError, Store};
 
+/// The name that its secret is sealed under, for no server ([`crate::secrets`]).
+pub const SECRET: &str = "second_factor";
+
 /// An account's second factor.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SecondFactor {

@@ -2,7 +2,7 @@
 
 use domain::Id;
 
-use crate::{Database, Statement, StorageError, Store, runs::Lease};
+use crate::{Database, Statement, StorageError, Store, messages::place, runs::Lease};
 
 /// Whether a call may be made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +19,8 @@ pub enum Started {
 const MAX_WRITTEN: usize = 100;
 /// The part of each message that is searched: a page of text.
 const MAX_WRITTEN_CHARS: usize = 20_000;
+/// The bytes of messages that are opened for it, so that a few long messages cannot take long: [`MAX_WRITTEN`] pages.
+const MAX_WRITTEN_BYTES: usize = MAX_WRITTEN * MAX_WRITTEN_CHARS;
 
 impl<D: Database> Store<D> {
     /// The person's messages in the conversation of their run, newest first.
@@ -28,12 +30,25 @@ impl<D: Database> Store<D> {
     pub async fn written_by_person(&self, run_id: Id, user_id: Id) -> Result<Vec<String>, StorageError> {
         const QUERY: &str = "written_by_person";
         let sql = format!(
-            "SELECT substr(content, 1, {MAX_WRITTEN_CHARS}) FROM messages
-             WHERE conversation_id = (SELECT conversation_id FROM runs WHERE id = ?1 AND user_id = ?2) AND role = 'user'
-             ORDER BY position DESC LIMIT {MAX_WRITTEN}"
+            "SELECT id, content FROM (
+                 SELECT id, content, position, size, SUM(size) OVER (ORDER BY position DESC) AS running FROM messages
+                 WHERE conversation_id = (SELECT conversation_id FROM runs WHERE id = ?1 AND user_id = ?2) AND role = 'user'
+                 ORDER BY position DESC LIMIT {MAX_WRITTEN}
+             ) AS written WHERE running - size < {MAX_WRITTEN_BYTES} ORDER BY position DESC"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [run_id.into(), user_id.into()])).await?;
-        rows.iter().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).collect()
+        let opener = self.opener(user_id, &rows).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns(QUERY);
+                let (id, stored) = (columns.text()?, columns.text()?);
+                let mut content = opener.open(place(id, "content"), stored)?;
+                if let Some((end, _)) = content.char_indices().nth(MAX_WRITTEN_CHARS) {
+                    content.truncate(end);
+                }
+                Ok(content)
+            })
+            .collect()
     }
 
     /// Records that a call of the person's run is about to be made.

@@ -9,6 +9,18 @@ use crate::{Database, Row, Statement, StorageError, Store};
 /// The connections of one person: more than an installation has servers.
 pub const MAX_CONNECTIONS: usize = 64;
 
+/// The names under which the parts of a connection are sealed ([`crate::secrets`]). No secret for a tool has a NUL in its name.
+pub mod part {
+    /// Where its tokens come from.
+    pub const AUTHORITY: &str = "connection\0authority";
+    /// The access token.
+    pub const ACCESS: &str = "connection\0access";
+    /// The refresh token.
+    pub const REFRESH: &str = "connection\0refresh";
+    /// An attempt to connect.
+    pub const ATTEMPT: &str = "connection\0attempt";
+}
+
 const COLUMNS: &str =
     "server, url, authority, access_token, refresh_token, scope, version, now_ms() - refreshed_at,
     token_expires_at - CASE WHEN refreshed_at = 0 THEN connected_at ELSE refreshed_at END, token_expires_at - now_ms(),

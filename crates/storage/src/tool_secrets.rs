@@ -1,4 +1,4 @@
-//! The encrypted secrets that people enter for tools, and the master key that is generated when none is configured. Nothing is decrypted here.
+//! The encrypted secrets that people enter for tools. Nothing is decrypted here.
 
 use domain::Id;
 
@@ -6,9 +6,6 @@ use crate::{Database, Row, Statement, StorageError, Store};
 
 /// The secrets of one person. They are read and decrypted together, and nobody has more accounts with tools.
 pub const MAX_SECRETS: usize = 200;
-
-/// The purpose of the master key in `generated_keys`.
-const MASTER: &str = "master";
 
 /// A stored secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,29 +71,6 @@ impl<D: Database> Store<D> {
     pub async fn delete_tool_secret(&self, user_id: Id, server: &str, name: &str) -> Result<(), StorageError> {
         let sql = "DELETE FROM tool_secrets WHERE user_id = ?1 AND server = ?2 AND name = ?3";
         let statement = Statement::new("delete_tool_secret", sql, [user_id.into(), server.into(), name.into()]);
-        self.database.query(statement.durably().repeatably()).await?;
-        Ok(())
-    }
-
-    /// The generated master key, if there is one.
-    ///
-    /// # Errors
-    /// As [`Self::tool_secrets_of`].
-    pub async fn generated_master_key(&self) -> Result<Option<String>, StorageError> {
-        const QUERY: &str = "generated_master_key";
-        let sql = "SELECT key FROM generated_keys WHERE purpose = ?1";
-        let rows = self.database.query(Statement::new(QUERY, sql, [MASTER.into()])).await?;
-        rows.first().map(|row| Ok(row.columns(QUERY).text()?.to_owned())).transpose()
-    }
-
-    /// Stores a generated master key, unless another instance stored one first. The stored key counts.
-    ///
-    /// # Errors
-    /// As [`Self::tool_secrets_of`].
-    pub async fn add_generated_master_key(&self, key: &str) -> Result<(), StorageError> {
-        let sql = "INSERT INTO generated_keys (purpose, key, created_at) VALUES (?1, ?2, now_ms())
-                   ON CONFLICT (purpose) DO NOTHING";
-        let statement = Statement::new("add_generated_master_key", sql, [MASTER.into(), key.into()]);
         self.database.query(statement.durably().repeatably()).await?;
         Ok(())
     }

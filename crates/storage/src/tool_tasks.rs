@@ -4,9 +4,11 @@
 //! A row outlives its run. If the run has ended or is deleted, the task is to be stopped at its server, and the row is kept until the server was told.
 
 use domain::{Id, Timestamp, ToolResult};
+use vault::Place;
 
 use crate::{
-    Database, Statement, StorageError, Store,
+    Database, Statement, StorageError, Store, Value,
+    data_keys::{seal, seal_optional},
     database::Columns,
     runs::{ACTIVE, Lease},
 };
@@ -161,7 +163,29 @@ fn claimed(columns: &mut Columns<'_>) -> Result<ClaimedTask, StorageError> {
     })
 }
 
+/// The name of a task's row.
+fn row_of(run_id: Id, call_id: &str) -> String {
+    format!("{run_id} {call_id}")
+}
+
+/// Where a column of a task is.
+const fn place<'a>(row: &'a str, column: &'a str) -> Place<'a> {
+    Place { table: "tool_tasks", row, column }
+}
+
 impl<D: Database> Store<D> {
+    async fn sealed_of_task(
+        &self,
+        user_id: Id,
+        run_id: Id,
+        call_id: &str,
+        column: &str,
+        text: Option<&str>,
+    ) -> Result<Value, StorageError> {
+        let key = self.data_key(user_id).await?;
+        seal_optional(&key, place(&row_of(run_id, call_id), column), text)
+    }
+
     /// Keeps a task that a call of the person's run has become, before the run waits for it. Since when it is one. `None`: the lease is lost, or
     /// the person has stopped the run, so that nobody will wait for it.
     ///
@@ -179,6 +203,7 @@ impl<D: Database> Store<D> {
                    SELECT id, ?4, user_id, ?5, ?6, ?7, ?8, ?9, now_ms(), now_ms() + ?10, ?10, now_ms() + ?11, ?12, ?13
                    FROM runs WHERE id = ?1 AND lease_owner = ?2 AND user_id = ?3 AND cancel_requested = 0
                    ON CONFLICT (run_id, call_id) DO UPDATE SET message = excluded.message RETURNING started_at";
+        let (key, row) = (self.data_key(user_id).await?, row_of(lease.run_id, task.call_id));
         let parameters = [
             lease.run_id.into(),
             lease.owner.into(),
@@ -188,11 +213,11 @@ impl<D: Database> Store<D> {
             task.server.into(),
             task.tool.into(),
             task.task_id.into(),
-            task.said.message.into(),
+            seal_optional(&key, place(&row, "message"), task.said.message)?,
             task.said.poll_ms.into(),
             task.said.lifetime_ms.into(),
             task.session.into(),
-            task.title.into(),
+            seal(&key, place(&row, "title"), task.title)?,
         ];
         let statement = Statement::new(QUERY, sql, parameters).durably().repeatably();
         let rows = self.database.query(statement).await?;
@@ -213,13 +238,16 @@ impl<D: Database> Store<D> {
         let sql = "SELECT call_id, name, title, server, started_at, result, COALESCE(is_error, 0), COALESCE(ended_at, started_at) - started_at
                    FROM tool_tasks WHERE run_id = ?1 ORDER BY started_at, call_id";
         let rows = self.database.query(Statement::new(QUERY, sql, [run_id.into()])).await?;
+        let opener = self.opener_of_run(run_id, &rows).await?;
         rows.iter()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
                 let (call_id, name) = (columns.text()?.to_owned(), columns.text()?.to_owned());
-                let title = columns.text()?.to_owned();
+                let row = row_of(run_id, &call_id);
+                let title = opener.open(place(&row, "title"), columns.text()?)?;
                 let (server, started_at) = (columns.text()?.to_owned(), columns.timestamp()?);
-                let (result, is_error) = (columns.optional_text()?.map(str::to_owned), columns.flag()?);
+                let result = opener.open_optional(place(&row, "result"), columns.optional_text()?)?;
+                let is_error = columns.flag()?;
                 let duration_ms = u64::try_from(columns.integer()?).unwrap_or_default();
                 let ended = result.map(|result| Ended { result, is_error, duration_ms });
                 Ok(ToolTask { call_id, name, title, server, started_at, ended })
@@ -247,14 +275,14 @@ impl<D: Database> Store<D> {
         let sql = "SELECT call_id, message, CASE WHEN ask_at <= now_ms() THEN 1 ELSE 0 END FROM tool_tasks
                    WHERE run_id = ?1 AND user_id = ?2 AND ended_at IS NULL ORDER BY started_at, call_id";
         let rows = self.database.query(Statement::new(QUERY, sql, [run_id.into(), user_id.into()])).await?;
+        let opener = self.opener(user_id, &rows).await?;
         rows.iter()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
-                Ok(WaitingTask {
-                    call_id: columns.text()?.to_owned(),
-                    message: columns.optional_text()?.map(str::to_owned),
-                    is_due: columns.flag()?,
-                })
+                let call_id = columns.text()?.to_owned();
+                let row = row_of(run_id, &call_id);
+                let message = opener.open_optional(place(&row, "message"), columns.optional_text()?)?;
+                Ok(WaitingTask { call_id, message, is_due: columns.flag()? })
             })
             .collect()
     }
@@ -351,7 +379,7 @@ impl<D: Database> Store<D> {
             run_id.into(),
             call_id.into(),
             user_id.into(),
-            said.message.into(),
+            self.sealed_of_task(user_id, run_id, call_id, "message", said.message).await?,
             said.poll_ms.into(),
             said.lifetime_ms.into(),
         ];
@@ -372,7 +400,8 @@ impl<D: Database> Store<D> {
     ) -> Result<(), StorageError> {
         let sql = "UPDATE tool_tasks SET message = ?4, ask_at = now_ms() + poll_ms, silent_since = COALESCE(silent_since, now_ms())
                    WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND ended_at IS NULL";
-        let parameters = [run_id.into(), call_id.into(), user_id.into(), words.into()];
+        let words = self.sealed_of_task(user_id, run_id, call_id, "message", Some(words)).await?;
+        let parameters = [run_id.into(), call_id.into(), user_id.into(), words];
         self.database.query(Statement::new("note_silent_tool_task", sql, parameters).repeatably()).await?;
         Ok(())
     }
@@ -391,7 +420,8 @@ impl<D: Database> Store<D> {
     ) -> Result<bool, StorageError> {
         let sql = "UPDATE tool_tasks SET ended_at = now_ms(), result = ?4, is_error = ?5
                    WHERE run_id = ?1 AND call_id = ?2 AND user_id = ?3 AND ended_at IS NULL RETURNING call_id";
-        let parameters = [run_id.into(), call_id.into(), user_id.into(), result.into(), is_error.into()];
+        let result = self.sealed_of_task(user_id, run_id, call_id, "result", Some(result)).await?;
+        let parameters = [run_id.into(), call_id.into(), user_id.into(), result, is_error.into()];
         Ok(!self.database.query(Statement::new("end_tool_task", sql, parameters).durably()).await?.is_empty())
     }
 }

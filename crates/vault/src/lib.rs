@@ -1,8 +1,11 @@
-//! Encrypts and decrypts small texts for one owner each: secrets for tools, secrets of second factors, tokens of connections, as the database
-//! stores them.
+//! Encrypts and decrypts what people entrust to an installation, as the database stores it (docs/adr/0039).
 //!
-//! Pure: it does not know where keys and sealed texts are kept. `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03) has nonces long enough to be
-//! random. The owner is part of the additional data, so a sealed text opens only for its owner.
+//! Each person has a data key ([`DataKey`]), which seals their texts; it is stored wrapped by a master key ([`Keys`]). Pure: it does not know where keys
+//! and sealed texts are kept. Everything is sealed with one cipher (`cipher.rs`). Texts that earlier releases sealed with a master key itself, by
+//! `XChaCha20-Poly1305` (draft-irtf-cfrg-xchacha-03), still open.
+
+mod cipher;
+mod data_key;
 
 use std::fmt;
 
@@ -17,8 +20,10 @@ use chacha20poly1305::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// 256 bits, as the cipher requires.
-pub const KEY_BYTES: usize = 32;
+pub use data_key::{DataKey, Place, may_be_sealed};
+
+use cipher::{Cipher, KEY_BYTES};
+
 /// The longest text that is sealed: credentials are shorter, and all of a person's are read at once.
 pub const MAX_TEXT_BYTES: usize = 4 * 1024;
 /// The most keys that can be configured: the current one and those it replaces.
@@ -36,7 +41,7 @@ const MAX_SEALED_BYTES: usize = 64 + (NONCE_BYTES + MAX_TEXT_BYTES + TAG_BYTES) 
 const ID_BYTES: usize = 8;
 
 /// What went wrong. Never contains a sealed text or a key.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum VaultError {
     /// A key is not base64 of the right length.
     #[error("key {0} is not base64 of {KEY_BYTES} bytes")]
@@ -56,6 +61,9 @@ pub enum VaultError {
     /// The text was not sealed for this owner with one of the keys: it was changed, belongs to another owner, or is garbage.
     #[error("it cannot be opened")]
     Unopenable,
+    /// The text was sealed with a key of its person that is lost.
+    #[error("it was encrypted with a key that is lost")]
+    Lost,
     /// The host gave no random bytes.
     #[error("no random bytes")]
     Random(#[from] getrandom::Error),
@@ -91,15 +99,33 @@ impl Owner<'_> {
 struct Key {
     id: String,
     cipher: XChaCha20Poly1305,
+    wrapping: Cipher,
 }
 
 impl Key {
     fn parse(text: &str) -> Option<Self> {
         let bytes = Zeroizing::new(BASE64_STANDARD.decode(text.trim()).ok()?);
-        let cipher = XChaCha20Poly1305::new_from_slice(&bytes).ok()?;
-        let hash = Sha256::digest(&*bytes);
-        Some(Self { id: hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect(), cipher })
+        let key: &[u8; KEY_BYTES] = bytes.as_slice().try_into().ok()?;
+        let hash = Sha256::digest(key);
+        let id = hash.iter().take(ID_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        Some(Self { id, cipher: XChaCha20Poly1305::new(key.into()), wrapping: Cipher::new(key) })
     }
+}
+
+/// A person's data key as it is stored: whoever has its master key can unwrap it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WrappedKey {
+    /// Its id. See [`DataKey::id`].
+    pub id: String,
+    /// The key, sealed, in base64.
+    pub wrapped: String,
+    /// The id of the master key.
+    pub master_key: String,
+}
+
+/// What a wrapped key is bound to.
+fn wrapping(user_id: &str, id: &str) -> Vec<u8> {
+    data_key::additional_data(["data_keys", user_id, id])
 }
 
 /// The keys of an installation. The first one seals; all of them open.
@@ -131,6 +157,14 @@ impl Keys {
         Ok(Self { first: keys.next().ok_or(VaultError::NoKey)?, others: keys.collect() })
     }
 
+    /// These keys, then others, which only open. There is no limit: an installation's own keys must all open, however often it made new ones.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.others.push(others.first);
+        self.others.extend(others.others);
+        self
+    }
+
     /// Makes a new key in base64, as [`Self::parse`] reads it.
     ///
     /// # Errors
@@ -151,20 +185,49 @@ impl Keys {
         &self.first.id
     }
 
-    /// Seals a text for its owner. The result is ASCII without spaces, and different each time.
+    /// The ids of all keys, the one that seals first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.all().map(|key| key.id.as_str())
+    }
+
+    /// A new data key for a person, wrapped.
     ///
     /// # Errors
-    /// [`VaultError::TooLong`], [`VaultError::Random`].
-    pub fn seal(&self, owner: &Owner<'_>, text: &str) -> Result<String, VaultError> {
-        if text.len() > MAX_TEXT_BYTES {
-            return Err(VaultError::TooLong);
-        }
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce)?;
-        let payload = Payload { msg: text.as_bytes(), aad: &owner.additional_data() };
-        let sealed = self.first.cipher.encrypt(&nonce.into(), payload).map_err(|_| VaultError::Cipher)?;
-        let written = BASE64_URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat());
-        Ok(format!("{VERSION}.{}.{written}", self.first.id))
+    /// [`VaultError::Random`].
+    pub fn new_data_key(&self, user_id: &str) -> Result<WrappedKey, VaultError> {
+        let (id, key) = DataKey::generate()?;
+        self.wrap(user_id, id, &key)
+    }
+
+    fn wrap(&self, user_id: &str, id: String, key: &[u8; KEY_BYTES]) -> Result<WrappedKey, VaultError> {
+        let sealed = self.first.wrapping.seal(&wrapping(user_id, &id), key)?;
+        Ok(WrappedKey { id, wrapped: BASE64_URL_SAFE_NO_PAD.encode(sealed), master_key: self.first.id.clone() })
+    }
+
+    /// Unwraps a person's data key.
+    ///
+    /// # Errors
+    /// [`VaultError::UnknownKey`], [`VaultError::Unopenable`].
+    pub fn data_key(&self, user_id: &str, key: &WrappedKey) -> Result<DataKey, VaultError> {
+        Ok(DataKey::new(user_id, &key.id, &*self.unwrapped(user_id, key)?))
+    }
+
+    /// The same data key, wrapped by the master key that seals.
+    ///
+    /// # Errors
+    /// As [`Self::data_key`], and [`VaultError::Random`].
+    pub fn rewrap(&self, user_id: &str, key: &WrappedKey) -> Result<WrappedKey, VaultError> {
+        self.wrap(user_id, key.id.clone(), &*self.unwrapped(user_id, key)?)
+    }
+
+    fn unwrapped(&self, user_id: &str, key: &WrappedKey) -> Result<Zeroizing<[u8; KEY_BYTES]>, VaultError> {
+        let WrappedKey { id, wrapped, master_key } = key;
+        let master = self.all().find(|master| master.id == *master_key);
+        let master = master.ok_or_else(|| VaultError::UnknownKey(master_key.clone()))?;
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(wrapped).map_err(|_| VaultError::Unopenable)?;
+        let bytes = master.wrapping.open(&wrapping(user_id, id), &sealed).ok_or(VaultError::Unopenable)?;
+        let key: [u8; KEY_BYTES] = bytes.as_slice().try_into().map_err(|_| VaultError::Unopenable)?;
+        Ok(Zeroizing::new(key))
     }
 
     /// Opens a text that was sealed for this owner.
@@ -201,6 +264,8 @@ mod tests {
     const SEALED_EARLIER: &str =
         "v1.630dcd2966c43366.QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXt1Z3ArWDDTbnm_XNyiHOlMJ17sMRFI3L11PxAWE";
 
+    const EARLIER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
     fn key() -> String {
         Keys::generate().unwrap().to_string()
     }
@@ -210,46 +275,30 @@ mod tests {
     }
 
     #[test]
-    fn opens_what_it_sealed_and_seals_differently_each_time() {
-        let keys = keys(&[&key()]);
-        for text in ["", "correct horse", "pässwörd 🌱\n", &"x".repeat(MAX_TEXT_BYTES)] {
-            let (sealed, again) = (keys.seal(&OWNER, text).unwrap(), keys.seal(&OWNER, text).unwrap());
-            assert_ne!(sealed, again);
-            assert!(sealed.starts_with(&format!("v1.{}.", keys.id())) && sealed.is_ascii());
-            assert!(text.is_empty() || !sealed.contains(text));
-            assert_eq!(keys.open(&OWNER, &sealed).unwrap().as_str(), text);
-        }
-        let long = keys.seal(&OWNER, &"x".repeat(MAX_TEXT_BYTES + 1));
-        assert!(matches!(long, Err(VaultError::TooLong)));
-    }
-
-    #[test]
     fn a_key_made_earlier_opens_what_it_sealed_then() {
-        let keys = Keys::parse("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
+        let keys = keys(&[EARLIER_KEY]);
         assert_eq!(keys.id(), "630dcd2966c43366");
         assert_eq!(keys.open(&OWNER, SEALED_EARLIER).unwrap().as_str(), "correct horse");
     }
 
     #[test]
     fn opens_for_its_owner_only() {
-        let keys = keys(&[&key()]);
-        let sealed = keys.seal(&OWNER, "correct horse").unwrap();
+        let keys = keys(&[EARLIER_KEY]);
         for other in [
             Owner { user_id: "u2", ..OWNER },
             Owner { server: "mai", name: "lpassword", ..OWNER },
             Owner { server: "web", ..OWNER },
             Owner { name: "user", ..OWNER },
         ] {
-            assert!(matches!(keys.open(&other, &sealed), Err(VaultError::Unopenable)), "{other:?}");
+            assert!(matches!(keys.open(&other, SEALED_EARLIER), Err(VaultError::Unopenable)), "{other:?}");
         }
     }
 
     #[test]
     fn what_was_changed_anywhere_does_not_open() {
-        let keys = keys(&[&key()]);
-        let sealed = keys.seal(&OWNER, "correct horse").unwrap();
+        let (keys, sealed) = (keys(&[EARLIER_KEY]), SEALED_EARLIER);
         for place in 0..sealed.len() {
-            let mut changed = sealed.clone().into_bytes();
+            let mut changed = sealed.to_owned().into_bytes();
             changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
             assert!(keys.open(&OWNER, &String::from_utf8(changed).unwrap()).is_err(), "{place}");
             assert!(keys.open(&OWNER, sealed.get(..place).unwrap()).is_err(), "{place}");
@@ -257,16 +306,30 @@ mod tests {
     }
 
     #[test]
-    fn after_a_rotation_the_old_key_opens_and_the_new_one_seals() {
+    fn a_data_key_opens_for_its_person_and_with_its_master_key_only() {
         let (old, new) = (key(), key());
-        let sealed = keys(&[&old]).seal(&OWNER, "correct horse").unwrap();
-        let both = keys(&[&new, &old]);
-        assert_eq!(both.open(&OWNER, &sealed).unwrap().as_str(), "correct horse");
-        let resealed = both.seal(&OWNER, "correct horse").unwrap();
-        let only_new = keys(&[&new]);
-        assert_eq!(only_new.open(&OWNER, &resealed).unwrap().as_str(), "correct horse");
-        let unknown = only_new.open(&OWNER, &sealed).unwrap_err();
-        assert!(matches!(&unknown, VaultError::UnknownKey(id) if id == keys(&[&old]).id()), "{unknown}");
+        let wrapped = keys(&[&old]).new_data_key("u1").unwrap();
+        let place = Place { table: "messages", row: "m1", column: "content" };
+        let sealed = keys(&[&old]).data_key("u1", &wrapped).unwrap().seal(place, "correct horse").unwrap();
+        assert!(matches!(keys(&[&old]).data_key("u2", &wrapped), Err(VaultError::Unopenable)));
+        assert!(matches!(keys(&[&new]).data_key("u1", &wrapped), Err(VaultError::UnknownKey(_))));
+        let moved = WrappedKey { id: "another".to_owned(), ..wrapped.clone() };
+        assert!(matches!(keys(&[&old]).data_key("u1", &moved), Err(VaultError::Unopenable)));
+        // A new master key wraps the same data key.
+        let rewrapped = keys(&[&new, &old]).rewrap("u1", &wrapped).unwrap();
+        assert_ne!(rewrapped, wrapped);
+        let opened = keys(&[&new]).data_key("u1", &rewrapped).unwrap().open(place, &sealed).unwrap();
+        assert_eq!(opened, "correct horse");
+    }
+
+    #[test]
+    fn after_a_rotation_the_old_key_opens_until_it_is_gone() {
+        let new = key();
+        let both = keys(&[&new, EARLIER_KEY]);
+        assert_eq!(both.open(&OWNER, SEALED_EARLIER).unwrap().as_str(), "correct horse");
+        assert_eq!(both.ids().collect::<Vec<_>>(), [keys(&[&new]).id(), "630dcd2966c43366"]);
+        let unknown = keys(&[&new]).open(&OWNER, SEALED_EARLIER).unwrap_err();
+        assert!(matches!(&unknown, VaultError::UnknownKey(id) if id == "630dcd2966c43366"), "{unknown}");
     }
 
     #[test]

@@ -78,11 +78,16 @@ impl<D> std::fmt::Debug for App<D> {
 }
 
 impl<D: Database> App<D> {
-    /// Over a migrated database, for an installation at this site.
+    /// Over a migrated database, for an installation at this site whose master key is made on first use.
     pub fn new(database: D, site: Site) -> Self {
+        Self::over(Store::new(database), site)
+    }
+
+    /// Over a store, for an installation at this site.
+    pub fn over(store: Store<D>, site: Site) -> Self {
         let (access, verified, keys) =
             (Mutex::default(), Mutex::new(Cache::new(MAX_VERIFIED)), Mutex::new(Cache::new(MAX_VERIFIED)));
-        let (store, started, used_keys) = (Arc::new(Store::new(database)), Instant::now(), Mutex::default());
+        let (store, started, used_keys) = (Arc::new(store), Instant::now(), Mutex::default());
         let reads_offers = AtomicBool::new(false);
         let (component, own_signer) = (OnceLock::new(), Mutex::default());
         let inner =

@@ -67,6 +67,14 @@ impl From<StorageError> for Error {
             // A token may outlive its account by minutes. Its person then no longer exists.
             StorageError::Database(DatabaseError::Orphaned { .. }) => Problem::unauthenticated().with_cause(error),
             StorageError::Database(DatabaseError::Unwritable(_)) => Problem::unwritable(error),
+            StorageError::MasterKeyMissing(_) => {
+                let detail = "What is stored here for this account is encrypted, and the key for it is missing. Nothing is lost: it can be read again once an administrator has put the key back, which /ready names.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "key_missing", detail).with_cause(error)
+            }
+            StorageError::KeyDestroyed => {
+                let detail = "What was stored here for this account was erased. It cannot be read any more, and nothing new is stored.";
+                Problem::new(StatusCode::GONE, "erased", detail).with_cause(error)
+            }
             _ => Problem::internal(error),
         }
         .into()
@@ -88,6 +96,15 @@ impl From<InvalidField> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_key_is_said_in_words_and_not_named_to_people() {
+        let error = Error::from(StorageError::MasterKeyMissing("630dcd2966c43366".to_owned())).into_response();
+        assert_eq!(error.status(), 503);
+        let problem = error.extensions().get::<Problem>().unwrap().to_response("id").into_body();
+        let said = String::from_utf8(problem).unwrap();
+        assert!(said.contains("Nothing is lost") && !said.contains("630dcd29"), "{said}");
+    }
 
     #[test]
     fn a_full_disk_is_said_to_be_one_and_not_to_be_our_fault() {

@@ -76,13 +76,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("db"), migrated()).unwrap();
         let file = SqliteFile::open(&folder.path().join("db")).unwrap();
-        let (store, user, conversation) = futures::executor::block_on(async {
+        // Not within the budget of the test's task, which this executor cannot give back.
+        let (store, user, conversation) = futures::executor::block_on(tokio::task::unconstrained(async {
             let store = Store::new(Distant::new(file));
             let user = NewUser { email: "a@example.org", name: "", password_hash: "x" };
             let user = store.create_user(user, Opening::Open).await.unwrap().unwrap().id;
             let conversation = store.create_conversation(user, "", None).await.unwrap().id;
             (store, user, conversation)
-        });
+        }));
         Self {
             store,
             user,

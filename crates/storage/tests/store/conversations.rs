@@ -28,7 +28,7 @@ crate::on_each_database! {
 }
 
 #[test]
-fn what_was_deleted_is_not_left_in_the_file() {
+fn what_was_typed_is_never_in_the_file_and_what_was_deleted_is_not_left_there() {
     let place = Place::sqlite();
     let Place::Sqlite(folder) = &place else { panic!("no folder") };
     let path = folder.path().join("sqlite_db.db");
@@ -40,17 +40,18 @@ fn what_was_deleted_is_not_left_in_the_file() {
         fixture.send(&ada, conversation, content);
         conversation
     });
-    let is_in_file = || {
+    let is_in_file = |searched: &str| {
         let checkpoint = Statement::new("checkpoint", "PRAGMA wal_checkpoint(TRUNCATE)", []);
         block_on(fixture.another_connection().query(checkpoint)).unwrap();
         let file = std::fs::read(&path).unwrap();
-        file.windows(short.len()).any(|bytes| bytes == short.as_bytes())
+        file.windows(searched.len()).any(|bytes| bytes == searched.as_bytes())
     };
-    assert!(is_in_file());
+    assert!(!is_in_file(short));
+    assert!(conversations.iter().all(|conversation| is_in_file(&conversation.to_string())));
     for conversation in conversations {
         assert!(block_on(fixture.store.delete_conversation(ada.id, conversation)).unwrap());
     }
-    assert!(!is_in_file());
+    assert!(!conversations.iter().any(|conversation| is_in_file(&conversation.to_string())));
 }
 
 fn what_is_somebody_elses_is_not_found(place: Place) {

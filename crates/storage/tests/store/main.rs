@@ -26,6 +26,7 @@ mod places;
 mod plans;
 mod repeated;
 mod runs;
+mod sealing;
 mod second_factors;
 mod tasks;
 mod tools;

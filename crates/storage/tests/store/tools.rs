@@ -29,7 +29,6 @@ crate::on_each_database! {
     everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_with_the_claim,
     secrets_are_ones_own_and_can_be_replaced_and_deleted,
     there_is_an_end_to_secrets,
-    the_first_generated_master_key_stays,
 }
 
 fn policies_are_the_installations_and_ones_own(place: Place) {
@@ -316,13 +315,4 @@ fn there_is_an_end_to_secrets(place: Place) {
     assert!(!set("one more"));
     assert!(set("1"), "what is there can be changed");
     assert_eq!(block_on(fixture.store.tool_secrets(user.id)).unwrap().len(), MAX_SECRETS);
-}
-
-fn the_first_generated_master_key_stays(place: Place) {
-    let fixture = Fixture::new(place);
-    assert_eq!(block_on(fixture.store.generated_master_key()).unwrap(), None);
-    for key in ["first", "second"] {
-        block_on(fixture.store.add_generated_master_key(key)).unwrap();
-        assert_eq!(block_on(fixture.store.generated_master_key()).unwrap().as_deref(), Some("first"));
-    }
 }

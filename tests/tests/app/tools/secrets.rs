@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tests::{App, Event, Outside, Person, array, problem, start_model};
+use tests::{App, Event, Outside, Person, array, problem, start_model, until};
 
 const MODEL: &str = "scripted-tool=misbehaving_secret_write-delay=0-ttft=0-test=secrets";
 const PATH: &str = "/api/tools/secrets";
@@ -162,20 +162,73 @@ async fn keys_can_be_changed_and_who_loses_them_is_told() -> Result<()> {
     let Some((mut host, app)) = App::own(options)? else { tests::skip!("needs tools of its own") };
     let (outside, mut person) = (Outside::start().await?, Person::in_app(&app).await?);
     assert_eq!(put(&person, "misbehaving", "password", VALUE).await?.status(), StatusCode::OK);
+    say_everywhere(&person).await?;
 
     host.set_variable("master_key", &format!("{SECOND_KEY}, {FIRST_KEY}"));
     host.restart()?;
     person.app = App::of(&host);
     assert_eq!(listed(&person).await?["is_set"], true);
 
+    // All that the first key wrapped is wrapped by the second, and the first may go.
+    until("nothing needs the first key", async || {
+        let ready: Value = person.app.request(Method::GET, "/ready").send().await?.json().await?;
+        let told = array(&ready, "/checks")?.into_iter().find(|check| check["name"] == "master_key");
+        Ok(told.filter(|check| check["detail"].as_str().unwrap_or_default().contains("Nothing needs")))
+    })
+    .await?;
     host.set_variable("master_key", SECOND_KEY);
     host.restart()?;
     person.app = App::of(&host);
-    assert_eq!(listed(&person).await?["is_set"], false);
-    refused(&person, &outside, "enter it again under Tools").await?;
-    assert!(outside.posted().is_empty());
-    assert_eq!(put(&person, "misbehaving", "password", VALUE).await?.status(), StatusCode::OK);
+    assert_eq!(listed(&person).await?["is_set"], true);
     let (_, events) = called(&person, &outside).await?;
     assert!(!result(&events)?.1);
+
+    // Without it, everybody is told, and nothing is written over what it opens.
+    host.set_variable("master_key", FIRST_KEY);
+    host.restart()?;
+    person.app = App::of(&host);
+    assert_eq!(listed(&person).await?["is_set"], false);
+    problem(put(&person, "misbehaving", "password", VALUE).await?, 503, "key_missing").await?;
+    problem(person.request(Method::GET, "/api/conversations").send().await?, 503, "key_missing").await?;
+    assert_eq!(person.app.request(Method::GET, "/ready").send().await?.status(), StatusCode::SERVICE_UNAVAILABLE);
+
+    host.set_variable("master_key", SECOND_KEY);
+    host.restart()?;
+    person.app = App::of(&host);
+    assert_eq!(listed(&person).await?["is_set"], true);
+
+    // All this time, nothing that anybody said has been written where it can be read.
+    let mut all = String::new();
+    for (name, written) in host.everything_written().await? {
+        let written = String::from_utf8_lossy(&written);
+        for said in [PLANTED, VALUE, "bättery", "with [secret]"] {
+            assert!(!written.contains(said), "{said} is in {name}");
+        }
+        all.push_str(&written);
+    }
+    assert!(all.contains("scripted-echo=1"), "models' names can be read, so the database was searched");
+    assert!(all.contains("\"path\":\"/api/conversations"), "and the log was");
+    Ok(())
+}
+
+/// Nobody else writes this.
+const PLANTED: &str = "aubergine heron";
+
+/// Says it in every place where people or models say something, also where it is refused.
+async fn say_everywhere(person: &Person) -> Result<()> {
+    let (turn, events) = person.hear("scripted-echo=1-delay=0-ttft=0", PLANTED).await?;
+    ensure!(events.iter().any(|event| event.data.to_string().contains("heron")), "the model does not repeat it");
+    let path = format!("/api/conversations/{}", turn.conversation);
+    let renamed = person.request(Method::PATCH, &path).json(&json!({"title": PLANTED})).send().await?;
+    ensure!(renamed.status() == StatusCode::OK, "renaming: {}", renamed.status());
+    let arguments = json!({"expression": PLANTED}).to_string();
+    person.hear("scripted-tool=calculator_calculate-delay=0-ttft=0", &arguments).await?;
+    // The provider refuses, and quotes nothing; and bodies are refused that are no message, or no JSON.
+    person.hear("scripted-fail=400-ttft=0", PLANTED).await?;
+    let messages = format!("{path}/messages");
+    for body in [json!({"content": [PLANTED]}).to_string(), format!("{{\"content\": \"{PLANTED}")] {
+        let request = person.request(Method::POST, &messages).header("content-type", "application/json").body(body);
+        ensure!(request.send().await?.status().is_client_error(), "it is taken");
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@ use identity::{api_key::ApiKey, refresh_token};
 use storage::{api_keys::NewApiKey, invitations::Maker, provider_sessions::ProviderSession};
 
 use super::*;
+use crate::COMPONENT;
 
 #[test]
 fn a_new_second_factor_ends_the_sessions_of_other_browsers() {
@@ -55,12 +56,11 @@ fn what_was_begun_is_void_when_the_account_has_changed_or_time_is_over() {
     let auth = |fixture: &Fixture| block_on(web::issuing::issuer(COMPONENT, fixture.app.store(), "")).unwrap();
     let (issuer, time) = auth(&house.fixture);
     let store = house.fixture.app.store();
-    let master_key = Config::default().master_key;
-    let keys = block_on(master_key.to_seal(COMPONENT, store, &GeneratedKey::default())).unwrap();
     let user = house.user();
+    let key = block_on(store.secrets_key(user.id)).unwrap();
     for over in [(time.as_millis() - 1).to_string(), "soon".to_owned()] {
         let text = format!("{over}.{}.{}", user.access_version, *secret.base32());
-        let refused = confirm(&browser, &json!(sealed(&keys, &user, NEW, &text).unwrap()));
+        let refused = confirm(&browser, &json!(key.seal("", NEW, &text).unwrap()));
         assert_eq!((code(&refused), &refused.json["field"]), ((422, "invalid_field"), &json!("setup")), "{over}");
     }
     assert_eq!(confirm(&browser, &begun["setup"]).status, 201);

@@ -1,0 +1,201 @@
+//! The encryption of what people type: the work on it that nobody waits for, and what an operator should know of it.
+//!
+//! Nothing is encrypted here: `storage` does that.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use platform::{instance, sleep, within};
+use storage::{Database, StorageError, Store};
+use web::{
+    App,
+    log::{Level, log},
+    settings::Check,
+};
+
+use crate::COMPONENT;
+
+/// How often an instance looks for work. What there is to do is hours or days old.
+const PAUSE: Duration = Duration::from_secs(60);
+/// The same after an error: the database may have been busy.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
+/// How long an instance works at once. Then the next request, or the next question of `/ready`, lets it go on.
+const WORK: Duration = Duration::from_secs(2);
+/// Between two steps, requests have their turn: a step of SQLite lets nothing else of the instance run.
+const STEP_PAUSE: Duration = Duration::from_millis(10);
+/// A database that takes longer is the business of its own check.
+const CHECK_LIMIT: Duration = Duration::from_secs(1);
+
+/// The check of the master keys.
+const MASTER_KEY: &str = "master_key";
+
+thread_local! {
+    static NEXT: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Goes on with what is to be encrypted, after the response.
+pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
+    let now = Instant::now();
+    if NEXT.get().is_some_and(|next| now < next) {
+        return;
+    }
+    NEXT.set(now.checked_add(PAUSE));
+    platform::spawn(async move {
+        sleep(STEP_PAUSE).await;
+        while now.elapsed() < WORK {
+            match step(app.store()).await {
+                Ok(true) => sleep(STEP_PAUSE).await,
+                Ok(false) => return,
+                Err(error) => {
+                    let cause = BTreeMap::from([("cause", error.to_string())]);
+                    log(COMPONENT, Level::Error, "what is stored could not be encrypted further", cause);
+                    NEXT.set(Instant::now().checked_add(AFTER_ERROR));
+                    return;
+                }
+            }
+        }
+        NEXT.set(None);
+    });
+}
+
+async fn step(store: &Store<impl Database>) -> Result<bool, StorageError> {
+    Ok(store.seal_next_rows().await? || store.rewrap_next_keys().await?)
+}
+
+/// What an operator should know, for `/ready`. It lets the work go on, too: an installation that nobody uses is asked whether it is ready.
+pub(crate) async fn checks() -> Vec<Check> {
+    let checked = within(CHECK_LIMIT, async {
+        let app = instance::app(COMPONENT).await.ok()?;
+        let checks = state(app.store()).await;
+        go_on(app);
+        Some(checks)
+    });
+    // Why the database does not answer is said by its own check.
+    checked.await.flatten().unwrap_or_default()
+}
+
+async fn state(store: &Store<impl Database>) -> Vec<Check> {
+    if let Some(error) = store.master_key().fault() {
+        let detail = format!(
+            "master_key is not valid, so nothing of what people typed can be read: {error}. Make one: openssl rand -base64 32."
+        );
+        return vec![Check::new(MASTER_KEY, Err(detail))];
+    }
+    let checks = async { Ok::<_, StorageError>(vec![master_key(store).await?, encryption(store).await?]) };
+    checks.await.unwrap_or_else(|error| vec![Check::new("encryption", Err(said(&error)))])
+}
+
+fn said(error: &StorageError) -> String {
+    log(COMPONENT, Level::Error, "the keys cannot be read", BTreeMap::from([("cause", error.to_string())]));
+    "The state of the encryption cannot be read: the log says why.".to_owned()
+}
+
+async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError> {
+    let keys = store.master_keys().await?;
+    let missing: Vec<String> = keys
+        .iter()
+        .filter(|key| !key.is_known && key.uses > 0)
+        .map(|key| format!("{} (of {} people)", key.id, key.uses))
+        .collect();
+    if !missing.is_empty() {
+        let detail = format!(
+            "What people typed cannot be read, because these master keys are missing: {}. Put them back into master_key, behind the one that wraps.",
+            missing.join(", ")
+        );
+        return Ok(Check::new(MASTER_KEY, Err(detail)));
+    }
+    if store.master_key().is_empty() {
+        let detail = "master_key is not set: the key that opens what people typed lies in the database beside it, so whoever copies the database can read \
+                      it. Set SPIN_VARIABLE_MASTER_KEY (openssl rand -base64 32), and keep it apart from copies of the database.";
+        return Ok(Check::warning(MASTER_KEY, detail.to_owned()));
+    }
+    let forgotten: Vec<&str> = keys.iter().filter(|key| !key.is_known).map(|key| key.id.as_str()).collect();
+    if !forgotten.is_empty() {
+        let detail = format!(
+            "Secrets that an earlier release stored count as not entered, because these master keys are missing: {}. Put them back into master_key, or \
+             have the secrets entered again.",
+            forgotten.join(", ")
+        );
+        return Ok(Check::warning(MASTER_KEY, detail));
+    }
+    let unneeded: Vec<&str> =
+        keys.iter().filter(|key| !key.wraps && key.uses == 0 && key.secrets == 0).map(|key| key.id.as_str()).collect();
+    Ok(if unneeded.is_empty() {
+        Check::new(MASTER_KEY, Ok(()))
+    } else {
+        Check::warning(MASTER_KEY, format!("Nothing needs these master keys any more: {}.", unneeded.join(", ")))
+    })
+}
+
+async fn encryption(store: &Store<impl Database>) -> Result<Check, StorageError> {
+    const NAME: &str = "encryption";
+    if let Some(progress) = store.sealing_progress().await? {
+        let detail = format!(
+            "What an earlier release stored is being encrypted: {} of {} rows are. Until then, the rest can be read in the database.",
+            progress.seen, progress.total
+        );
+        return Ok(Check::warning(NAME, detail));
+    }
+    let older: i64 =
+        store.master_keys().await?.iter().filter(|key| key.is_known && !key.wraps).map(|key| key.uses).sum();
+    Ok(if older == 0 {
+        Check::new(NAME, Ok(()))
+    } else {
+        let detail = format!(
+            "The keys of {older} people are being wrapped by the new master key. Until then, keep the older ones."
+        );
+        Check::warning(NAME, detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::{MasterKey, Store};
+    use web::settings::Status;
+
+    use super::*;
+
+    const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    const NEW: &str = "HxAAAAQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    #[test]
+    fn ready_says_what_the_keys_mean_and_what_to_do() {
+        let fixture = router_test::Fixture::default();
+        let (user, _) = fixture.person("ada@example.org");
+        futures::executor::block_on(async {
+            let with = |key: &str| Store::with_master_key(fixture.another_connection(), MasterKey::new(key.to_owned()));
+            let told = async |key: &str| {
+                let checks = state(&with(key)).await;
+                checks.into_iter().map(|check| (check.status, check.detail.unwrap_or_default())).collect::<Vec<_>>()
+            };
+            let unset = told("").await;
+            assert!(unset[0].0 == Status::Warning && unset[0].1.contains("whoever copies"), "{unset:?}");
+            let wrong = told("words that are no key").await;
+            assert!(
+                wrong.len() == 1 && wrong[0].0 == Status::Failed && wrong[0].1.contains("openssl rand"),
+                "{wrong:?}"
+            );
+            with(OLD).create_conversation(user.id, "planted", None).await.unwrap();
+            assert!(told(OLD).await.iter().all(|(status, _)| *status == Status::Ok));
+            let lost = told(NEW).await;
+            assert!(lost[0].0 == Status::Failed && lost[0].1.contains("630dcd2966c43366"), "{lost:?}");
+            // A key that sealed only secrets of an earlier release, and was removed on purpose.
+            let database = fixture.another_connection();
+            let sealed = "INSERT INTO tool_secrets (user_id, server, name, sealed, updated_at) VALUES (?1, 's', 'n', 'v1.0123456789abcdef.x', 0)";
+            database.query(storage::Statement::new("t", sealed, [user.id.into()])).await.unwrap();
+            let removed = told(OLD).await;
+            assert!(removed[0].0 == Status::Warning && removed[0].1.contains("0123456789abcdef"), "{removed:?}");
+            database.query(storage::Statement::new("t", "DELETE FROM tool_secrets", [])).await.unwrap();
+            let both = format!("{NEW},{OLD}");
+            let rotating = told(&both).await;
+            assert!(rotating[1].0 == Status::Warning && rotating[1].1.contains("keep the older"), "{rotating:?}");
+            assert!(step(&with(&both)).await.unwrap());
+            let rotated = told(&both).await;
+            assert!(rotated[0].1.contains("630dcd2966c43366") && rotated[1].0 == Status::Ok, "{rotated:?}");
+            assert!(told(NEW).await.iter().all(|(status, _)| *status == Status::Ok));
+        });
+    }
+}

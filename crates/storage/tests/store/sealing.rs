@@ -1,0 +1,386 @@
+//! What people type is sealed: the database alone tells nobody, nothing can be moved, and what earlier releases stored is sealed in the background.
+
+use std::{collections::BTreeSet, sync::Barrier};
+
+use domain::{Id, RunFailure, RunState, ToolCall};
+use storage::{
+    Database, MasterKey, Statement, StorageError, Store, Value,
+    leases::{Entry, Leave},
+    messages::NewMessage,
+    runs::{Batch, Ending},
+    tool_tasks::{NewTask, Said},
+};
+
+use crate::{
+    fixture::{Fixture, LEASE_MS, answer, lease_of, result_of},
+    on_each_database,
+    places::{Place, Real, block_on},
+};
+
+on_each_database! {
+    nothing_that_was_said_is_in_the_database,
+    a_text_opens_only_where_it_was_stored,
+    many_hosts_that_need_a_first_key_at_once_get_the_same,
+    rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once,
+    what_an_earlier_host_still_writes_is_sealed_by_the_second_pass,
+    after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
+    without_its_master_key_nothing_is_read_or_written,
+    a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
+    what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
+    a_destroyed_key_opens_and_seals_nothing_any_more,
+    a_destroyed_key_ends_only_the_runs_of_its_person,
+}
+
+const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const NEW: &str = "HxAAAAQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// Every place where people, models, tools or providers say something.
+const PLANTED: [&str; 10] = [
+    "planted-content",
+    "planted-title",
+    "planted-answer",
+    "planted-reasoning",
+    "planted-echo",
+    "planted-arguments",
+    "planted-frames",
+    "planted-failure",
+    "planted-task",
+    "planted-result",
+];
+
+fn rows(database: &Real, sql: &str) -> Vec<storage::Row> {
+    block_on(database.query(Statement::new("t", sql, []))).unwrap()
+}
+
+/// All texts of the tables that hold people's words.
+fn stored(database: &Real) -> String {
+    let mut texts = String::new();
+    for sql in [
+        "SELECT title FROM conversations",
+        "SELECT content, tool_calls, reasoning, echo, title FROM messages",
+        "SELECT frames FROM run_events",
+        "SELECT error_message FROM runs",
+        "SELECT title, message, result FROM tool_tasks",
+    ] {
+        for value in rows(database, sql).into_iter().flat_map(|row| row.0) {
+            if let Value::Text(text) = value {
+                texts.push_str(&text);
+                texts.push('\n');
+            }
+        }
+    }
+    texts
+}
+
+/// A conversation in which everything is said that can be.
+fn say_everything(fixture: &Fixture) -> (Id, Id, Id) {
+    let (user, store) = (fixture.user("ada@example.org"), &fixture.store);
+    let conversation = block_on(store.create_conversation(user.id, "planted-title", None)).unwrap().id;
+    let (_, run) = fixture.send(&user, conversation, "planted-content");
+    let lease = lease_of(&run);
+    block_on(store.claim(lease, LEASE_MS, "")).unwrap().unwrap();
+    let said = Said { message: Some("planted-task"), poll_ms: 1, lifetime_ms: 60_000 };
+    let task = NewTask {
+        call_id: "t",
+        name: "x",
+        title: "planted-task",
+        server: "s",
+        tool: "x",
+        task_id: "1",
+        session: None,
+        said,
+    };
+    block_on(store.keep_tool_task(lease, user.id, task)).unwrap().unwrap();
+    assert!(block_on(store.end_tool_task(user.id, run.id, "t", "planted-result", false)).unwrap());
+    let calls = vec![ToolCall { id: "c".into(), name: "x".into(), arguments: "planted-arguments".into() }];
+    let message = NewMessage {
+        tool_calls: calls,
+        echo: Some("planted-echo".into()),
+        ..NewMessage::answer("planted-answer".into(), "planted-reasoning".into(), "tool_calls")
+    };
+    let batch = Batch { last_id: 5, frames: "planted-frames".into() };
+    assert!(block_on(store.finish_step(lease, RunState::ToolExecution, &message, None, &batch)).unwrap());
+    let result = result_of("c", "planted-result", false);
+    assert!(block_on(store.finish_tool_call(lease, &result, &Batch::default())).unwrap());
+    let failure = Some(RunFailure { code: "e".into(), message: "planted-failure".into() });
+    let message = Some(answer("planted-answer", "error"));
+    let ending = Ending { state: RunState::Error, failure, usage: None, message, batch: Batch::default() };
+    assert!(block_on(store.finish_run(lease, &ending)).unwrap());
+    (user.id, conversation, run.id)
+}
+
+/// What another instance with this key reads of it.
+fn heard(store: &Store<Real>, (user_id, conversation, run_id): (Id, Id, Id)) -> Result<String, StorageError> {
+    block_on(async {
+        let page = store.messages(user_id, conversation, 0, 100, 1_000_000).await?;
+        let title = store.conversation(user_id, conversation).await?.unwrap().title;
+        let run = store.run(user_id, run_id).await?.unwrap();
+        let log = store.log(run_id, 0).await?;
+        let tasks = store.tool_tasks(run_id).await?;
+        let context = store.context(&run, 100, 1_000_000).await?;
+        Ok(format!("{page:?} {title} {run:?} {log:?} {tasks:?} {}", context.len()))
+    })
+}
+
+fn assert_hears_everything(store: &Store<Real>, ids: (Id, Id, Id)) {
+    let heard = heard(store, ids).unwrap();
+    for planted in PLANTED {
+        assert!(heard.contains(planted), "{planted} is missing in {heard}");
+    }
+    assert!(!heard.contains("s1:"), "{heard}");
+}
+
+fn with_key(fixture: &Fixture, key: &str) -> Store<Real> {
+    Store::with_master_key(fixture.another_connection(), MasterKey::new(key.to_owned()))
+}
+
+fn nothing_that_was_said_is_in_the_database(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    assert_hears_everything(&fixture.store, ids);
+    let stored = stored(&fixture.another_connection());
+    assert!(!stored.contains("planted"), "{stored}");
+    // Another instance, which knows no key yet, hears the same.
+    assert_hears_everything(&Store::new(fixture.another_connection()), ids);
+}
+
+fn a_text_opens_only_where_it_was_stored(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user_id, conversation, _) = say_everything(&fixture);
+    let swap = "UPDATE messages SET content = (SELECT other.content FROM messages AS other WHERE other.position = 2
+                AND other.conversation_id = messages.conversation_id) WHERE position = 1";
+    rows(&fixture.another_connection(), swap);
+    let read = block_on(fixture.store.messages(user_id, conversation, 0, 100, 1_000_000));
+    assert!(
+        matches!(&read, Err(StorageError::Unreadable { table, column }) if table == "messages" && column == "content")
+    );
+}
+
+fn many_hosts_that_need_a_first_key_at_once_get_the_same(place: Place) {
+    const HOSTS: usize = 8;
+    let fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    let (barrier, stores) = (Barrier::new(HOSTS), (0..HOSTS).map(|_| Store::new(fixture.another_connection())));
+    let stores: Vec<_> = stores.collect();
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(|| {
+                barrier.wait();
+                block_on(store.create_conversation(ada.id, "planted-title", None)).unwrap();
+            });
+        }
+    });
+    let titles = block_on(fixture.store.conversations(ada.id, None, 50)).unwrap();
+    assert_eq!(titles.iter().filter(|found| found.title == "planted-title").count(), HOSTS);
+    let database = fixture.another_connection();
+    let count = |table| rows(&database, &format!("SELECT COUNT(*) FROM {table}"))[0].columns("t").integer().unwrap();
+    assert_eq!((count("data_keys"), count("generated_keys")), (1, 1));
+}
+
+/// As if an earlier release had written everything, and this one were applied now.
+fn unseal(fixture: &Fixture) {
+    let database = fixture.another_connection();
+    for sql in [
+        "UPDATE conversations SET title = 'planted-title'",
+        "UPDATE messages SET content = 'planted-content', title = NULL WHERE role = 'user'",
+        "UPDATE messages SET content = 'planted-answer', reasoning = 'planted-reasoning', echo = 'planted-echo' WHERE role = 'assistant'",
+        "UPDATE messages SET tool_calls = '[{\"id\":\"c\",\"name\":\"x\",\"arguments\":\"planted-arguments\"}]' WHERE tool_calls IS NOT NULL",
+        "UPDATE messages SET content = 'planted-result', title = 's1:AAAAAAAAAAAAAAAA:typed' WHERE role = 'tool'",
+        "UPDATE run_events SET frames = 'planted-frames'",
+        "UPDATE runs SET error_message = 'planted-failure' WHERE error_message IS NOT NULL",
+        "UPDATE tool_tasks SET title = 'planted-task', message = 'planted-task', result = 'planted-result'",
+        "DELETE FROM data_keys",
+    ] {
+        rows(&database, sql);
+    }
+    for table in ["conversations", "messages", "run_events", "runs", "tool_tasks"] {
+        let total = rows(&database, &format!("SELECT COUNT(*) FROM {table}"))[0].columns("t").integer().unwrap();
+        let sql = "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at) VALUES (?1, 1, '', 0, ?2, 0, 0)";
+        block_on(database.query(Statement::new("t", sql, [table.into(), total.into()]))).unwrap();
+    }
+}
+
+fn rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let eve = fixture.user("eve@example.org");
+    for n in 0..100 {
+        let conversation = fixture.conversation(&eve);
+        fixture.send(&eve, conversation, &format!("planted {n}"));
+    }
+    rows(&fixture.another_connection(), "UPDATE messages SET content = 'planted-' || id");
+    unseal(&fixture);
+    let fresh = || Store::new(fixture.another_connection());
+    let progress = block_on(fresh().sealing_progress()).unwrap().unwrap();
+    assert!(progress.seen == 0 && progress.total > 300, "{progress:?}");
+    // One step, by a host that dies before it can say how far it came.
+    let killed = fresh();
+    assert!(block_on(killed.seal_next_rows()).unwrap());
+    rows(&fixture.another_connection(), "UPDATE sealing_progress SET passed = '', seen = 0, due_at = 0");
+    let halfway = heard(&fresh(), ids).unwrap();
+    assert!(halfway.contains("planted-answer") && halfway.contains("s1:AAAAAAAAAAAAAAAA:typed"), "{halfway}");
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let store = fresh();
+                while block_on(store.sealing_progress()).unwrap().is_some() {
+                    block_on(store.seal_next_rows()).unwrap();
+                }
+            });
+        }
+    });
+    let stored = stored(&fixture.another_connection());
+    assert!(!stored.contains("planted"), "{stored}");
+    let heard = heard(&fresh(), ids).unwrap();
+    assert!(heard.contains("s1:AAAAAAAAAAAAAAAA:typed"), "what looked sealed is as it was typed: {heard}");
+    for planted in PLANTED {
+        assert!(heard.contains(planted), "{planted} is missing in {heard}");
+    }
+    let store = fresh();
+    let typed: BTreeSet<String> = block_on(async {
+        let mut typed = BTreeSet::new();
+        for conversation in store.conversations(eve.id, None, 200).await.unwrap() {
+            let page = store.messages(eve.id, conversation.id, 0, 10, 1_000_000).await.unwrap();
+            typed.extend(page.messages.into_iter().map(|message| message.content));
+        }
+        typed
+    });
+    assert_eq!(typed, BTreeSet::from(["planted-content".to_owned()]));
+}
+
+fn what_an_earlier_host_still_writes_is_sealed_by_the_second_pass(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    unseal(&fixture);
+    let (store, database) = (&fixture.store, fixture.another_connection());
+    while block_on(store.seal_next_rows()).unwrap() {}
+    assert_eq!(block_on(store.sealing_progress()).unwrap(), None);
+    rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
+    assert!(!block_on(store.seal_next_rows()).unwrap(), "it is not due yet");
+    assert!(stored(&database).contains("planted-content"));
+    rows(&database, "UPDATE sealing_progress SET due_at = 0");
+    while block_on(store.seal_next_rows()).unwrap() {}
+    assert!(!stored(&database).contains("planted"));
+    assert!(rows(&database, "SELECT 1 FROM sealing_progress WHERE finished_at IS NULL").is_empty());
+    assert!(heard(store, ids).unwrap().contains("planted-content"));
+}
+
+fn after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again(place: Place) {
+    let fixture = Fixture::new(place);
+    let store = with_key(&fixture, OLD);
+    let users: Vec<_> = (0..70).map(|n| fixture.user(&format!("{n}@example.org")).id).collect();
+    for user in &users {
+        block_on(store.create_conversation(*user, "planted-title", None)).unwrap();
+    }
+    let both = with_key(&fixture, &format!("{NEW},{OLD}"));
+    let uses = |store: &Store<Real>| -> Vec<(bool, bool, i64)> {
+        let keys = block_on(store.master_keys()).unwrap();
+        keys.iter().map(|key| (key.is_known, key.wraps, key.uses)).collect()
+    };
+    assert_eq!(uses(&both), [(true, true, 0), (true, false, 70)]);
+    // A step at a time: whoever dies between two has lost nothing.
+    assert!(block_on(both.rewrap_next_keys()).unwrap());
+    assert_eq!(uses(&both), [(true, true, 32), (true, false, 38)]);
+    let titled = |store: &Store<Real>, user: Id| -> bool {
+        block_on(store.conversations(user, None, 9)).unwrap().iter().all(|found| found.title == "planted-title")
+    };
+    assert!(users.iter().all(|user| titled(&with_key(&fixture, &format!("{NEW},{OLD}")), *user)));
+    while block_on(both.rewrap_next_keys()).unwrap() {}
+    let only_new = with_key(&fixture, NEW);
+    assert_eq!(uses(&only_new), [(true, true, 70)]);
+    assert!(users.iter().all(|user| titled(&only_new, *user)));
+}
+
+fn without_its_master_key_nothing_is_read_or_written(place: Place) {
+    let fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    let conversation = block_on(with_key(&fixture, OLD).create_conversation(ada.id, "planted-title", None)).unwrap().id;
+    let lost = with_key(&fixture, NEW);
+    let is_missing = |error: StorageError| matches!(error, StorageError::MasterKeyMissing(_));
+    assert!(is_missing(block_on(lost.conversation(ada.id, conversation)).unwrap_err()));
+    assert!(is_missing(block_on(lost.update_conversation(ada.id, conversation, Some("x"), None)).unwrap_err()));
+    let keys = block_on(lost.master_keys()).unwrap();
+    assert_eq!(keys.iter().filter(|key| !key.is_known).map(|key| key.uses).collect::<Vec<_>>(), [1]);
+    // A component that gets no key at all is told so.
+    let none = Store::with_master_key(fixture.another_connection(), MasterKey::not_granted());
+    let read = block_on(none.conversation(ada.id, conversation));
+    assert!(matches!(read, Err(StorageError::NoMasterKey)), "{read:?}");
+    // Once it is back, everything is.
+    let found = block_on(with_key(&fixture, &format!("{NEW},{OLD}")).conversation(ada.id, conversation));
+    assert_eq!(found.unwrap().unwrap().title, "planted-title");
+}
+
+fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let new = block_on(fixture.store.rotate_generated_master_key()).unwrap().unwrap();
+    let another = Store::new(fixture.another_connection());
+    assert_hears_everything(&another, ids);
+    while block_on(another.rewrap_next_keys()).unwrap() {}
+    let keys = block_on(another.master_keys()).unwrap();
+    assert_eq!(
+        keys.iter().map(|key| (key.id == new, key.wraps, key.uses)).collect::<Vec<_>>(),
+        [(true, true, 1)],
+        "one that nothing needs any more is nobody's business"
+    );
+    assert!(keys.iter().all(|key| key.created_at.is_some()));
+    // However often it is done: all keys still open.
+    for _ in 0..20 {
+        block_on(fixture.store.rotate_generated_master_key()).unwrap().unwrap();
+    }
+    assert_hears_everything(&Store::new(fixture.another_connection()), ids);
+    assert_hears_everything(&with_key(&fixture, NEW), ids);
+    assert_eq!(block_on(with_key(&fixture, NEW).rotate_generated_master_key()).unwrap(), None);
+}
+
+fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    let store = || Store::new(fixture.another_connection());
+    // As docs/runbooks/keys.md says.
+    rows(
+        &database,
+        "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost' WHERE master_key = (SELECT MIN(master_key) FROM data_keys)",
+    );
+    let told = heard(&store(), ids).unwrap();
+    assert!(
+        told.contains("(This can no longer be read") && !told.contains("planted") && !told.contains("s1:"),
+        "{told}"
+    );
+    let made = block_on(store().create_conversation(ids.0, "planted-new", None)).unwrap();
+    let found = block_on(store().conversation(ids.0, made.id)).unwrap().unwrap();
+    assert_eq!(found.title, "planted-new", "what is written from now on can be read");
+    // The store of before keeps what it knows for a minute, and writes nothing that nobody can read.
+    let database = fixture.another_connection();
+    assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE lost IS NOT NULL AND wrapped <> ''").len(), 1);
+}
+
+fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let eve = fixture.user("eve@example.org");
+    block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
+    assert!(block_on(fixture.store.destroy_data_key(ids.0)).unwrap());
+    assert!(!block_on(fixture.store.destroy_data_key(ids.0)).unwrap(), "once");
+    for store in [&fixture.store, &Store::new(fixture.another_connection())] {
+        assert!(matches!(heard(store, ids), Err(StorageError::KeyDestroyed)));
+        let made = block_on(store.create_conversation(ids.0, "planted-title", None));
+        assert!(matches!(made, Err(StorageError::KeyDestroyed)));
+        assert_eq!(block_on(store.conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
+    }
+}
+
+fn a_destroyed_key_ends_only_the_runs_of_its_person(place: Place) {
+    let fixture = Fixture::new(place);
+    let entry = |email: &str| {
+        let user = fixture.user(email);
+        let (_, lease) = fixture.claimed(&user, fixture.conversation(&user));
+        let batch = Batch { last_id: 1, frames: "planted-frames".into() };
+        (user.id, Entry { lease, state: RunState::Streaming, batch })
+    };
+    let ((eve, eves), (_, adas)) = (entry("eve@example.org"), entry("ada@example.org"));
+    assert!(block_on(fixture.store.destroy_data_key(eve)).unwrap());
+    let left = block_on(Store::new(fixture.another_connection()).append_events(&[eves, adas])).unwrap();
+    assert_eq!(left, [Leave::LeaseLost, Leave::Granted]);
+}

@@ -1,0 +1,187 @@
+//! A person's data key, and the texts that it seals.
+//!
+//! A sealed text names its key, so that it is told from one that is not sealed: a key's id is random and nobody is ever told it, so nobody can type a
+//! text that begins with it. Its place and its person are authenticated, so a sealed text opens nowhere else.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use crate::{
+    VaultError,
+    cipher::{Cipher, KEY_BYTES},
+};
+
+/// How every sealed text begins. It stands for the cipher, the additional data and the encoding.
+const VERSION: &str = "s1:";
+/// The bytes of an id: nobody guesses 96 random bits.
+const ID_BYTES: usize = 12;
+
+/// Where a text is stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// The row's key.
+    pub row: &'a str,
+    /// The column.
+    pub column: &'a str,
+}
+
+/// The bytes of these parts: the length before each makes them different for any two lists of parts.
+pub(crate) fn additional_data<'a>(parts: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let mut data = Vec::new();
+    for part in parts {
+        data.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        data.extend_from_slice(part.as_bytes());
+    }
+    data
+}
+
+/// The key that one person's texts are sealed with. It is erased when dropped, and `Debug` does not print it.
+pub struct DataKey {
+    user_id: String,
+    id: String,
+    /// Each text of this key begins so.
+    prefix: String,
+    /// How the texts of the person's keys begin that were lost.
+    lost: Vec<String>,
+    cipher: Cipher,
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataKey").field("user_id", &self.user_id).finish_non_exhaustive()
+    }
+}
+
+impl DataKey {
+    pub(crate) fn new(user_id: &str, id: &str, key: &[u8; KEY_BYTES]) -> Self {
+        let (prefix, lost) = (format!("{VERSION}{id}:"), Vec::new());
+        Self { user_id: user_id.to_owned(), id: id.to_owned(), prefix, lost, cipher: Cipher::new(key) }
+    }
+
+    /// The key, knowing the ids of those that the person had before and that are lost.
+    #[must_use]
+    pub fn knowing_lost<'a>(mut self, ids: impl Iterator<Item = &'a str>) -> Self {
+        self.lost.extend(ids.map(|id| format!("{VERSION}{id}:")));
+        self
+    }
+
+    /// A new id and a new key.
+    pub(crate) fn generate() -> Result<(String, Zeroizing<[u8; KEY_BYTES]>), VaultError> {
+        let (mut id, mut key) = ([0; ID_BYTES], Zeroizing::new([0; KEY_BYTES]));
+        getrandom::fill(&mut id)?;
+        getrandom::fill(key.as_mut())?;
+        Ok((BASE64_URL_SAFE_NO_PAD.encode(id), key))
+    }
+
+    /// The key's id. It is no secret of the database, but nobody outside it may learn it: see above.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn place(&self, place: Place<'_>) -> Vec<u8> {
+        additional_data([VERSION, &self.user_id, place.table, place.row, place.column])
+    }
+
+    /// Seals a text for its place. The result is ASCII, and different each time. An empty text stays as it is: it says nothing.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`].
+    pub fn seal(&self, place: Place<'_>, text: &str) -> Result<String, VaultError> {
+        if text.is_empty() {
+            return Ok(String::new());
+        }
+        let sealed = self.cipher.seal(&self.place(place), text.as_bytes())?;
+        let mut written = self.prefix.clone();
+        BASE64_URL_SAFE_NO_PAD.encode_string(sealed, &mut written);
+        Ok(written)
+    }
+
+    /// Whether a stored text was sealed with this key. What was not is as it was typed.
+    #[must_use]
+    pub fn has_sealed(&self, stored: &str) -> bool {
+        stored.starts_with(&self.prefix)
+    }
+
+    /// The text that was stored at a place: opened if it was sealed, else as it is.
+    ///
+    /// # Errors
+    /// [`VaultError::Unopenable`]: it was changed, or moved from another place. [`VaultError::Lost`]: it was sealed with a key that is lost.
+    pub fn open(&self, place: Place<'_>, stored: &str) -> Result<String, VaultError> {
+        if self.lost.iter().any(|prefix| stored.starts_with(prefix)) {
+            return Err(VaultError::Lost);
+        }
+        let Some(sealed) = stored.strip_prefix(&self.prefix) else { return Ok(stored.to_owned()) };
+        let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::Unopenable)?;
+        let text = self.cipher.open(&self.place(place), &sealed).ok_or(VaultError::Unopenable)?;
+        String::from_utf8(text.to_vec()).map_err(|_| VaultError::Unopenable)
+    }
+}
+
+/// Whether a stored text may be sealed, so that its person's key is needed to tell.
+#[must_use]
+pub fn may_be_sealed(stored: &str) -> bool {
+    stored.starts_with(VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: Place<'_> = Place { table: "messages", row: "m1", column: "content" };
+
+    fn key(user_id: &str, byte: u8) -> DataKey {
+        DataKey::new(user_id, "abcdefghijklmnop", &[byte; KEY_BYTES])
+    }
+
+    #[test]
+    fn opens_what_it_sealed_and_seals_differently_each_time() {
+        let key = key("u1", 1);
+        for text in ["correct horse", "pässwörd 🌱\n", &"x".repeat(300_000), "s1:abcdefghijklmnop:AAAA"] {
+            let (sealed, again) = (key.seal(PLACE, text).unwrap(), key.seal(PLACE, text).unwrap());
+            assert_ne!(sealed, again);
+            assert!(key.has_sealed(&sealed) && may_be_sealed(&sealed) && sealed.is_ascii());
+            assert!(!sealed.contains(text));
+            assert_eq!(key.open(PLACE, &sealed).unwrap(), text);
+        }
+        assert_eq!(key.seal(PLACE, "").unwrap(), "");
+    }
+
+    #[test]
+    fn opens_only_in_its_place_and_for_its_person() {
+        let sealed = key("u1", 1).seal(PLACE, "correct horse").unwrap();
+        for other in [
+            Place { table: "runs", ..PLACE },
+            Place { row: "m2", ..PLACE },
+            Place { column: "reasoning", ..PLACE },
+            Place { table: "message", row: "sm1", ..PLACE },
+        ] {
+            assert!(matches!(key("u1", 1).open(other, &sealed), Err(VaultError::Unopenable)), "{other:?}");
+        }
+        assert!(matches!(key("u2", 1).open(PLACE, &sealed), Err(VaultError::Unopenable)));
+        assert!(matches!(key("u1", 2).open(PLACE, &sealed), Err(VaultError::Unopenable)));
+    }
+
+    #[test]
+    fn what_a_lost_key_sealed_is_told_from_what_was_typed() {
+        let sealed = DataKey::new("u1", "lostlostlostlost", &[1; KEY_BYTES]).seal(PLACE, "x").unwrap();
+        let key = key("u1", 2);
+        assert_eq!(key.open(PLACE, &sealed).unwrap(), sealed);
+        assert!(matches!(
+            key.knowing_lost(["lostlostlostlost"].into_iter()).open(PLACE, &sealed),
+            Err(VaultError::Lost)
+        ));
+    }
+
+    #[test]
+    fn what_was_never_sealed_stays_as_it_is_even_if_it_looks_sealed() {
+        let key = key("u1", 1);
+        for typed in ["hello", "s1:", "s1:AAAAAAAAAAAAAAAA:AAAA", "s1:abcdefghijklmnop"] {
+            assert_eq!(key.open(PLACE, typed).unwrap(), typed);
+        }
+    }
+}
