@@ -353,7 +353,7 @@ fn the_limits_of_a_subject_are_replaced_and_go_with_it(place: Place) {
 
 fn limits_of_roles_are_read_with_the_access(place: Place) {
     let fixture = Fixture::new(place);
-    let read = || block_on(fixture.store.access_state(60_000, Offers::Unread)).unwrap();
+    let read = || block_on(fixture.store.access_state("tests", 60_000, Offers::Unread)).unwrap();
     assert!(!read().has_budgets && read().role_limits.is_empty());
     set(&fixture, "role:member", &[(LimitKind::PersonRequests, 7)]);
     assert!(!read().has_budgets);
