@@ -8,6 +8,9 @@ use crate::{Database, Statement, StorageError, Store};
 /// How long a replaced key verifies: longer than its tokens live, and than instances use what they have read.
 pub const OVERLAP_MS: i64 = 60 * 1000;
 
+/// How long administrators see a key that was replaced: a year.
+const KEPT_ENDED_MS: i64 = 365 * 24 * 60 * 60 * 1000;
+
 /// A caller's key, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InsideKey {
@@ -47,6 +50,9 @@ impl<D: Database> Store<D> {
         let parameters =
             [id.as_str().into(), caller.as_str().into(), public_key.as_str().into(), new.private_key.as_str().into()];
         self.database.query(Statement::new("add_inside_key", sql, parameters).durably().repeatably()).await?;
+        // A key is made after a rotation at the earliest, so this is no work of every day.
+        let sql = format!("DELETE FROM inside_keys WHERE verifies_until < now_ms() - {KEPT_ENDED_MS}");
+        self.database.query(Statement::new("forget_inside_keys", sql, []).repeatably()).await?;
         Ok(())
     }
 

@@ -123,7 +123,9 @@ impl<D: Database> Store<D> {
                 "EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND created_at < now_ms() - {REPETITION_MS})"
             )
         } else {
-            "NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL
+            // Where there is no key yet, the first one is made when it is needed, and signs at once.
+            "EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND private_key IS NOT NULL)
+             AND NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL
                  AND (verifies_until > now_ms() OR (verifies_until IS NULL AND private_key IS NULL)))"
                 .to_owned()
         };

@@ -58,6 +58,7 @@ fn a_new_key_is_published_before_it_signs_and_the_one_before_verifies_until_its_
     use KeyState::{Current, Retired, Verifies};
     let fixture = Fixture::new(place);
     let store = &fixture.store;
+    assert!(!block_on(store.rotate_signing_key(&key("z"), false)).unwrap(), "there is none yet");
     block_on(store.add_first_signing_key(&key("a"))).unwrap();
     pass(&fixture, 1);
     assert!(block_on(store.rotate_signing_key(&key("b"), false)).unwrap());
