@@ -13,7 +13,8 @@ const PURPOSES: Purpose[] = [
   {
     purpose: "tokens",
     title: "Tokens of people and programs",
-    words: "Rotating logs nobody out: the new key signs after a minute, and the one before counts for an hour more.",
+    words:
+      "Rotating logs nobody out: the new key signs after a minute, and the one before counts for an hour more. Rotate when all hosts run this release.",
     revokes:
       "Revoking is for a key that somebody else may have. It logs everybody out at once, you too, and programs have to sign in again. API keys and passwords stay.",
   },
