@@ -10,11 +10,11 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
-    keys::{KeyPurpose, KeyRecord},
+    keys::{KeyPurpose, KeyRecord, KeyRotation},
 };
 use web::{Allowed, Json, Page, Result};
 
-use crate::{authority::record, router::Admin};
+use crate::router::Admin;
 
 #[derive(Serialize)]
 pub(crate) struct KeyBody {
@@ -65,11 +65,8 @@ pub(crate) async fn rotate<D: Database>(
     Json(Rotate { purpose, revoke }): Json<Rotate>,
 ) -> Result<Json<Rotated>> {
     let purpose = KeyPurpose::named(&purpose).ok_or_else(unknown_purpose)?;
-    let rotated = web::keys::rotate(admin.store(), purpose, revoke).await?;
-    if rotated {
-        let action = if revoke { "key.revoke" } else { "key.rotate" };
-        record(&admin, &session, action, purpose.name(), None).await?;
-    }
+    let rotation = KeyRotation { revokes: revoke, user_id: session.user_id(), detail: None };
+    let rotated = web::keys::rotate(admin.store(), purpose, &rotation).await?;
     let (keys, _) = admin.store().keys().await?;
     let items = keys.into_iter().filter(|key| key.purpose == purpose).map(|key| body(&admin, key)).collect();
     Ok(Json(Rotated { rotated, items }))

@@ -1,12 +1,18 @@
 //! The keys with which components prove to each other who calls (`crates/inside-token`). Each caller has a key pair of its own; everybody reads the
 //! public halves, and each caller only its own private half.
 
-use domain::Timestamp;
+use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{Database, Statement, StorageError, Store, keys::KeyRotation};
 
 /// How long a replaced key verifies: longer than its tokens live, and than instances use what they have read.
 pub const OVERLAP_MS: i64 = 60 * 1000;
+
+/// Of two revocations within this time, the second is a repetition of the first.
+const REPETITION_MS: i64 = 10 * 1000;
+
+/// How long administrators see a key that was replaced: a day.
+const KEPT_ENDED_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A caller's key, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,18 +41,20 @@ impl std::fmt::Debug for NewInsideKey {
 }
 
 impl<D: Database> Store<D> {
-    /// Stores a caller's key, unless it has one. Two instances may store one each at once: both verify, and the newest signs.
+    /// Stores a caller's key, unless it has one: another instance may have stored one first.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn add_inside_key(&self, new: &NewInsideKey) -> Result<(), StorageError> {
-        let sql =
-            "INSERT INTO inside_keys (id, caller, public_key, private_key, created_at) SELECT ?1, ?2, ?3, ?4, now_ms()
-                   WHERE NOT EXISTS (SELECT 1 FROM inside_keys WHERE caller = ?2 AND verifies_until IS NULL)";
+        let sql = "INSERT INTO inside_keys (id, caller, public_key, private_key, created_at) VALUES (?1, ?2, ?3, ?4, now_ms())
+                   ON CONFLICT DO NOTHING";
         let InsideKey { id, caller, public_key } = &new.key;
         let parameters =
             [id.as_str().into(), caller.as_str().into(), public_key.as_str().into(), new.private_key.as_str().into()];
         self.database.query(Statement::new("add_inside_key", sql, parameters).durably().repeatably()).await?;
+        // A key is made after a rotation at the earliest, so this is no work of every day.
+        let sql = format!("DELETE FROM inside_keys WHERE verifies_until < now_ms() - {KEPT_ENDED_MS}");
+        self.database.query(Statement::new("forget_inside_keys", sql, []).repeatably()).await?;
         Ok(())
     }
 
@@ -75,20 +83,29 @@ impl<D: Database> Store<D> {
         Ok((keys, now))
     }
 
-    /// Has every caller make itself a new key. Those there are verify for [`OVERLAP_MS`], or no more, if they are revoked; their private halves are
-    /// erased. How many were replaced.
+    /// Has every caller make itself a new key, and records it. Those there are verify for [`OVERLAP_MS`], or no more, if they are revoked; their private
+    /// halves are erased. Keys that were made a moment ago are left: of two that rotate at once, the second changes nothing. Whether anything was changed.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn replace_inside_keys(&self, revokes: bool) -> Result<usize, StorageError> {
-        let which =
-            if revokes { "COALESCE(verifies_until, now_ms() + 1) > now_ms()" } else { "verifies_until IS NULL" };
-        let sql = format!(
-            "UPDATE inside_keys SET verifies_until = now_ms() + CAST(?1 AS bigint), private_key = NULL WHERE {which} RETURNING id"
-        );
-        let overlap_ms = if revokes { 0 } else { OVERLAP_MS };
-        let statement = Statement::new("replace_inside_keys", sql, [overlap_ms.into()]).durably();
-        Ok(self.database.query(statement).await?.len())
+    pub async fn rotate_inside_keys(&self, rotation: &KeyRotation<'_>) -> Result<bool, StorageError> {
+        let (at_least_ms, overlap_ms) = if rotation.revokes { (REPETITION_MS, 0) } else { (OVERLAP_MS, OVERLAP_MS) };
+        let sql =
+            "INSERT INTO inside_key_rotations (at_least_ms, overlap_ms, revokes, audit_id, user_id, detail, rotated_at)
+                   SELECT CAST(?1 AS bigint), CAST(?2 AS bigint), CAST(?3 AS bigint), ?4, ?5, ?6, now_ms()
+                   WHERE EXISTS (SELECT 1 FROM inside_keys WHERE created_at <= now_ms() - CAST(?1 AS bigint)
+                       AND (verifies_until IS NULL OR (CAST(?3 AS bigint) = 1 AND verifies_until > now_ms())))";
+        let audit_id = Id::new();
+        let parameters = [
+            at_least_ms.into(),
+            overlap_ms.into(),
+            i64::from(rotation.revokes).into(),
+            audit_id.into(),
+            rotation.user_id.into(),
+            rotation.detail.into(),
+        ];
+        self.database.query(Statement::new("rotate_inside_keys", sql, parameters).durably().repeatably()).await?;
+        self.is_recorded(audit_id).await
     }
 }
 

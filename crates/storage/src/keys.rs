@@ -1,6 +1,6 @@
 //! The keys that can be rotated, of every purpose, as administrators see them: never with their private halves.
 
-use domain::Timestamp;
+use domain::{Id, Timestamp};
 
 use crate::{Database, Statement, StorageError, Store};
 
@@ -8,7 +8,7 @@ use crate::{Database, Statement, StorageError, Store};
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Retired keys that are listed, besides all others.
-const MAX_LISTED: usize = 100;
+const MAX_RETIRED: usize = 20;
 
 /// What a key is for. A further purpose is a variant here, its rows in [`Store::keys`], and its rotation in `crates/web/src/keys.rs`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +62,17 @@ impl KeyState {
     }
 }
 
+/// A rotation: how, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRotation<'a> {
+    /// What the keys before have signed ends at once.
+    pub revokes: bool,
+    /// Who rotates, for the record.
+    pub user_id: Id,
+    /// More, for the record.
+    pub detail: Option<&'a str>,
+}
+
 /// A key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeyRecord {
@@ -82,11 +93,13 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
-    /// When the key is to be rotated, if it is not replaced yet and keys are rotated at all (0 days: never).
+    /// When the key is to be rotated, if it is the one that signs, no other is coming, and keys are rotated at all (0 days: never). A configured one is as old
+    /// as its first use here.
     #[must_use]
     pub fn due_at(&self, rotation_days: u32) -> Option<Timestamp> {
-        let is_newest = self.state == KeyState::Current && self.verifies_until.is_none();
-        let due = self.signs_from.as_millis().saturating_add(i64::from(rotation_days).saturating_mul(DAY_MS));
+        let is_newest = self.state == KeyState::Current && (self.is_configured || self.verifies_until.is_none());
+        let since = if self.is_configured { self.created_at } else { self.signs_from };
+        let due = since.as_millis().saturating_add(i64::from(rotation_days).saturating_mul(DAY_MS));
         (is_newest && rotation_days > 0).then(|| Timestamp::from_millis(due))
     }
 }
@@ -98,16 +111,18 @@ impl<D: Database> Store<D> {
     /// Those of the database.
     pub async fn keys(&self) -> Result<(Vec<KeyRecord>, Timestamp), StorageError> {
         const QUERY: &str = "keys";
+        let of_tokens = "SELECT now_ms() AS now, 'tokens' AS purpose, id, created_at, COALESCE(signs_from, created_at) AS signs_from,
+                 verifies_until, retired_at, CASE WHEN private_key IS NULL AND retired_at IS NULL THEN 1 ELSE 0 END AS is_configured
+             FROM signing_keys";
         let sql = format!(
-            "SELECT now_ms(), 'tokens' AS purpose, id, created_at, COALESCE(signs_from, created_at) AS signs_from, verifies_until, retired_at,
-                 CASE WHEN private_key IS NULL AND retired_at IS NULL THEN 1 ELSE 0 END
-             FROM signing_keys
+            "{of_tokens} WHERE retired_at IS NULL
+             UNION ALL SELECT * FROM ({of_tokens} WHERE retired_at IS NOT NULL ORDER BY retired_at DESC, id LIMIT {MAX_RETIRED}) AS retired
              UNION ALL SELECT now_ms(), 'inside', id, created_at, created_at, verifies_until, NULL, 0 FROM inside_keys
-             ORDER BY purpose DESC, signs_from DESC, id LIMIT {MAX_LISTED}"
+             ORDER BY purpose DESC, signs_from DESC, id"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let (mut keys, mut now) = (Vec::with_capacity(rows.len()), Timestamp::now());
-        let mut has_current = false;
+        let mut has_current_for_tokens = false;
         for row in &rows {
             let mut columns = row.columns(QUERY);
             now = columns.timestamp()?;
@@ -123,7 +138,7 @@ impl<D: Database> Store<D> {
             let is_configured = columns.flag()?;
             // Of the keys that sign already, the newest does; each component inside has its own.
             let signs = match purpose {
-                KeyPurpose::Tokens => signs_from <= now && !has_current,
+                KeyPurpose::Tokens => signs_from <= now && !has_current_for_tokens,
                 KeyPurpose::Inside => verifies_until.is_none(),
             };
             let state = match (is_retired, signs) {
@@ -131,9 +146,15 @@ impl<D: Database> Store<D> {
                 (false, true) => KeyState::Current,
                 (false, false) => KeyState::Verifies,
             };
-            has_current |= state == KeyState::Current;
+            has_current_for_tokens |= purpose == KeyPurpose::Tokens && state == KeyState::Current;
             keys.push(KeyRecord { purpose, id, created_at, signs_from, verifies_until, is_configured, state });
         }
         Ok((keys, now))
+    }
+
+    /// Whether a rotation was recorded with this id, and so was made: it is one statement with its record.
+    pub(crate) async fn is_recorded(&self, audit_id: Id) -> Result<bool, StorageError> {
+        let sql = "SELECT 1 FROM audit_events WHERE id = ?1";
+        Ok(!self.database.query(Statement::new("is_recorded", sql, [audit_id.into()])).await?.is_empty())
     }
 }

@@ -3,9 +3,9 @@
 //! By the database's clock, a key is published when it is stored, signs from `signs_from` until a newer one does, and what it signed verifies until
 //! `verifies_until`. Then it is retired and its private half is erased (docs/adr/0037).
 
-use domain::Timestamp;
+use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store, Value, database::Columns};
+use crate::{Database, Statement, StorageError, Store, Value, database::Columns, keys::KeyRotation};
 
 /// How long a new key is published before it signs. Every instance reads the public keys within a second; whoever else verifies tokens with
 /// `/.well-known/jwks.json` has this long to read it again.
@@ -62,17 +62,18 @@ impl StoredKey {
 }
 
 impl<D: Database> Store<D> {
-    /// Publishes a configured key, unless it was retired, with no end. `signs`: it is the one that signs now; the others only verify.
+    /// Publishes a configured key, unless it was revoked, and puts its end off to [`OVERLAP_MS`] from now: hosts on which it is configured do so again
+    /// and again, so one that is configured nowhere any more ends by itself. `signs`: it is the one that signs, as of now; the others only verify.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn publish_signing_key(&self, id: &str, public_key: &str, signs: bool) -> Result<(), StorageError> {
-        let sql = "INSERT INTO signing_keys (id, public_key, created_at, signs_from)
-                   VALUES (?1, ?2, now_ms(), CASE WHEN CAST(?3 AS bigint) = 1 THEN now_ms() ELSE 0 END)
-                   ON CONFLICT (id) DO UPDATE SET verifies_until = NULL,
-                       signs_from = CASE WHEN CAST(?3 AS bigint) = 1 THEN now_ms() ELSE signing_keys.signs_from END
+        let sql = "INSERT INTO signing_keys (id, public_key, created_at, signs_from, verifies_until)
+                   VALUES (?1, ?2, now_ms(), CASE WHEN CAST(?3 AS bigint) = 1 THEN now_ms() ELSE 0 END, now_ms() + CAST(?4 AS bigint))
+                   ON CONFLICT (id) DO UPDATE SET verifies_until = excluded.verifies_until,
+                       signs_from = CASE WHEN excluded.signs_from = 0 THEN signing_keys.signs_from ELSE excluded.signs_from END
                    WHERE signing_keys.retired_at IS NULL";
-        let parameters = [id.into(), public_key.into(), i64::from(signs).into()];
+        let parameters = [id.into(), public_key.into(), i64::from(signs).into(), OVERLAP_MS.into()];
         self.database.query(Statement::new("publish_signing_key", sql, parameters).repeatably()).await?;
         Ok(())
     }
@@ -94,6 +95,23 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
+    /// Has a key in the database sign on that ends because others were configured. `ends`: they still are on some hosts, so its end is only put off.
+    /// Otherwise it has none any more. Not if there is another that signs on.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn continue_signing_key(&self, id: &str, ends: bool) -> Result<(), StorageError> {
+        let sql = "UPDATE signing_keys SET
+                       verifies_until = CASE WHEN CAST(?2 AS bigint) = 1 THEN now_ms() + CAST(?3 AS bigint) END,
+                       signs_from = now_ms()
+                   WHERE id = ?1 AND retired_at IS NULL AND private_key IS NOT NULL AND verifies_until > now_ms()
+                     AND NOT EXISTS (SELECT 1 FROM signing_keys
+                         WHERE private_key IS NOT NULL AND retired_at IS NULL AND verifies_until IS NULL)";
+        let parameters = [id.into(), i64::from(ends).into(), OVERLAP_MS.into()];
+        self.database.query(Statement::new("continue_signing_key", sql, parameters).repeatably()).await?;
+        Ok(())
+    }
+
     /// Stores a key that was made on first use, unless there is one whose end is not set: another instance may have stored one first.
     ///
     /// # Errors
@@ -109,35 +127,42 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Replaces the key that signs, on all hosts at the same moment. Of two that do so at once, the second changes nothing. With `revokes`, what the
-    /// keys before have signed ends now: tokens, texts, and all sessions. Where a key is configured, it goes on: without `revokes` nothing is changed, and with
-    /// it the others end. Whether this key was stored.
+    /// Replaces the key that signs, on all hosts at the same moment, and records it. Of two that do so at once, the second changes nothing. With
+    /// `revokes`, what the keys before have signed ends now: tokens, texts, and all sessions. `keeps` is the configured key that signs: it goes on, and no
+    /// other is stored. Whether anything was changed.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn rotate_signing_key(&self, key: &SigningKey, revokes: bool) -> Result<bool, StorageError> {
-        const QUERY: &str = "rotate_signing_key";
-        let publish_ms = if revokes { 0 } else { PUBLISH_MS };
-        let due = if revokes {
+    pub async fn rotate_signing_key(
+        &self,
+        key: &SigningKey,
+        keeps: Option<&str>,
+        rotation: &KeyRotation<'_>,
+    ) -> Result<bool, StorageError> {
+        let publish_ms = if rotation.revokes { 0 } else { PUBLISH_MS };
+        let due = if rotation.revokes {
             format!(
-                "EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND created_at < now_ms() - {REPETITION_MS})"
+                "EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND created_at < now_ms() - {REPETITION_MS}
+                     AND id <> COALESCE(?8, ''))"
             )
         } else {
-            "NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL
-                 AND (verifies_until > now_ms() OR (verifies_until IS NULL AND private_key IS NULL)))"
+            // Where there is no key yet, the first one is made when it is needed, and signs at once. While one ends, there is no other rotation.
+            "EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND private_key IS NOT NULL AND verifies_until IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND verifies_until > now_ms())"
                 .to_owned()
         };
         let sql = format!(
             "INSERT INTO signing_key_rotations
-                 (id, public_key, private_key, text_key, is_first, publish_ms, overlap_ms, revokes, rotated_at)
-             SELECT ?1, ?2, ?3, ?4, 0, CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint), now_ms() WHERE {due}"
+                 (id, public_key, private_key, text_key, is_first, publish_ms, overlap_ms, revokes, keeps, audit_id, user_id, detail, rotated_at)
+             SELECT ?1, ?2, ?3, ?4, 0, CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint), ?8, ?9, ?10, ?11, now_ms() WHERE {due}"
         );
+        let audit_id = Id::new();
         let mut parameters = Vec::from(parameters(key));
-        parameters.extend([publish_ms.into(), OVERLAP_MS.into(), i64::from(revokes).into()]);
-        self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
-        let sql = "SELECT 1 FROM signing_keys WHERE id = ?1";
-        let rows = self.database.query(Statement::new("is_stored", sql, [key.id.as_str().into()])).await?;
-        Ok(!rows.is_empty())
+        parameters.extend([publish_ms.into(), OVERLAP_MS.into(), i64::from(rotation.revokes).into(), keeps.into()]);
+        parameters.extend([audit_id.into(), rotation.user_id.into(), rotation.detail.into()]);
+        let statement = Statement::new("rotate_signing_key", sql, parameters);
+        self.database.query(statement.durably().repeatably()).await?;
+        self.is_recorded(audit_id).await
     }
 
     /// Retires a key whose last token has ended, and erases its private half. Its text key stays; `text_key` is it, if none is stored yet.
@@ -152,7 +177,7 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// The keys to issue tokens with, the newest first, with their private halves, and the time by the database's clock, for the tokens. `None`: there
+    /// The keys to issue tokens with, those that are not retired first, then the newest first, with their private halves, and the time by the database's clock, for the tokens. `None`: there
     /// are none.
     ///
     /// # Errors
@@ -162,7 +187,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "SELECT now_ms(), id, public_key, private_key, text_key, COALESCE(signs_from, created_at), verifies_until, retired_at
              FROM signing_keys WHERE retired_at IS NULL OR text_key IS NOT NULL
-             ORDER BY COALESCE(signs_from, created_at) DESC, id LIMIT {MAX_KEYS}"
+             ORDER BY CASE WHEN retired_at IS NULL THEN 0 ELSE 1 END, COALESCE(signs_from, created_at) DESC, id LIMIT {MAX_KEYS}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let (mut keys, mut now) = (Vec::with_capacity(rows.len()), None);

@@ -28,6 +28,8 @@ use crate::{
 
 /// How long a verified signature counts without a new check: well within the tolerance of the token's expiry.
 const TRUST: Duration = Duration::from_secs(5);
+/// How often within [`FRESH`] unknown keys have the keys read anew: after a rotation, each component that calls has a new one.
+const MAX_UNKNOWN: u32 = 4;
 /// The most tokens in the cache: an instance answers 128 requests in its life.
 const MAX_VERIFIED: usize = 32;
 
@@ -55,8 +57,8 @@ struct Inner<D> {
 struct Access {
     known: Option<Arc<Known>>,
     reading_since: Option<Instant>,
-    /// When an unknown key last had it read anew.
-    unknown_at: Option<Instant>,
+    /// Since when unknown keys have had it read anew, and how often.
+    unknown: Option<(Instant, u32)>,
 }
 
 /// Verified tokens with their purpose and their caller. Verifying a signature costs a guest more than the rest of a small request.
@@ -163,14 +165,13 @@ impl<D: Database> App<D> {
         None
     }
 
-    /// Whether an unknown key may be one that was made since. A first key signs at once. Whoever invents keys has them read no more than twice a second.
-    fn may_be_new(&self, known: &Known) -> bool {
+    /// Whether an unknown key may be one that was made since what is known was read: a first key signs at once, and so do those of components. Whoever
+    /// invents keys has them read no more often than [`MAX_UNKNOWN`] says.
+    pub(crate) fn may_be_new(&self) -> bool {
         let mut access = self.access();
-        let is_due = access.unknown_at.is_none_or(|at| at.elapsed() > FRESH) || known.at.elapsed() > FRESH;
-        if is_due {
-            access.unknown_at = Some(Instant::now());
-        }
-        is_due
+        let (since, count) = access.unknown.filter(|(since, _)| since.elapsed() < FRESH).unwrap_or((Instant::now(), 0));
+        access.unknown = Some((since, count.saturating_add(1)));
+        count < MAX_UNKNOWN
     }
 
     /// Whether what is known about tokens and roles is fresh enough for a request. If it is not, the caller has it read ([`Self::read_access`]).
@@ -282,7 +283,7 @@ impl<D: Database> App<D> {
             Some((_, caller)) => caller,
             None => {
                 let verified = match known.verifier.verify(token, purpose) {
-                    Err(InvalidToken::UnknownKey) if self.may_be_new(&known) => {
+                    Err(InvalidToken::UnknownKey) if self.may_be_new() => {
                         known = self.read().await?;
                         known.verifier.verify(token, purpose)
                     }

@@ -11,7 +11,7 @@ use identity::Issuer;
 use problem::Problem;
 use storage::{
     Database, Store,
-    signing_keys::{SigningKey, StoredKey},
+    signing_keys::{OVERLAP_MS, SigningKey, StoredKey},
 };
 
 use crate::{
@@ -30,18 +30,17 @@ pub async fn issuer(
 ) -> Result<(Issuer, Timestamp)> {
     let configured = Issuer::parse_list(configured)?;
     let (mut stored, mut now) = read(store).await?;
-    if announce(store, &configured, &stored).await? {
+    let is_changed = match configured.first() {
+        Some(first) => announce(store, &configured, first.id(), &stored, now).await?,
+        None => keep_signing(component, store, &stored, now).await?,
+    };
+    if is_changed {
         (stored, now) = read(store).await?;
     }
     if let Some(revoked) =
-        configured.first().filter(|first| stored.iter().all(|key| key.ends() || key.key.id != first.id()))
+        configured.first().filter(|first| stored.iter().all(|key| key.is_retired || key.key.id != first.id()))
     {
         return Err(Problem::internal(UnusableKey::Revoked(revoked.id().to_owned())).into());
-    }
-    let goes_on = |key: &StoredKey| !key.ends() && key.key.private_key.is_some();
-    if configured.is_empty() && !stored.iter().any(goes_on) {
-        make_first(component, store).await?;
-        (stored, now) = read(store).await?;
     }
     let mut known = configured;
     let mut former_text_keys = Vec::new();
@@ -53,7 +52,8 @@ pub async fn issuer(
         match private_half {
             Some(issuer) if signs(key, now) => known.push(issuer.with_text_key(&text_key.unwrap_or_default())),
             _ => {
-                if !key.is_retired && key.verifies_until.is_some_and(|until| until <= now) {
+                let has_half = key.key.private_key.is_some();
+                if has_half && key.verifies_until.is_some_and(|until| until <= now) {
                     store.retire_signing_key(&key.key.id, text_key.as_deref()).await?;
                 }
                 former_text_keys.extend(text_key);
@@ -88,29 +88,79 @@ fn signs(key: &StoredKey, now: Timestamp) -> bool {
     key.key.private_key.is_some() && key.signs_from <= now && verifies
 }
 
-/// Publishes configured keys, because verifiers read public keys from the database, and lets others end that were configured before, or that were
-/// made when none was. Whether anything was stored.
-async fn announce(store: &Store<impl Database>, configured: &[Issuer], stored: &[StoredKey]) -> Result<bool> {
-    let going_on: Vec<&StoredKey> = stored.iter().filter(|key| !key.ends()).collect();
-    let is_configured = |key: &StoredKey| configured.iter().any(|issuer| issuer.id() == key.key.id);
-    let newest = going_on.iter().filter(|key| is_configured(key)).max_by_key(|key| key.signs_from);
+/// Publishes configured keys, because verifiers read public keys from the database, and puts their ends off. Keys that were made when none was
+/// configured end. Hosts that are configured otherwise, one after the other, do not end what the others sign with: each puts off the ends of its own.
+/// Whether anything was stored.
+async fn announce(
+    store: &Store<impl Database>,
+    configured: &[Issuer],
+    first: &str,
+    stored: &[StoredKey],
+    now: Timestamp,
+) -> Result<bool> {
     let mut stored_any = false;
-    for (place, issuer) in configured.iter().enumerate() {
-        let is_published = going_on.iter().any(|key| key.key.id == issuer.id());
-        let signs = place == 0 && newest.is_none_or(|newest| newest.key.id != issuer.id());
-        if !is_published || signs {
+    for issuer in configured {
+        let signs = issuer.id() == first;
+        let is_told = |key: &StoredKey| {
+            let is_put_off = key.verifies_until.is_some_and(|until| left_ms(until, now) > OVERLAP_MS - TOLD_MS);
+            is_put_off && !(signs && key.signs_from.as_millis() == 0)
+        };
+        if !stored.iter().any(|key| key.key.id == issuer.id() && !key.is_retired && is_told(key)) {
             store.publish_signing_key(issuer.id(), &issuer.public_key(), signs).await?;
             stored_any = true;
         }
     }
-    let ended = going_on.iter().filter(|key| !is_configured(key));
-    let ended = ended.filter(|key| !configured.is_empty() || key.key.private_key.is_none());
-    let ended: Vec<String> = ended.map(|key| key.key.id.clone()).collect();
-    if !ended.is_empty() {
-        store.end_signing_keys(&ended).await?;
-        stored_any = true;
+    let is_configured = |key: &StoredKey| configured.iter().any(|issuer| issuer.id() == key.key.id);
+    Ok(end(store, stored.iter().filter(|key| !is_configured(key))).await? || stored_any)
+}
+
+/// Has a key in the database to sign with: the one there is; the newest one, if it ends only because others were configured; a new one otherwise. Whether
+/// anything was stored.
+async fn keep_signing(
+    component: &'static str,
+    store: &Store<impl Database>,
+    stored: &[StoredKey],
+    now: Timestamp,
+) -> Result<bool> {
+    // What an earlier release published of configured keys has no end.
+    let has_ended = end(store, stored.iter().filter(|key| key.key.private_key.is_none())).await?;
+    let (generated, others): (Vec<_>, Vec<_>) =
+        stored.iter().filter(|key| !key.is_retired).partition(|key| key.key.private_key.is_some());
+    if generated.iter().any(|key| !key.ends()) {
+        return Ok(has_ended);
     }
-    Ok(stored_any)
+    let verifies = |key: &&&StoredKey| key.verifies_until.is_none_or(|until| until > now);
+    let others_sign = others.iter().any(|key| verifies(&key));
+    match generated.iter().find(verifies) {
+        None => make_first(component, store).await?,
+        Some(key)
+            if others_sign
+                && key.verifies_until.is_some_and(|until| left_ms(until, now) > OVERLAP_MS / 2)
+                // So that what is listed as the key that signs is that.
+                && others.iter().all(|other| other.signs_from <= key.signs_from) =>
+        {
+            return Ok(has_ended);
+        }
+        Some(key) => store.continue_signing_key(&key.key.id, others_sign).await?,
+    }
+    Ok(true)
+}
+
+/// How often a host puts off the ends of its configured keys: a write, which the next token waits for.
+const TOLD_MS: i64 = 5 * 60 * 1000;
+
+const fn left_ms(until: Timestamp, now: Timestamp) -> i64 {
+    until.as_millis().saturating_sub(now.as_millis())
+}
+
+/// Sets an end for those of the keys that have none. Whether there were any.
+async fn end<'a>(store: &Store<impl Database>, keys: impl Iterator<Item = &'a StoredKey>) -> Result<bool> {
+    let ids: Vec<String> = keys.filter(|key| !key.ends()).map(|key| key.key.id.clone()).collect();
+    if ids.is_empty() {
+        return Ok(false);
+    }
+    store.end_signing_keys(&ids).await?;
+    Ok(true)
 }
 
 async fn make_first(component: &'static str, store: &Store<impl Database>) -> Result<()> {

@@ -4,36 +4,34 @@
 use problem::Problem;
 use storage::{
     Database, Store,
-    keys::{KeyPurpose, KeyState},
+    keys::{KeyPurpose, KeyRecord, KeyRotation, KeyState},
 };
 
 use crate::{Result, issuing};
 
-/// Rotates the keys of a purpose. With `revokes`, what the keys before have signed ends at once: for a key that somebody else may have. `false`: it was
-/// rotated a moment ago, and nothing was changed.
+/// Rotates the keys of a purpose, and records it. `false`: they were rotated a moment ago, or there are none, and nothing was changed.
 ///
 /// # Errors
 /// 409 in words that say what to do, where keys are rotated by configuration. Those of the database.
-pub async fn rotate(store: &Store<impl Database>, purpose: KeyPurpose, revokes: bool) -> Result<bool> {
+pub async fn rotate(store: &Store<impl Database>, purpose: KeyPurpose, rotation: &KeyRotation<'_>) -> Result<bool> {
     match purpose {
-        KeyPurpose::Tokens => rotate_tokens(store, revokes).await,
-        KeyPurpose::Inside => Ok(store.replace_inside_keys(revokes).await? > 0),
+        KeyPurpose::Tokens => rotate_tokens(store, rotation).await,
+        KeyPurpose::Inside => Ok(store.rotate_inside_keys(rotation).await?),
     }
 }
 
-async fn rotate_tokens(store: &Store<impl Database>, revokes: bool) -> Result<bool> {
+async fn rotate_tokens(store: &Store<impl Database>, rotation: &KeyRotation<'_>) -> Result<bool> {
     let (keys, _) = store.keys().await?;
-    let verifying = || keys.iter().filter(|key| key.purpose == KeyPurpose::Tokens && key.state != KeyState::Retired);
-    let is_configured = verifying().any(|key| key.is_configured && key.verifies_until.is_none());
-    let has_former = verifying().any(|key| key.verifies_until.is_some());
-    match (is_configured, revokes) {
-        (true, false) => return Err(configured().into()),
-        (true, true) if !has_former => return Err(still_configured().into()),
+    let mut verifying = keys.iter().filter(|key| key.purpose == KeyPurpose::Tokens && key.state != KeyState::Retired);
+    let is_current = |key: &&KeyRecord| key.state == KeyState::Current;
+    let configured_key = verifying.clone().find(is_current).filter(|key| key.is_configured);
+    match configured_key {
+        Some(_) if !rotation.revokes => return Err(configured().into()),
+        Some(key) if verifying.all(|other| other.id == key.id) => return Err(still_configured().into()),
         _ => {}
     }
-    let stored = store.rotate_signing_key(&issuing::generate()?, revokes).await?;
-    // Where a key is configured, none is stored; the others have ended all the same.
-    Ok(stored || is_configured)
+    let keeps = configured_key.map(|key| key.id.as_str());
+    Ok(store.rotate_signing_key(&issuing::generate()?, keeps, rotation).await?)
 }
 
 fn configured() -> Problem {

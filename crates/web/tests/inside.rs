@@ -8,6 +8,10 @@ use futures::executor::block_on;
 use http::{Method, StatusCode};
 use native_sqlite::SqliteFile;
 use router_test::{Fixture, request, send};
+use storage::{
+    Database as _, Statement,
+    keys::{KeyPurpose, KeyRotation},
+};
 use web::{App, Inside, inside::Stream, settings};
 
 #[test]
@@ -44,9 +48,15 @@ fn a_call_says_for_whom_it_is_also_right_after_the_callers_key_was_replaced() {
     let run = Id::new().to_string();
     assert_eq!(ask(Some(user.id), &run).text, format!("{} {run}", user.id));
     assert_eq!(ask(None, "x").text, "nobody x");
-    assert_eq!(block_on(fixture.app.store().replace_inside_keys(false)).unwrap(), 1);
+    let replace = |revokes| {
+        let sql = "UPDATE inside_keys SET created_at = created_at - 60000";
+        block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+        let rotation = KeyRotation { revokes, user_id: user.id, detail: None };
+        assert!(block_on(web::keys::rotate(fixture.app.store(), KeyPurpose::Inside, &rotation)).unwrap());
+    };
+    replace(false);
     assert_eq!(ask(None, "x").status, StatusCode::OK, "what was signed with the key before still counts");
-    block_on(fixture.app.store().replace_inside_keys(true)).unwrap();
+    replace(true);
     block_on(stream.read_access()).unwrap();
     assert_eq!(ask(None, "x").text, "nobody x", "a new key is known at once");
 }

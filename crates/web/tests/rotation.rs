@@ -9,7 +9,7 @@ use identity::{Issuer, Purpose, refresh_token::RefreshToken, session_token::LIFE
 use router_test::Fixture;
 use storage::{
     Database, Statement, Store,
-    keys::{KeyPurpose, KeyState},
+    keys::{KeyPurpose, KeyRotation, KeyState},
     signing_keys::{OVERLAP_MS, PUBLISH_MS},
 };
 use web::issuing;
@@ -43,13 +43,14 @@ impl House {
     }
 
     fn rotate(&self, revokes: bool) -> bool {
-        block_on(self.store().rotate_signing_key(&issuing::generate().unwrap(), revokes)).unwrap()
+        let rotation = KeyRotation { revokes, user_id: self.user.id, detail: None };
+        block_on(web::keys::rotate(self.store(), KeyPurpose::Tokens, &rotation)).unwrap()
     }
 
     fn pass(&mut self, ms: i64) {
         self.now_ms += ms;
         for column in ["created_at", "signs_from", "verifies_until", "retired_at"] {
-            let sql = format!("UPDATE signing_keys SET {column} = {column} - ?1");
+            let sql = format!("UPDATE signing_keys SET {column} = {column} - ?1 WHERE {column} <> 0");
             block_on(self.fixture.another_connection().query(Statement::new("t", sql, [ms.into()]))).unwrap();
         }
     }
@@ -157,6 +158,44 @@ fn configured_keys_take_turns_without_losing_a_token() {
     house.pass(2 * OVERLAP_MS);
     house.check();
     assert_eq!(house.private_halves(), 1);
+}
+
+#[test]
+fn hosts_that_are_configured_otherwise_do_not_end_each_others_keys() {
+    let mut house = House::new();
+    let [first, second] = [Issuer::generate(), Issuer::generate()];
+    let (a, b) = (first.private_key(), second.private_key());
+    let rows = |house: &House| block_on(house.store().keys()).unwrap().0.len();
+    // While hosts are replaced, tokens are issued by old and new ones in turns, for longer than a key ends in.
+    for (one, other) in [(String::new(), a.clone()), (a.clone(), b.clone()), (b, String::new())] {
+        for _ in 0..8 {
+            for configured in [&one, &other] {
+                house.configured.clone_from(configured);
+                house.check();
+                house.pass(10 * 60_000);
+            }
+        }
+        assert!(rows(&house) <= 4, "no key is made for each token: {}", rows(&house));
+    }
+    for _ in 0..10 {
+        house.check();
+        house.pass(10 * 60_000);
+    }
+    assert!(house.configured.is_empty() && house.private_halves() == 1);
+    assert!(house.rotate(false), "what was configured before has ended");
+}
+
+#[test]
+fn a_deployment_that_is_rolled_back_after_days_can_use_its_key_again() {
+    let mut house = House::new();
+    let [old, new] = [Issuer::generate(), Issuer::generate()];
+    for configured in [old.private_key(), new.private_key(), old.private_key()] {
+        house.configured = configured;
+        house.check();
+        house.pass(48 * OVERLAP_MS);
+    }
+    house.check();
+    assert_eq!(house.issuer().id(), old.id());
 }
 
 #[test]

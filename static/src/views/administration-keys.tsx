@@ -13,7 +13,8 @@ const PURPOSES: Purpose[] = [
   {
     purpose: "tokens",
     title: "Tokens of people and programs",
-    words: "Rotating logs nobody out: the new key signs after a minute, and the one before counts for an hour more.",
+    words:
+      "Rotating logs nobody out: the new key signs after a minute, and the one before counts for an hour more. Rotate when all hosts run this release.",
     revokes:
       "Revoking is for a key that somebody else may have. It logs everybody out at once, you too, and programs have to sign in again. API keys and passwords stay.",
   },
@@ -26,6 +27,7 @@ const PURPOSES: Purpose[] = [
 ];
 
 export function Keys() {
+  const [openedAt] = useState(() => new Date());
   const pages = usePages(
     () => admin.keys(),
     ({ id }: Key) => id,
@@ -35,7 +37,7 @@ export function Keys() {
       {PURPOSES.map((purpose) => (
         <Rotation key={purpose.purpose} purpose={purpose} pages={pages} />
       ))}
-      <PageList pages={pages} none="There are no keys yet." row={(key) => <Row key={key.id} item={key} />} />
+      <PageList pages={pages} none="There are no keys yet." row={(key) => <Row key={key.id} item={key} now={openedAt} />} />
     </>
   );
 }
@@ -101,9 +103,9 @@ const STATES: Record<Key["state"], string> = {
   retired: "retired",
 };
 
-function Row({ item }: { item: Key }) {
+function Row({ item, now }: { item: Key; now: Date }) {
   const title = PURPOSES.find(({ purpose }) => purpose === item.purpose)?.title ?? item.purpose;
-  const isOverdue = item.due_at !== null && new Date(item.due_at) < new Date();
+  const isOverdue = item.due_at !== null && new Date(item.due_at) < now;
   return (
     <li class="flex flex-wrap items-baseline gap-x-4 gap-y-0.5 px-4 py-3 text-sm">
       <span class="min-w-[12rem] flex-1">

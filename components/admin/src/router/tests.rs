@@ -17,6 +17,8 @@ use storage::{
 
 use super::*;
 
+mod keys;
+
 struct Test {
     fixture: Fixture,
     admin: User,

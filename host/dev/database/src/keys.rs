@@ -6,8 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use domain::Id;
 use storage::{
     Database, Store,
-    audit::AuditEvent,
-    keys::{KeyPurpose, KeyState},
+    keys::{KeyPurpose, KeyRotation, KeyState},
 };
 
 use crate::place::Place;
@@ -19,7 +18,7 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 pub(crate) enum Command {
     /// Say which keys there are, and until when they count
     List,
-    /// Replace the key that signs; what the one before signed counts until it ends by itself
+    /// Replace the key that signs; what the one before signed counts until it ends by itself. Only when all hosts run this release
     Rotate {
         /// What for: `tokens` of people and programs, or `inside`, with which components prove to each other who calls
         #[arg(long, default_value = "tokens", value_parser = purpose)]
@@ -49,21 +48,13 @@ pub(crate) async fn run(place: &Place, command: &Command) -> Result<()> {
 
 async fn done(store: &Store<impl Database>, command: &Command) -> Result<()> {
     if let Command::Rotate { purpose, revoke } = command {
-        let rotated = web::keys::rotate(store, *purpose, *revoke).await;
+        let user_id = NOBODY.parse::<Id>().context("the id of nobody")?;
+        let rotation = KeyRotation { revokes: *revoke, user_id, detail: Some("cargo dev keys") };
+        let rotated = web::keys::rotate(store, *purpose, &rotation).await;
         let rotated = rotated.map_err(|error| anyhow!(error.causes().unwrap_or_else(|| error.detail().to_owned())))?;
         if !rotated {
             bail!("nothing was changed: they were rotated within the last hour, or there is none yet");
         }
-        let event = AuditEvent {
-            user_id: NOBODY.parse::<Id>().context("the id of nobody")?,
-            action: if *revoke { "key.revoke" } else { "key.rotate" },
-            subject: purpose.name(),
-            run_id: None,
-            call_id: None,
-            outcome: "ok",
-            detail: Some("cargo dev keys"),
-        };
-        store.append_audit(&event).await?;
     }
     let (keys, now) = store.keys().await?;
     for key in keys {

@@ -9,6 +9,7 @@
 )]
 
 mod copy;
+mod keys;
 mod places;
 mod tls;
 mod upgrade;

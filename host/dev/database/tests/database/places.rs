@@ -166,7 +166,8 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 19] = [
+pub(crate) const LATER_TABLES: [&str; 20] = [
+    "inside_keys",
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -225,6 +226,8 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO api_keys VALUES ('k2', 'U2', 'b', 'ea_2', 'two', 'conversations:read', 1, 2, NULL)",
         "INSERT INTO tool_connections VALUES ('u1', 'wiki', 'https://wiki', 'v1.a', 'v1.b', NULL, '', 1, 0, NULL, 0, NULL, NULL, 0, NULL, 0, 1)",
         "INSERT INTO tool_connections VALUES ('U2', 'wiki', 'https://wiki', 'v1.a', 'v1.b', 'v1.c', 'x y', 2, 3, 4, 5, 'lost', '{\"ä\":1}', 6, '[]', 7, 8)",
+        "UPDATE signing_keys SET signs_from = 2, verifies_until = 3, text_key = 'text'",
+        "INSERT INTO inside_keys VALUES ('i1', 'tools', 'public', NULL, 1, 2)",
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
     ]
     .map(str::to_owned)
