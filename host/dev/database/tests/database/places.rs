@@ -166,8 +166,14 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 20] = [
+pub(crate) const LATER_TABLES: [&str; 26] = [
     "inside_keys",
+    "limits",
+    "budget_use",
+    "run_charges",
+    "run_budgets",
+    "data_keys",
+    "sealing_progress",
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -228,6 +234,15 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO tool_connections VALUES ('U2', 'wiki', 'https://wiki', 'v1.a', 'v1.b', 'v1.c', 'x y', 2, 3, 4, 5, 'lost', '{\"ä\":1}', 6, '[]', 7, 8)",
         "UPDATE signing_keys SET signs_from = 2, verifies_until = 3, text_key = 'text'",
         "INSERT INTO inside_keys VALUES ('i1', 'tools', 'public', NULL, 1, 2)",
+        "INSERT INTO limits VALUES ('user:u1', 'tokens_per_day', 1000)",
+        "INSERT INTO limits VALUES ('role:auditor', 'person_requests_per_minute', 0)",
+        "INSERT INTO budget_use VALUES ('user:u1', '2026-11-30', 900, 0)",
+        "UPDATE runs SET api_key_id = 'k1' WHERE id = 'r-u1'",
+        "INSERT INTO run_charges VALUES ('r-u1', 1, 2, 3, 4, 5, 6, 7)",
+        "INSERT INTO run_budgets VALUES ('r-u1', 'user:u1', '2026-11-30')",
+        "INSERT INTO data_keys VALUES ('u1', 'b1', 'w1.0123.AbC-_', '0123', NULL, 1)",
+        "INSERT INTO data_keys VALUES ('U2', 'b2', '', '0123', 'b0', 2)",
+        "INSERT INTO sealing_progress VALUES ('ä', 2, 'c-u1', 3, 4, 5, 6, 7)",
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
     ]
     .map(str::to_owned)
