@@ -42,21 +42,33 @@ CREATE TABLE run_budgets (
     PRIMARY KEY (run_id, subject, period)
 );
 
+CREATE INDEX run_budgets_of_subject ON run_budgets (subject, period);
+
+-- What each run in progress has reserved of each of its budgets, beyond what its rounds used.
+CREATE VIEW reserved_budgets AS
+SELECT run_budgets.run_id, run_budgets.subject, run_budgets.period, run_charges.tokens - run_charges.settled_tokens AS tokens,
+    run_charges.cost - run_charges.settled_cost AS cost
+FROM run_budgets JOIN run_charges ON run_charges.run_id = run_budgets.run_id;
+
 -- The present periods, by the database's clock.
 CREATE VIEW budget_periods AS
 SELECT 'day' AS length, to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS name
 UNION ALL SELECT 'month', to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM');
 
--- All budgets, and what is taken of each at present.
+-- All budgets, and what is taken of each at present: reserved of it by runs in progress.
 CREATE VIEW budgets AS
 SELECT limits.subject, limits.kind, limits.amount, budget_periods.name AS period,
-    COALESCE(CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens ELSE budget_use.cost END, 0) AS taken
+    COALESCE(CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens ELSE budget_use.cost END, 0) AS taken,
+    (SELECT CAST(COALESCE(SUM(CASE WHEN limits.kind LIKE 'tokens%' THEN reserved_budgets.tokens ELSE reserved_budgets.cost END), 0) AS bigint)
+     FROM reserved_budgets WHERE reserved_budgets.subject = limits.subject AND reserved_budgets.period = budget_periods.name) AS reserved
 FROM limits JOIN budget_periods ON limits.kind LIKE '%_per_' || budget_periods.length
 LEFT JOIN budget_use ON budget_use.subject = limits.subject AND budget_use.period = budget_periods.name;
 
--- The budgets that a run is charged to, or would be, and how much is left in each for the round that it asks.
+-- The budgets that a run is charged to, or would be, and how much is left in each for the round that it asks; reserved: by
+-- other runs.
 CREATE VIEW budgets_of_runs AS
-SELECT runs.id AS run_id, budgets.subject, budgets.kind, budgets.amount, budgets.period, budgets.amount - budgets.taken AS room
+SELECT runs.id AS run_id, budgets.subject, budgets.kind, budgets.amount, budgets.period, budgets.amount - budgets.taken AS room,
+    budgets.reserved
 FROM runs JOIN budgets ON budgets.subject = 'installation' OR budgets.subject = 'user:' || runs.user_id
     OR budgets.subject = 'key:' || runs.api_key_id
     OR budgets.subject IN (SELECT 'group:' || group_id FROM user_group_members WHERE user_group_members.user_id = runs.user_id)
@@ -64,7 +76,10 @@ WHERE NOT EXISTS (SELECT 1 FROM run_charges WHERE run_charges.run_id = runs.id)
 UNION ALL
 SELECT run_budgets.run_id, limits.subject, limits.kind, limits.amount, run_budgets.period,
     limits.amount - CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens - run_charges.tokens + run_charges.settled_tokens
-        ELSE budget_use.cost - run_charges.cost + run_charges.settled_cost END
+        ELSE budget_use.cost - run_charges.cost + run_charges.settled_cost END,
+    (SELECT CAST(COALESCE(SUM(CASE WHEN limits.kind LIKE 'tokens%' THEN reserved_budgets.tokens ELSE reserved_budgets.cost END), 0) AS bigint)
+     FROM reserved_budgets WHERE reserved_budgets.subject = run_budgets.subject AND reserved_budgets.period = run_budgets.period
+        AND reserved_budgets.run_id <> run_budgets.run_id)
 FROM run_charges JOIN run_budgets ON run_budgets.run_id = run_charges.run_id
 JOIN limits ON limits.subject = run_budgets.subject
     AND limits.kind LIKE CASE length(run_budgets.period) WHEN 10 THEN '%_per_day' ELSE '%_per_month' END
@@ -97,7 +112,7 @@ BEGIN
     ORDER BY subject COLLATE "C", period COLLATE "C" ON CONFLICT DO NOTHING;
     PERFORM lock_budgets(NEW.run_id);
     -- All rows are there and ours: judged again.
-    SELECT string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room, ','),
+    SELECT string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room || ' ' || (room + reserved), ','),
         MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN NEW.tokens ELSE NEW.cost END THEN 1 ELSE 0 END)
     INTO NEW.rooms, NEW.is_short FROM budgets_of_runs WHERE run_id = NEW.run_id;
     IF NEW.rooms IS NULL THEN

@@ -148,6 +148,7 @@ fn a_budget_that_is_used_up_refuses_messages_and_retries(place: Place) {
     let conversation = fixture.conversation(&user);
     let Appended::OverBudget(budget) = fixture.append(&user, conversation, "hello", None) else { panic!("stored") };
     assert_eq!((budget.kind, budget.amount, budget.left), (LimitKind::TokensPerMonth, 100, 0));
+    assert_eq!(budget.left_unreserved, 100, "it is only reserved");
     let retried = block_on(fixture.store.retry_run(user.id, failed.0.id, None)).unwrap();
     assert!(matches!(retried, Retried::OverBudget(_)), "{retried:?}");
 
@@ -236,10 +237,12 @@ fn a_reservation_can_grow_and_be_repeated(place: Place) {
     }
     assert_eq!(reserve(&fixture.store, lease, round(100, 900)), Reservation::Reserved);
     let Reservation::Short(budgets) = reserve(&fixture.store, lease, round(100, 901)) else { panic!() };
-    let expected = Budget { subject: "installation".into(), kind: LimitKind::TokensPerDay, amount: 1_000, left: 1_000 };
+    let (subject, kind) = ("installation".to_owned(), LimitKind::TokensPerDay);
+    let expected = Budget { subject, kind, amount: 1_000, left: 1_000, left_unreserved: 1_000 };
     assert_eq!(budgets, [expected], "what is left counts what the run itself reserves");
     assert_eq!(left(&fixture, &user), 0, "what was reserved before stays");
-    assert!(is_short(&reserve(&fixture.store, run_of_other(&fixture), round(0, 1))));
+    let Reservation::Short(budgets) = reserve(&fixture.store, run_of_other(&fixture), round(0, 1)) else { panic!() };
+    assert_eq!((budgets[0].left, budgets[0].left_unreserved), (0, 1_000), "another run has reserved it");
 }
 
 /// A run that was sent before there was a budget.
