@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::{Id, RunState, Usage, User, prices::Price};
 use storage::{
-    Database, Statement, Store, Value,
+    Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, Value,
     access::Offers,
     budgets::{Budget, Reservation, RoundEstimate},
     limits::LimitKind,
@@ -23,6 +23,7 @@ crate::on_each_database! {
     a_message_that_is_sent_again_takes_nothing,
     messages_from_many_connections_are_stored_exactly_as_often_as_the_limit_allows,
     a_budget_that_is_used_up_refuses_messages_and_retries,
+    what_is_refused_by_a_reservation_that_is_then_settled_is_tried_again,
     a_round_is_charged_what_the_server_reports,
     a_round_without_a_report_is_charged_what_is_estimated,
     a_run_that_ends_without_settling_keeps_its_reservation_taken,
@@ -156,6 +157,43 @@ fn a_budget_that_is_used_up_refuses_messages_and_retries(place: Place) {
     assert_eq!(left(&fixture, &user), 40);
     assert!(matches!(fixture.append(&user, conversation, "hello", None), Appended::Stored(..)));
     assert!(matches!(block_on(fixture.store.retry_run(user.id, failed.0.id, None)).unwrap(), Retried::Queued(_)));
+}
+
+/// A database in which all reservations are settled just before somebody looks for a budget that is used up.
+struct Settling(Real);
+
+impl Database for Settling {
+    fn dialect(&self) -> Dialect {
+        self.0.dialect()
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        if statement.name == "budgets_of" {
+            self.0.query(Statement::new("t", "UPDATE run_charges SET tokens = settled_tokens", [])).await?;
+        }
+        self.0.query(statement).await
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
+        self.0.transaction(statements).await
+    }
+}
+
+fn what_is_refused_by_a_reservation_that_is_then_settled_is_tried_again(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let failed = fixture.claimed(&user, fixture.conversation(&user));
+    assert!(fixture.end(failed.1, RunState::Error, "error"));
+    set(&fixture, "installation", &[(LimitKind::TokensPerDay, 100)]);
+    let (lease, store) = (run_of(&fixture, &other), Store::new(Settling(fixture.another_connection())));
+    let incoming = IncomingMessage { content: "hello", default_model: "m", ..Default::default() };
+
+    assert_eq!(reserve(&fixture.store, lease, round(60, 40)), Reservation::Reserved);
+    let sent = block_on(store.append_message(user.id, fixture.conversation(&user), &incoming)).unwrap();
+    assert!(matches!(sent, Appended::Stored(..)), "{sent:?}");
+    assert_eq!(reserve(&fixture.store, lease, round(60, 40)), Reservation::Reserved);
+    let retried = block_on(store.retry_run(user.id, failed.0.id, None)).unwrap();
+    assert!(matches!(retried, Retried::Queued(_)), "{retried:?}");
 }
 
 fn a_round_is_charged_what_the_server_reports(place: Place) {
