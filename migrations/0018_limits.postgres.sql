@@ -221,6 +221,13 @@ WHERE 1 = 0;
 
 CREATE FUNCTION send_limited_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- One message after the other, and judged again before anything is taken: what is stored by now takes nothing. A step of a run that ends holds
+    -- its run and needs a weaker lock of the conversation, which this one allows.
+    PERFORM 1 FROM conversations WHERE id = NEW.conversation_id FOR NO KEY UPDATE;
+    IF EXISTS (SELECT 1 FROM runs WHERE conversation_id = NEW.conversation_id AND state IN ('queued', 'processing', 'awaiting_approval'))
+        OR EXISTS (SELECT 1 FROM messages WHERE conversation_id = NEW.conversation_id AND idempotency_key = NEW.idempotency_key) THEN
+        RETURN NULL;
+    END IF;
     IF NEW.limits IS NOT NULL THEN
         INSERT INTO quota_takes (limits, now_us, retry_after_us, states)
         VALUES (NEW.limits, NEW.now_us, NEW.retry_after_us, NEW.states)
@@ -235,6 +242,9 @@ BEGIN
         NEW.idempotency_key, NEW.size, NEW.created_at)
     RETURNING position INTO NEW.position;
     IF NOT FOUND THEN
+        -- A retry came first, which does not wait for the conversation: what was taken is given back.
+        UPDATE rate_limits SET full_at = full_at - asked.interval_us
+        FROM json_to_recordset(CAST(NEW.limits AS json)) AS asked (key text, interval_us bigint) WHERE rate_limits.key = asked.key;
         RETURN NULL;
     END IF;
     UPDATE runs SET api_key_id = NEW.api_key_id WHERE id = NEW.run_id AND NEW.api_key_id IS NOT NULL;

@@ -21,6 +21,7 @@ use crate::{
 crate::on_each_database! {
     a_message_takes_from_all_limits_or_is_not_stored,
     a_message_that_is_sent_again_takes_nothing,
+    two_requests_with_one_message_take_once,
     messages_from_many_connections_are_stored_exactly_as_often_as_the_limit_allows,
     a_budget_that_is_used_up_refuses_messages_and_retries,
     what_is_refused_by_a_reservation_that_is_then_settled_is_tried_again,
@@ -112,6 +113,33 @@ fn a_message_that_is_sent_again_takes_nothing(place: Place) {
     let send = || block_on(fixture.store.append_message(user.id, conversation, &incoming)).unwrap();
     assert!(matches!(send(), Appended::Stored(..)));
     assert!(matches!(send(), Appended::Existing(..)));
+}
+
+fn two_requests_with_one_message_take_once(place: Place) {
+    const CONVERSATIONS: u64 = 20;
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversations: Vec<Id> = (0..CONVERSATIONS).map(|_| fixture.conversation(&user)).collect();
+    let limits = [Bucket { key: "slow".to_owned(), interval_us: 3_600_000_000, burst: 100 }];
+    let barrier = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let store = Store::new(fixture.another_connection());
+            let (conversations, limits, user, barrier) = (&conversations, &limits, &user, &barrier);
+            scope.spawn(move || {
+                let (content, default_model, idempotency_key) = ("x", "m", Some("k"));
+                let incoming =
+                    IncomingMessage { content, default_model, idempotency_key, limits, ..Default::default() };
+                for id in conversations {
+                    barrier.wait();
+                    let sent = block_on(store.append_message(user.id, *id, &incoming)).unwrap();
+                    assert!(matches!(sent, Appended::Stored(..) | Appended::Existing(..)), "{sent:?}");
+                }
+            });
+        }
+    });
+    let left = block_on(fixture.store.take_quotas(&limits)).unwrap();
+    assert_eq!(left[0].remaining, 100 - CONVERSATIONS - 1);
 }
 
 fn messages_from_many_connections_are_stored_exactly_as_often_as_the_limit_allows(place: Place) {
