@@ -95,8 +95,8 @@ $$;
 -- Reserves tokens and cost for the next round of a run, in all of its budgets or in none. rooms says how much is left in each, and is_short
 -- whether that is too little, by the rows as the statement found them.
 CREATE VIEW budget_reservations AS
-SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost, CAST(NULL AS bigint) AS prompt_tokens,
-    CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
+SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS text) AS lease_owner, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost,
+    CAST(NULL AS bigint) AS prompt_tokens, CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
     CAST(NULL AS bigint) AS is_short
 WHERE 1 = 0;
 
@@ -104,6 +104,11 @@ CREATE FUNCTION reserve_budget() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.is_short <> 0 OR NEW.rooms IS NULL THEN
         RETURN NEW;
+    END IF;
+    -- The lease holds until this is committed. The run is locked before its budgets, as when it ends.
+    PERFORM 1 FROM runs WHERE id = NEW.run_id AND lease_owner = NEW.lease_owner FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN NULL;
     END IF;
     INSERT INTO run_budgets (run_id, subject, period)
     SELECT DISTINCT run_id, subject, period FROM budgets_of_runs WHERE run_id = NEW.run_id ON CONFLICT DO NOTHING;

@@ -87,8 +87,8 @@ JOIN budget_use ON budget_use.subject = run_budgets.subject AND budget_use.perio
 -- Reserves tokens and cost for the next round of a run, in all of its budgets or in none. rooms says how much is left in each, and is_short
 -- whether that is too little, by the rows as the statement found them.
 CREATE VIEW budget_reservations AS
-SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost, CAST(NULL AS bigint) AS prompt_tokens,
-    CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
+SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS text) AS lease_owner, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost,
+    CAST(NULL AS bigint) AS prompt_tokens, CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
     CAST(NULL AS bigint) AS is_short
 WHERE 1 = 0;
 

@@ -8,7 +8,7 @@ use domain::{
     prices::{MILLIONTHS, Price},
 };
 
-use crate::{Database, Row, Statement, StorageError, Store, limits::LimitKind, runs::Lease};
+use crate::{Database, Dialect, Row, Statement, StorageError, Store, limits::LimitKind, runs::Lease};
 
 /// A budget, and how much is left of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,8 +115,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "reserve_budget";
         let RoundEstimate { prompt_tokens, answer_tokens, price } = round;
         let sql = format!(
-            "INSERT INTO budget_reservations (run_id, tokens, cost, prompt_tokens, input_price, output_price, rooms, is_short)
-             SELECT runs.id, CAST(?3 AS bigint), CAST(?4 AS bigint), CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint),
+            "INSERT INTO budget_reservations (run_id, lease_owner, tokens, cost, prompt_tokens, input_price, output_price, rooms, is_short)
+             SELECT runs.id, runs.lease_owner, CAST(?3 AS bigint), CAST(?4 AS bigint), CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint),
                  (SELECT {ROOMS} FROM budgets_of_runs WHERE run_id = ?1),
                  COALESCE((SELECT MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN CAST(?3 AS bigint) ELSE CAST(?4 AS bigint) END
                      THEN 1 ELSE 0 END) FROM budgets_of_runs WHERE run_id = ?1), 0)
@@ -148,10 +148,12 @@ impl<D: Database> Store<D> {
         let tokens = format!("settled_tokens + {PROMPT} + CAST(?4 AS bigint)");
         let cost =
             format!("settled_cost + ({PROMPT} * input_price + CAST(?4 AS bigint) * output_price + 999999) / 1000000");
+        // The run is locked before its charge, as when it ends, so that the lease holds until this is committed. SQLite has one writer at a time anyway.
+        let lock = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
         let sql = format!(
             "UPDATE run_charges SET settled_tokens = {tokens}, tokens = {tokens}, settled_cost = {cost}, cost = {cost}
              WHERE run_id = ?1 AND tokens > settled_tokens
-               AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2)"
+               AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 {lock})"
         );
         let parameters = [lease.run_id.into(), lease.owner.into(), i64::from(accepted).into(), answer_tokens.into()];
         self.database.query(Statement::new("settle_budget", sql, parameters).repeatably()).await?;

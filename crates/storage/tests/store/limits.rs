@@ -28,6 +28,7 @@ crate::on_each_database! {
     a_round_is_charged_what_the_server_reports,
     a_round_without_a_report_is_charged_what_is_estimated,
     a_run_that_ends_without_settling_keeps_its_reservation_taken,
+    a_reservation_that_waits_for_the_end_of_its_run_reserves_nothing,
     a_reservation_can_grow_and_be_repeated,
     every_budget_of_a_person_is_charged,
     parallel_reservations_never_exceed_the_budget,
@@ -288,6 +289,38 @@ fn a_run_that_ends_without_settling_keeps_its_reservation_taken(place: Place) {
     reserve(&fixture.store, lease, round(100, 300));
     assert!(block_on(fixture.store.delete_conversation(user.id, deleted)).unwrap());
     assert_eq!(left(&fixture, &user), 200, "deleting the conversation gives nothing back");
+    let count = "SELECT (SELECT COUNT(*) FROM run_charges) + (SELECT COUNT(*) FROM run_budgets)";
+    let rows = block_on(fixture.another_connection().query(Statement::new("t", count, []))).unwrap();
+    assert_eq!(rows[0].0, [Value::Integer(0)]);
+}
+
+fn a_reservation_that_waits_for_the_end_of_its_run_reserves_nothing(place: Place) {
+    // Until somebody waits for this transaction.
+    const WAITED_FOR: &str = "DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))) LOOP
+            PERFORM pg_sleep(0.01);
+        END LOOP;
+    END $$";
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let database = fixture.another_connection();
+    if database.dialect() == Dialect::Sqlite {
+        // It has one writer at a time.
+        return;
+    }
+    set(&fixture, "installation", &[(LimitKind::TokensPerDay, 1_000)]);
+    let lease = run_of(&fixture, &user);
+    // The budget's row is there, and its lock is free.
+    assert_eq!(reserve(&fixture.store, lease, round(100, 100)), Reservation::Reserved);
+    block_on(fixture.store.settle_budget(lease, false, 0)).unwrap();
+    let end = "UPDATE runs SET state = 'cancelled', lease_owner = NULL WHERE id = ?1";
+    let statements = vec![Statement::new("t", end, [lease.run_id.into()]), Statement::new("t", WAITED_FOR, [])];
+    std::thread::scope(|scope| {
+        scope.spawn(|| block_on(database.transaction(statements)).unwrap());
+        // Reserves until the run's end is in its way.
+        while reserve(&fixture.store, lease, round(100, 300)) != Reservation::LeaseLost {}
+    });
+    assert_eq!(reserve(&fixture.store, lease, round(100, 300)), Reservation::LeaseLost);
     let count = "SELECT (SELECT COUNT(*) FROM run_charges) + (SELECT COUNT(*) FROM run_budgets)";
     let rows = block_on(fixture.another_connection().query(Statement::new("t", count, []))).unwrap();
     assert_eq!(rows[0].0, [Value::Integer(0)]);
