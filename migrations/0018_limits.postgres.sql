@@ -143,8 +143,7 @@ CREATE FUNCTION count_charge() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM lock_budgets(NEW.run_id);
     UPDATE budget_use SET tokens = budget_use.tokens + NEW.tokens - OLD.tokens, cost = budget_use.cost + NEW.cost - OLD.cost
-    WHERE EXISTS (SELECT 1 FROM run_budgets WHERE run_budgets.run_id = NEW.run_id AND run_budgets.subject = budget_use.subject
-        AND run_budgets.period = budget_use.period);
+    WHERE (subject, period) IN (SELECT run_budgets.subject, run_budgets.period FROM run_budgets WHERE run_budgets.run_id = NEW.run_id);
     RETURN NULL;
 END
 $$;

@@ -109,8 +109,7 @@ END;
 CREATE TRIGGER count_charge AFTER UPDATE OF tokens, cost ON run_charges
 BEGIN
     UPDATE budget_use SET tokens = tokens + NEW.tokens - OLD.tokens, cost = cost + NEW.cost - OLD.cost
-    WHERE EXISTS (SELECT 1 FROM run_budgets WHERE run_budgets.run_id = NEW.run_id AND run_budgets.subject = budget_use.subject
-        AND run_budgets.period = budget_use.period);
+    WHERE (subject, period) IN (SELECT run_budgets.subject, run_budgets.period FROM run_budgets WHERE run_budgets.run_id = NEW.run_id);
 END;
 
 -- A round whose tokens the model's server reported is settled when they are stored with the run. With its run a charge ends; what nobody has
