@@ -42,21 +42,33 @@ CREATE TABLE run_budgets (
     PRIMARY KEY (run_id, subject, period)
 );
 
+CREATE INDEX run_budgets_of_subject ON run_budgets (subject, period);
+
+-- What each run in progress has reserved of each of its budgets, beyond what its rounds used.
+CREATE VIEW reserved_budgets AS
+SELECT run_budgets.run_id, run_budgets.subject, run_budgets.period, run_charges.tokens - run_charges.settled_tokens AS tokens,
+    run_charges.cost - run_charges.settled_cost AS cost
+FROM run_budgets JOIN run_charges ON run_charges.run_id = run_budgets.run_id;
+
 -- The present periods, by the database's clock.
 CREATE VIEW budget_periods AS
 SELECT 'day' AS length, to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS name
 UNION ALL SELECT 'month', to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM');
 
--- All budgets, and what is taken of each at present.
+-- All budgets, and what is taken of each at present: reserved of it by runs in progress.
 CREATE VIEW budgets AS
 SELECT limits.subject, limits.kind, limits.amount, budget_periods.name AS period,
-    COALESCE(CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens ELSE budget_use.cost END, 0) AS taken
+    COALESCE(CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens ELSE budget_use.cost END, 0) AS taken,
+    (SELECT CAST(COALESCE(SUM(CASE WHEN limits.kind LIKE 'tokens%' THEN reserved_budgets.tokens ELSE reserved_budgets.cost END), 0) AS bigint)
+     FROM reserved_budgets WHERE reserved_budgets.subject = limits.subject AND reserved_budgets.period = budget_periods.name) AS reserved
 FROM limits JOIN budget_periods ON limits.kind LIKE '%_per_' || budget_periods.length
 LEFT JOIN budget_use ON budget_use.subject = limits.subject AND budget_use.period = budget_periods.name;
 
--- The budgets that a run is charged to, or would be, and how much is left in each for the round that it asks.
+-- The budgets that a run is charged to, or would be, and how much is left in each for the round that it asks; reserved: by
+-- other runs.
 CREATE VIEW budgets_of_runs AS
-SELECT runs.id AS run_id, budgets.subject, budgets.kind, budgets.amount, budgets.period, budgets.amount - budgets.taken AS room
+SELECT runs.id AS run_id, budgets.subject, budgets.kind, budgets.amount, budgets.period, budgets.amount - budgets.taken AS room,
+    budgets.reserved
 FROM runs JOIN budgets ON budgets.subject = 'installation' OR budgets.subject = 'user:' || runs.user_id
     OR budgets.subject = 'key:' || runs.api_key_id
     OR budgets.subject IN (SELECT 'group:' || group_id FROM user_group_members WHERE user_group_members.user_id = runs.user_id)
@@ -64,7 +76,10 @@ WHERE NOT EXISTS (SELECT 1 FROM run_charges WHERE run_charges.run_id = runs.id)
 UNION ALL
 SELECT run_budgets.run_id, limits.subject, limits.kind, limits.amount, run_budgets.period,
     limits.amount - CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens - run_charges.tokens + run_charges.settled_tokens
-        ELSE budget_use.cost - run_charges.cost + run_charges.settled_cost END
+        ELSE budget_use.cost - run_charges.cost + run_charges.settled_cost END,
+    (SELECT CAST(COALESCE(SUM(CASE WHEN limits.kind LIKE 'tokens%' THEN reserved_budgets.tokens ELSE reserved_budgets.cost END), 0) AS bigint)
+     FROM reserved_budgets WHERE reserved_budgets.subject = run_budgets.subject AND reserved_budgets.period = run_budgets.period
+        AND reserved_budgets.run_id <> run_budgets.run_id)
 FROM run_charges JOIN run_budgets ON run_budgets.run_id = run_charges.run_id
 JOIN limits ON limits.subject = run_budgets.subject
     AND limits.kind LIKE CASE length(run_budgets.period) WHEN 10 THEN '%_per_day' ELSE '%_per_month' END
@@ -80,8 +95,8 @@ $$;
 -- Reserves tokens and cost for the next round of a run, in all of its budgets or in none. rooms says how much is left in each, and is_short
 -- whether that is too little, by the rows as the statement found them.
 CREATE VIEW budget_reservations AS
-SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost, CAST(NULL AS bigint) AS prompt_tokens,
-    CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
+SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS text) AS lease_owner, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost,
+    CAST(NULL AS bigint) AS prompt_tokens, CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
     CAST(NULL AS bigint) AS is_short
 WHERE 1 = 0;
 
@@ -90,6 +105,11 @@ BEGIN
     IF NEW.is_short <> 0 OR NEW.rooms IS NULL THEN
         RETURN NEW;
     END IF;
+    -- The lease holds until this is committed. The run is locked before its budgets, as when it ends.
+    PERFORM 1 FROM runs WHERE id = NEW.run_id AND lease_owner = NEW.lease_owner FOR SHARE;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO run_budgets (run_id, subject, period)
     SELECT DISTINCT run_id, subject, period FROM budgets_of_runs WHERE run_id = NEW.run_id ON CONFLICT DO NOTHING;
     INSERT INTO budget_use (subject, period, tokens, cost)
@@ -97,7 +117,7 @@ BEGIN
     ORDER BY subject COLLATE "C", period COLLATE "C" ON CONFLICT DO NOTHING;
     PERFORM lock_budgets(NEW.run_id);
     -- All rows are there and ours: judged again.
-    SELECT string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room, ','),
+    SELECT string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room || ' ' || (room + reserved), ','),
         MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN NEW.tokens ELSE NEW.cost END THEN 1 ELSE 0 END)
     INTO NEW.rooms, NEW.is_short FROM budgets_of_runs WHERE run_id = NEW.run_id;
     IF NEW.rooms IS NULL THEN
@@ -123,8 +143,7 @@ CREATE FUNCTION count_charge() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM lock_budgets(NEW.run_id);
     UPDATE budget_use SET tokens = budget_use.tokens + NEW.tokens - OLD.tokens, cost = budget_use.cost + NEW.cost - OLD.cost
-    WHERE EXISTS (SELECT 1 FROM run_budgets WHERE run_budgets.run_id = NEW.run_id AND run_budgets.subject = budget_use.subject
-        AND run_budgets.period = budget_use.period);
+    WHERE (subject, period) IN (SELECT run_budgets.subject, run_budgets.period FROM run_budgets WHERE run_budgets.run_id = NEW.run_id);
     RETURN NULL;
 END
 $$;
@@ -206,6 +225,13 @@ WHERE 1 = 0;
 
 CREATE FUNCTION send_limited_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- One message after the other, and judged again before anything is taken: what is stored by now takes nothing. A step of a run that ends holds
+    -- its run and needs a weaker lock of the conversation, which this one allows.
+    PERFORM 1 FROM conversations WHERE id = NEW.conversation_id FOR NO KEY UPDATE;
+    IF EXISTS (SELECT 1 FROM runs WHERE conversation_id = NEW.conversation_id AND state IN ('queued', 'processing', 'awaiting_approval'))
+        OR EXISTS (SELECT 1 FROM messages WHERE conversation_id = NEW.conversation_id AND idempotency_key = NEW.idempotency_key) THEN
+        RETURN NULL;
+    END IF;
     IF NEW.limits IS NOT NULL THEN
         INSERT INTO quota_takes (limits, now_us, retry_after_us, states)
         VALUES (NEW.limits, NEW.now_us, NEW.retry_after_us, NEW.states)
@@ -220,6 +246,9 @@ BEGIN
         NEW.idempotency_key, NEW.size, NEW.created_at)
     RETURNING position INTO NEW.position;
     IF NOT FOUND THEN
+        -- A retry came first, which does not wait for the conversation: what was taken is given back.
+        UPDATE rate_limits SET full_at = full_at - asked.interval_us
+        FROM json_to_recordset(CAST(NEW.limits AS json)) AS asked (key text, interval_us bigint) WHERE rate_limits.key = asked.key;
         RETURN NULL;
     END IF;
     UPDATE runs SET api_key_id = NEW.api_key_id WHERE id = NEW.run_id AND NEW.api_key_id IS NOT NULL;

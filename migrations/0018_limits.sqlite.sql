@@ -42,20 +42,32 @@ CREATE TABLE run_budgets (
     PRIMARY KEY (run_id, subject, period)
 );
 
+CREATE INDEX run_budgets_of_subject ON run_budgets (subject, period);
+
+-- What each run in progress has reserved of each of its budgets, beyond what its rounds used.
+CREATE VIEW reserved_budgets AS
+SELECT run_budgets.run_id, run_budgets.subject, run_budgets.period, run_charges.tokens - run_charges.settled_tokens AS tokens,
+    run_charges.cost - run_charges.settled_cost AS cost
+FROM run_budgets JOIN run_charges ON run_charges.run_id = run_budgets.run_id;
+
 -- The present periods, by the database's clock.
 CREATE VIEW budget_periods AS
 SELECT 'day' AS length, strftime('%Y-%m-%d', 'now') AS name UNION ALL SELECT 'month', strftime('%Y-%m', 'now');
 
--- All budgets, and what is taken of each at present.
+-- All budgets, and what is taken of each at present: reserved of it by runs in progress.
 CREATE VIEW budgets AS
 SELECT limits.subject, limits.kind, limits.amount, budget_periods.name AS period,
-    COALESCE(CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens ELSE budget_use.cost END, 0) AS taken
+    COALESCE(CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens ELSE budget_use.cost END, 0) AS taken,
+    (SELECT CAST(COALESCE(SUM(CASE WHEN limits.kind LIKE 'tokens%' THEN reserved_budgets.tokens ELSE reserved_budgets.cost END), 0) AS bigint)
+     FROM reserved_budgets WHERE reserved_budgets.subject = limits.subject AND reserved_budgets.period = budget_periods.name) AS reserved
 FROM limits JOIN budget_periods ON limits.kind LIKE '%_per_' || budget_periods.length
 LEFT JOIN budget_use ON budget_use.subject = limits.subject AND budget_use.period = budget_periods.name;
 
--- The budgets that a run is charged to, or would be, and how much is left in each for the round that it asks.
+-- The budgets that a run is charged to, or would be, and how much is left in each for the round that it asks; reserved: by
+-- other runs.
 CREATE VIEW budgets_of_runs AS
-SELECT runs.id AS run_id, budgets.subject, budgets.kind, budgets.amount, budgets.period, budgets.amount - budgets.taken AS room
+SELECT runs.id AS run_id, budgets.subject, budgets.kind, budgets.amount, budgets.period, budgets.amount - budgets.taken AS room,
+    budgets.reserved
 FROM runs JOIN budgets ON budgets.subject = 'installation' OR budgets.subject = 'user:' || runs.user_id
     OR budgets.subject = 'key:' || runs.api_key_id
     OR budgets.subject IN (SELECT 'group:' || group_id FROM user_group_members WHERE user_group_members.user_id = runs.user_id)
@@ -63,7 +75,10 @@ WHERE NOT EXISTS (SELECT 1 FROM run_charges WHERE run_charges.run_id = runs.id)
 UNION ALL
 SELECT run_budgets.run_id, limits.subject, limits.kind, limits.amount, run_budgets.period,
     limits.amount - CASE WHEN limits.kind LIKE 'tokens%' THEN budget_use.tokens - run_charges.tokens + run_charges.settled_tokens
-        ELSE budget_use.cost - run_charges.cost + run_charges.settled_cost END
+        ELSE budget_use.cost - run_charges.cost + run_charges.settled_cost END,
+    (SELECT CAST(COALESCE(SUM(CASE WHEN limits.kind LIKE 'tokens%' THEN reserved_budgets.tokens ELSE reserved_budgets.cost END), 0) AS bigint)
+     FROM reserved_budgets WHERE reserved_budgets.subject = run_budgets.subject AND reserved_budgets.period = run_budgets.period
+        AND reserved_budgets.run_id <> run_budgets.run_id)
 FROM run_charges JOIN run_budgets ON run_budgets.run_id = run_charges.run_id
 JOIN limits ON limits.subject = run_budgets.subject
     AND limits.kind LIKE CASE length(run_budgets.period) WHEN 10 THEN '%_per_day' ELSE '%_per_month' END
@@ -72,8 +87,8 @@ JOIN budget_use ON budget_use.subject = run_budgets.subject AND budget_use.perio
 -- Reserves tokens and cost for the next round of a run, in all of its budgets or in none. rooms says how much is left in each, and is_short
 -- whether that is too little, by the rows as the statement found them.
 CREATE VIEW budget_reservations AS
-SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost, CAST(NULL AS bigint) AS prompt_tokens,
-    CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
+SELECT CAST(NULL AS text) AS run_id, CAST(NULL AS text) AS lease_owner, CAST(NULL AS bigint) AS tokens, CAST(NULL AS bigint) AS cost,
+    CAST(NULL AS bigint) AS prompt_tokens, CAST(NULL AS bigint) AS input_price, CAST(NULL AS bigint) AS output_price, CAST(NULL AS text) AS rooms,
     CAST(NULL AS bigint) AS is_short
 WHERE 1 = 0;
 
@@ -94,8 +109,7 @@ END;
 CREATE TRIGGER count_charge AFTER UPDATE OF tokens, cost ON run_charges
 BEGIN
     UPDATE budget_use SET tokens = tokens + NEW.tokens - OLD.tokens, cost = cost + NEW.cost - OLD.cost
-    WHERE EXISTS (SELECT 1 FROM run_budgets WHERE run_budgets.run_id = NEW.run_id AND run_budgets.subject = budget_use.subject
-        AND run_budgets.period = budget_use.period);
+    WHERE (subject, period) IN (SELECT run_budgets.subject, run_budgets.period FROM run_budgets WHERE run_budgets.run_id = NEW.run_id);
 END;
 
 -- A round whose tokens the model's server reported is settled when they are stored with the run. With its run a charge ends; what nobody has

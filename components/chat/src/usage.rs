@@ -33,7 +33,7 @@ struct BudgetBody {
 }
 
 impl From<Budget> for BudgetBody {
-    fn from(Budget { subject, kind, amount, left }: Budget) -> Self {
+    fn from(Budget { subject, kind, amount, left, .. }: Budget) -> Self {
         Self { of: subject.split(':').next().unwrap_or_default().to_owned(), kind: kind.as_str(), amount, left }
     }
 }

@@ -49,7 +49,7 @@ impl Config {
             wrong("tool_policies", &error.to_string());
             vec![Policy::deny_everything()]
         });
-        let number = async |name, default| variable(name).await.parse().unwrap_or(default);
+        let number = async |name, default| per_minute(&variable(name).await, default);
         Self {
             servers: Arc::new(servers),
             policies,
@@ -57,6 +57,11 @@ impl Config {
             changes_per_minute: number("tool_changes_per_minute", CHANGES_PER_MINUTE).await,
         }
     }
+}
+
+/// A number of calls. 0 counts as the default, as `/ready` says: only a role can be without a limit.
+fn per_minute(value: &str, default: u32) -> u32 {
+    value.parse().ok().filter(|per_minute| *per_minute > 0).unwrap_or(default)
 }
 
 fn wrong(name: &str, cause: &str) {
@@ -95,6 +100,11 @@ fn remote_servers(value: &str, host: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_calls_that_is_none_or_0_counts_as_the_default() {
+        assert_eq!(["7", "0", "-1", "many", ""].map(|value| per_minute(value, 30)), [7, 30, 30, 30, 30]);
+    }
 
     #[test]
     fn a_remote_server_must_be_where_requests_may_go() {

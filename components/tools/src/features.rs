@@ -15,6 +15,7 @@ use permissions::Action;
 use storage::{
     Database,
     audit::AuditEvent,
+    limits::LimitKind,
     rate_limits::{Limit, RetryAfterMs},
 };
 use tool_catalogue::{Host, MAX_URI_BYTES, Server};
@@ -27,7 +28,7 @@ use crate::{
     gateway_caller::{Gateway, unavailable},
     input::{self, Subject},
     rules::Rules,
-    world::about_call,
+    world::{about_call, calls_limit},
 };
 
 /// Completions of a person in a minute: two a second, as a client asks while somebody types.
@@ -136,7 +137,7 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
             return Ok(Completion::default());
         }
         let key = format!("completions:{}", self.session.user_id());
-        self.take(Limit::per_minute(key, COMPLETIONS_PER_MINUTE)).await?;
+        self.take(Some(Limit::per_minute(key, COMPLETIONS_PER_MINUTE))).await?;
         let client = self.client(server).await;
         let request = CompletionRequest { reference, ..request };
         let completed = cache::within(self.tools.host(), CALL_LIMIT, client.complete(&request, self.meta())).await;
@@ -195,7 +196,8 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         work: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<Answer<T>, Failure> {
         let user_id = self.session.user_id();
-        self.take(Limit::per_minute(format!("tools:{user_id}"), self.tools.config.calls_per_minute)).await?;
+        let per_minute = self.session.per_minute(LimitKind::ToolCalls, self.tools.config.calls_per_minute);
+        self.take(calls_limit(user_id, per_minute)).await?;
         let answer = cache::within(self.tools.host(), CALL_LIMIT, work).await;
         let answer = answer.unwrap_or(Err(TransportError::TimedOut.into()));
         let (code, answer) = match answer {
@@ -219,8 +221,8 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
         answer
     }
 
-    async fn take(&self, limit: Limit) -> Result<(), Failure> {
-        match self.tools.store().take_rate(&[limit]).await {
+    async fn take(&self, limit: Option<Limit>) -> Result<(), Failure> {
+        match self.tools.store().take_rate(limit.as_ref()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(RetryAfterMs(wait_ms))) => {
                 let seconds = wait_ms.div_ceil(1_000).max(1);

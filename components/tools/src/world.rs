@@ -134,6 +134,15 @@ impl<D: Database + 'static, H: Host> CallWorld<'_, D, H> {
     }
 }
 
+/// The limit of everything that a person asks of servers, from tools to resources. 0: there is none.
+pub(crate) fn calls_limit(user_id: Id, per_minute: u32) -> Option<Limit> {
+    limit(format!("tools:{user_id}"), per_minute)
+}
+
+fn limit(key: String, per_minute: u32) -> Option<Limit> {
+    (per_minute > 0).then(|| Limit::per_minute(key, per_minute))
+}
+
 impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     type Error = StorageError;
 
@@ -171,15 +180,13 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let (config, role_limits) = (&self.tools.config, self.tools.app().role_limits().await?);
         let roles = self.roles.borrow().clone();
         let rate = |kind, default| role_limits.per_minute(roles.iter().map(String::as_str), kind, default);
-        let calls = Some((format!("tools:{}", self.user_id), rate(LimitKind::ToolCalls, config.calls_per_minute)));
+        let calls = calls_limit(self.user_id, rate(LimitKind::ToolCalls, config.calls_per_minute));
         let change = || {
             let key = format!("tool:{}:{}:{}", self.user_id, tool.server, tool.name);
-            (key, rate(LimitKind::ToolChanges, config.changes_per_minute))
+            limit(key, rate(LimitKind::ToolChanges, config.changes_per_minute))
         };
-        let limits = calls.into_iter().chain((!tool.reads_only()).then(change));
-        // A role may have no limit.
-        let limits = limits.filter(|(_, per_minute)| *per_minute > 0);
-        let limits: Vec<_> = limits.map(|(key, per_minute)| Limit::per_minute(key, per_minute)).collect();
+        let changes = if tool.reads_only() { None } else { change() };
+        let limits: Vec<_> = calls.into_iter().chain(changes).collect();
         Ok(self.tools.store().take_rate(&limits).await?.map_err(|RetryAfterMs(wait)| wait))
     }
 

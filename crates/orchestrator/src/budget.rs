@@ -64,7 +64,7 @@ impl RunBudget {
         Ok(())
     }
 
-    /// Reserves for a request and its answer. If the whole answer does not fit, for a shorter one.
+    /// Reserves for a request and its answer. If the whole answer does not fit, for one of half of what is left, so that others can go on, too.
     pub(crate) async fn reserve<H: Host, R: Reader>(
         &mut self,
         session: &RunSession<'_, H, R>,
@@ -78,30 +78,40 @@ impl RunBudget {
         let mut round = RoundEstimate { prompt_tokens, answer_tokens, price: self.price };
         let mut tries = 1;
         while let Some(short) = reserved(session, round).await? {
-            let answer_tokens = fitting(&short, round);
-            if tries == MAX_TRIES || !(MIN_ANSWER_TOKENS..round.answer_tokens).contains(&answer_tokens) {
-                return Err(Stopped::Failed(error_handler::over_budget(&short)));
+            let fits = fitting(&short, short.left, round);
+            if tries == MAX_TRIES || fits < MIN_ANSWER_TOKENS || round.answer_tokens <= MIN_ANSWER_TOKENS {
+                let is_reserved = is_reserved(&short, round, MIN_ANSWER_TOKENS);
+                return Err(Stopped::Failed(error_handler::over_budget(&short, is_reserved)));
             }
-            round.answer_tokens = answer_tokens;
+            round.answer_tokens = (fits / 2).clamp(MIN_ANSWER_TOKENS, round.answer_tokens);
             tries += 1;
         }
         self.round = Some(round);
         Ok(())
     }
 
-    /// Reserves more if the answer has become longer than what is reserved for it.
+    /// Reserves more if the answer has become longer than what is reserved for it: twice as much, or all that is left.
     pub(crate) async fn cover<H: Host, R: Reader>(
         &mut self,
         session: &RunSession<'_, H, R>,
         heard: &Round,
     ) -> Result<(), Stopped> {
         let Some(round) = &mut self.round else { return Ok(()) };
-        if heard_bytes(heard).div_ceil(BYTES_PER_TOKEN) as u64 <= round.answer_tokens {
+        let needed = heard_bytes(heard).div_ceil(BYTES_PER_TOKEN) as u64;
+        if needed <= round.answer_tokens {
             return Ok(());
         }
-        let longer = RoundEstimate { answer_tokens: round.answer_tokens.saturating_mul(2), ..*round };
-        if let Some(short) = reserved(session, longer).await? {
-            return Err(Stopped::Failed(error_handler::cut_by_budget(&short)));
+        let answer_tokens = round.answer_tokens.saturating_mul(2).max(needed);
+        let mut longer = RoundEstimate { answer_tokens, ..*round };
+        let mut tries = 1;
+        while let Some(short) = reserved(session, longer).await? {
+            let fits = fitting(&short, short.left, longer);
+            if tries == MAX_TRIES || fits < needed {
+                let is_reserved = is_reserved(&short, longer, needed);
+                return Err(Stopped::Failed(error_handler::cut_by_budget(&short, is_reserved)));
+            }
+            longer.answer_tokens = fits;
+            tries += 1;
         }
         *round = longer;
         Ok(())
@@ -137,18 +147,23 @@ async fn reserved<H: Host, R: Reader>(
     match session.host().store().reserve_budget(session.lease(), round).await? {
         Reservation::Reserved => Ok(None),
         Reservation::LeaseLost => Err(Interrupted::LeaseLost),
-        Reservation::Short(budgets) => Ok(budgets.into_iter().min_by_key(|budget| fitting(budget, round))),
+        Reservation::Short(budgets) => Ok(budgets.into_iter().min_by_key(|budget| fitting(budget, budget.left, round))),
     }
 }
 
-/// The longest answer that fits a budget, in tokens.
-fn fitting(budget: &Budget, round: RoundEstimate) -> u64 {
+/// Whether an answer of this many tokens would fit if nothing were reserved for other runs.
+fn is_reserved(budget: &Budget, round: RoundEstimate, answer_tokens: u64) -> bool {
+    budget.left_unreserved > budget.left && fitting(budget, budget.left_unreserved, round) >= answer_tokens
+}
+
+/// The longest answer for which this much of a budget is enough, in tokens.
+fn fitting(budget: &Budget, left: u64, round: RoundEstimate) -> u64 {
     let RoundEstimate { prompt_tokens, price, .. } = round;
     if !budget.kind.is_money() {
-        return budget.left.saturating_sub(prompt_tokens);
+        return left.saturating_sub(prompt_tokens);
     }
     let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
-    let left = product(budget.left, MILLIONTHS).checked_sub(product(prompt_tokens, price.input));
+    let left = product(left, MILLIONTHS).checked_sub(product(prompt_tokens, price.input));
     let fits = left.map(|left| left.checked_div(price.output.into()).unwrap_or(u128::MAX));
     fits.map_or(0, |tokens| u64::try_from(tokens).unwrap_or(u64::MAX))
 }
@@ -168,8 +183,8 @@ mod tests {
     fn an_answer_fits_the_tokens_or_the_money_that_is_left() {
         let price = Price { input: 1_000_000, output: 4_000_000 };
         let fits = |kind, left, price| {
-            let budget = Budget { subject: "installation".into(), kind, amount: 0, left };
-            fitting(&budget, RoundEstimate { prompt_tokens: 100, answer_tokens: 0, price })
+            let budget = Budget { subject: "installation".into(), kind, amount: 0, left, left_unreserved: left };
+            fitting(&budget, left, RoundEstimate { prompt_tokens: 100, answer_tokens: 0, price })
         };
         assert_eq!(fits(LimitKind::TokensPerDay, 400, price), 300);
         assert_eq!(fits(LimitKind::TokensPerDay, 50, price), 0);

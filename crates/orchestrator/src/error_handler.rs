@@ -99,17 +99,18 @@ pub fn given_up(executors: u64) -> TurnFailure {
     TurnFailure::new("run_given_up", false, message, cause)
 }
 
-/// Too little is left of a budget for another request.
+/// Too little is left of a budget for another request; `is_reserved`: only as long as other answers are in progress.
 #[must_use]
-pub fn over_budget(budget: &Budget) -> TurnFailure {
+pub fn over_budget(budget: &Budget, is_reserved: bool) -> TurnFailure {
+    let words = if is_reserved { budget.reserved() } else { budget.used_up() };
     let cause = format!("{} of {}: {} of {} left", budget.kind.as_str(), budget.subject, budget.left, budget.amount);
-    TurnFailure::for_the_person_to_repeat("budget", budget.used_up(), cause)
+    TurnFailure::for_the_person_to_repeat("budget", words, cause)
 }
 
 /// The answer became longer than what is left of a budget.
 #[must_use]
-pub fn cut_by_budget(budget: &Budget) -> TurnFailure {
-    let failure = over_budget(budget);
+pub fn cut_by_budget(budget: &Budget, is_reserved: bool) -> TurnFailure {
+    let failure = over_budget(budget, is_reserved);
     TurnFailure { message: format!("The answer was ended here. {}", failure.message), ..failure }
 }
 

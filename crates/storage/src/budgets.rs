@@ -8,7 +8,7 @@ use domain::{
     prices::{MILLIONTHS, Price},
 };
 
-use crate::{Database, Row, Statement, StorageError, Store, limits::LimitKind, runs::Lease};
+use crate::{Database, Dialect, Row, Statement, StorageError, Store, limits::LimitKind, runs::Lease};
 
 /// A budget, and how much is left of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,29 +21,43 @@ pub struct Budget {
     pub amount: u64,
     /// What is left of it, without what is reserved.
     pub left: u64,
+    /// What would be left if nothing were reserved for (other) answers in progress.
+    pub left_unreserved: u64,
 }
 
 impl Budget {
     /// For the person: which budget is used up, when it renews, and whom to ask.
     #[must_use]
     pub fn used_up(&self) -> String {
-        let (period, renews) = match self.kind.is_of_day() {
-            true => ("a day", "at 00:00 UTC"),
-            false => ("a month", "on the first of the month, 00:00 UTC"),
+        let renews = match self.kind.is_of_day() {
+            true => "at 00:00 UTC",
+            false => "on the first of the month, 00:00 UTC",
         };
+        format!(
+            "Nothing, or too little for this, is left of {}. It renews {renews}. Ask an administrator if you need more.",
+            self.named()
+        )
+    }
+
+    /// For the person: which budget has something left when the answers in progress are done.
+    #[must_use]
+    pub fn reserved(&self) -> String {
+        format!("The rest of {} is reserved for answers in progress. Try again in a moment.", self.named())
+    }
+
+    fn named(&self) -> String {
+        let period = if self.kind.is_of_day() { "a day" } else { "a month" };
         let amount = match self.kind.is_money() {
             true => format!("{}.{:02}", self.amount / MILLIONTHS, self.amount % MILLIONTHS / 10_000),
             false => format!("{} tokens", self.amount),
         };
         let whose = match self.subject.split(':').next() {
-            Some("user") => "Your budget",
-            Some("group") => "The budget of a group that you are in",
-            Some("key") => "The budget of this API key",
-            _ => "The budget of this installation",
+            Some("user") => "your budget",
+            Some("group") => "the budget of a group that you are in",
+            Some("key") => "the budget of this API key",
+            _ => "the budget of this installation",
         };
-        format!(
-            "{whose} of {amount} {period} is used up, or too little of it is left for this. It renews {renews}. Ask an administrator if you need more."
-        )
+        format!("{whose} of {amount} {period}")
     }
 }
 
@@ -79,14 +93,15 @@ pub(crate) fn counts(user_id: &str, api_key_id: &str) -> String {
 }
 
 /// A budget and what is left, in one text of a list.
-const ROOMS: &str = "string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room, ',')";
+const ROOMS: &str =
+    "string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room || ' ' || (room + reserved), ',')";
 
 fn parsed(rooms: &str) -> Vec<Budget> {
     let budget = |room: &str| {
         let mut words = room.split(' ');
         let (subject, kind) = (words.next()?.to_owned(), LimitKind::parse(words.next()?)?);
         let mut number = || words.next()?.parse::<i64>().ok().map(|number| u64::try_from(number).unwrap_or_default());
-        Some(Budget { subject, kind, amount: number()?, left: number()? })
+        Some(Budget { subject, kind, amount: number()?, left: number()?, left_unreserved: number()? })
     };
     rooms.split(',').filter_map(budget).collect()
 }
@@ -100,8 +115,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "reserve_budget";
         let RoundEstimate { prompt_tokens, answer_tokens, price } = round;
         let sql = format!(
-            "INSERT INTO budget_reservations (run_id, tokens, cost, prompt_tokens, input_price, output_price, rooms, is_short)
-             SELECT runs.id, CAST(?3 AS bigint), CAST(?4 AS bigint), CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint),
+            "INSERT INTO budget_reservations (run_id, lease_owner, tokens, cost, prompt_tokens, input_price, output_price, rooms, is_short)
+             SELECT runs.id, runs.lease_owner, CAST(?3 AS bigint), CAST(?4 AS bigint), CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint),
                  (SELECT {ROOMS} FROM budgets_of_runs WHERE run_id = ?1),
                  COALESCE((SELECT MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN CAST(?3 AS bigint) ELSE CAST(?4 AS bigint) END
                      THEN 1 ELSE 0 END) FROM budgets_of_runs WHERE run_id = ?1), 0)
@@ -133,10 +148,12 @@ impl<D: Database> Store<D> {
         let tokens = format!("settled_tokens + {PROMPT} + CAST(?4 AS bigint)");
         let cost =
             format!("settled_cost + ({PROMPT} * input_price + CAST(?4 AS bigint) * output_price + 999999) / 1000000");
+        // The run is locked before its charge, as when it ends, so that the lease holds until this is committed. SQLite has one writer at a time anyway.
+        let lock = if self.database.dialect() == Dialect::Postgres { "FOR SHARE" } else { "" };
         let sql = format!(
             "UPDATE run_charges SET settled_tokens = {tokens}, tokens = {tokens}, settled_cost = {cost}, cost = {cost}
              WHERE run_id = ?1 AND tokens > settled_tokens
-               AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2)"
+               AND EXISTS (SELECT 1 FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 {lock})"
         );
         let parameters = [lease.run_id.into(), lease.owner.into(), i64::from(accepted).into(), answer_tokens.into()];
         self.database.query(Statement::new("settle_budget", sql, parameters).repeatably()).await?;
@@ -150,7 +167,7 @@ impl<D: Database> Store<D> {
     pub async fn budgets_of(&self, user_id: Id, api_key_id: Option<Id>) -> Result<Vec<Budget>, StorageError> {
         const QUERY: &str = "budgets_of";
         let sql = format!(
-            "SELECT subject, kind, amount, amount - taken FROM budgets WHERE {} ORDER BY subject, kind",
+            "SELECT subject, kind, amount, amount - taken, amount - taken + reserved FROM budgets WHERE {} ORDER BY subject, kind",
             counts("?1", "?2")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into(), api_key_id.into()])).await?;
@@ -166,5 +183,6 @@ fn read(query: &'static str, row: &Row) -> Result<Budget, StorageError> {
         kind: columns.read("a kind of limit", LimitKind::parse)?,
         amount: amount(columns.integer()?),
         left: amount(columns.integer()?),
+        left_unreserved: amount(columns.integer()?),
     })
 }

@@ -191,20 +191,20 @@ impl<D: Database> Store<D> {
         conversation_id: Id,
         incoming: &IncomingMessage<'_>,
     ) -> Result<Appended, StorageError> {
-        match self.try_append(user_id, conversation_id, incoming).await? {
-            Appended::RunActive if self.end_abandoned(user_id, conversation_id).await? => {
-                self.try_append(user_id, conversation_id, incoming).await
-            }
-            appended => Ok(appended),
+        if let Some(appended) = self.try_append(user_id, conversation_id, incoming).await? {
+            return Ok(appended);
         }
+        self.end_abandoned(user_id, conversation_id).await?;
+        Ok(self.try_append(user_id, conversation_id, incoming).await?.unwrap_or(Appended::RunActive))
     }
 
+    /// `None`: what refused the message is an abandoned run, or was gone when it was looked for, as a reservation that was settled meanwhile.
     async fn try_append(
         &self,
         user_id: Id,
         conversation_id: Id,
         incoming: &IncomingMessage<'_>,
-    ) -> Result<Appended, StorageError> {
+    ) -> Result<Option<Appended>, StorageError> {
         const QUERY: &str = "send_message";
         let (message_id, run_id) = (Id::new(), Id::new());
         let key = self.data_key(user_id).await?;
@@ -247,7 +247,7 @@ impl<D: Database> Store<D> {
         let is_limited = columns.integer()? > 0;
         let left = quotas(incoming.limits, columns.optional_text()?.unwrap_or_default());
         if is_limited {
-            return Ok(Appended::Limited(left));
+            return Ok(Some(Appended::Limited(left)));
         }
         let message = Message {
             id: message_id,
@@ -274,7 +274,7 @@ impl<D: Database> Store<D> {
             failure: None,
             usage: None,
         };
-        Ok(Appended::Stored(message, run, left))
+        Ok(Some(Appended::Stored(message, run, left)))
     }
 
     async fn why_not_sent(
@@ -283,18 +283,15 @@ impl<D: Database> Store<D> {
         conversation_id: Id,
         message_id: Id,
         incoming: &IncomingMessage<'_>,
-    ) -> Result<Appended, StorageError> {
+    ) -> Result<Option<Appended>, StorageError> {
         if let Some(existing) = self.message_sent_before(user_id, conversation_id, message_id, incoming).await? {
-            return Ok(existing);
+            return Ok(Some(existing));
         }
-        let Some(conversation) = self.conversation(user_id, conversation_id).await? else {
-            return Ok(Appended::NotFound);
-        };
-        let used_up = match conversation.active_run_id {
-            Some(_) => None,
-            None => self.used_up_budget(user_id, incoming.api_key_id).await?,
-        };
-        Ok(used_up.map_or(Appended::RunActive, Appended::OverBudget))
+        match self.conversation(user_id, conversation_id).await? {
+            None => Ok(Some(Appended::NotFound)),
+            Some(conversation) if conversation.active_run_id.is_some() => Ok(Some(Appended::RunActive)),
+            Some(_) => Ok(self.used_up_budget(user_id, incoming.api_key_id).await?.map(Appended::OverBudget)),
+        }
     }
 
     async fn used_up_budget(&self, user_id: Id, api_key_id: Option<Id>) -> Result<Option<Budget>, StorageError> {
@@ -417,7 +414,6 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// As [`Self::append_message`].
     pub async fn retry_run(&self, user_id: Id, run_id: Id, api_key_id: Option<Id>) -> Result<Retried, StorageError> {
-        const QUERY: &str = "retry_run";
         let Some(failed) = self.run(user_id, run_id).await? else { return Ok(Retried::NotFound) };
         if !matches!(failed.state, RunState::Error | RunState::Cancelled) {
             return Ok(Retried::NotRetryable);
@@ -425,6 +421,20 @@ impl<D: Database> Store<D> {
         if failed.failure.as_ref().is_some_and(|failure| failure.code == runs::ABANDONED_CODE) {
             self.end_abandoned(user_id, failed.conversation_id).await?;
         }
+        if let Some(retried) = self.try_retry(user_id, &failed, api_key_id).await? {
+            return Ok(retried);
+        }
+        Ok(self.try_retry(user_id, &failed, api_key_id).await?.unwrap_or(Retried::NotRetryable))
+    }
+
+    /// `None`: it is not retryable, or what refused it was gone when it was looked for, as in [`Self::try_append`].
+    async fn try_retry(
+        &self,
+        user_id: Id,
+        failed: &Run,
+        api_key_id: Option<Id>,
+    ) -> Result<Option<Retried>, StorageError> {
+        const QUERY: &str = "retry_run";
         let sql = format!(
             "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,
                  cancel_requested, created_at, updated_at, api_key_id)
@@ -442,17 +452,15 @@ impl<D: Database> Store<D> {
             budgets::counts("?3", "?4"),
             runs::STORED_COLUMNS
         );
-        let parameters = [Id::new().into(), run_id.into(), user_id.into(), api_key_id.into()];
+        let parameters = [Id::new().into(), failed.id.into(), user_id.into(), api_key_id.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        match rows.first() {
-            Some(row) => Ok(Retried::Queued(runs::read(QUERY, row, &self.opener(user_id, &rows).await?)?)),
-            None => Ok(match self.conversation(user_id, failed.conversation_id).await? {
-                Some(conversation) if conversation.active_run_id.is_some() => Retried::RunActive,
-                _ => match self.used_up_budget(user_id, api_key_id).await? {
-                    Some(budget) => Retried::OverBudget(budget),
-                    None => Retried::NotRetryable,
-                },
-            }),
+        if let Some(row) = rows.first() {
+            let opener = self.opener(user_id, &rows).await?;
+            return Ok(Some(Retried::Queued(runs::read(QUERY, row, &opener)?)));
+        }
+        match self.conversation(user_id, failed.conversation_id).await? {
+            Some(conversation) if conversation.active_run_id.is_some() => Ok(Some(Retried::RunActive)),
+            _ => Ok(self.used_up_budget(user_id, api_key_id).await?.map(Retried::OverBudget)),
         }
     }
 }

@@ -173,15 +173,25 @@ const fn seconds(microseconds: u64) -> u64 {
     microseconds.div_ceil(1_000_000)
 }
 
-/// 429: a budget is used up. The code is `budget`.
+/// How long a client waits for what answers in progress have reserved, in seconds: most answers end in this time.
+const RESERVED_S: u64 = 10;
+
+/// 429: nothing is left of a budget, for now or until it renews. The code is `budget`.
 #[must_use]
 pub fn over_budget(budget: &Budget) -> Problem {
-    let now = Timestamp::now();
-    let renewed_at = if budget.kind.is_of_day() { now.next_day() } else { now.next_month() };
-    let wait_s = renewed_at.as_millis().saturating_sub(now.as_millis()).max(1_000) / 1_000;
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget", budget.used_up())
+    let (detail, wait_s) = match budget.left_unreserved {
+        0 => (budget.used_up(), renewed_in_s(budget)),
+        _ => (budget.reserved(), RESERVED_S),
+    };
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail)
         .with_limit(budget.subject.split(':').next().unwrap_or_default().to_owned())
         .with_header(header::RETRY_AFTER, HeaderValue::from(wait_s))
+}
+
+fn renewed_in_s(budget: &Budget) -> u64 {
+    let now = Timestamp::now();
+    let renewed_at = if budget.kind.is_of_day() { now.next_day() } else { now.next_month() };
+    u64::try_from(renewed_at.as_millis().saturating_sub(now.as_millis()).max(1_000) / 1_000).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -248,12 +258,18 @@ mod tests {
     #[test]
     fn a_budget_that_is_used_up_says_when_it_renews() {
         let kind = LimitKind::TokensPerDay;
-        let budget = Budget { subject: "user:1".into(), kind, amount: 1_000, left: 0 };
+        let budget = Budget { subject: "user:1".into(), kind, amount: 1_000, left: 0, left_unreserved: 0 };
         let response = over_budget(&budget).to_response("r");
         let wait_s: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=86_400).contains(&wait_s), "{wait_s}");
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!((&body["code"], &body["limit"]), (&"budget".into(), &"user".into()));
         assert!(body["detail"].as_str().unwrap().contains("00:00 UTC"), "{body}");
+
+        let response = over_budget(&Budget { left_unreserved: 1, ..budget }).to_response("r");
+        assert_eq!(response.headers()["retry-after"], "10");
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["code"], "budget");
+        assert!(body["detail"].as_str().unwrap().contains("reserved for answers in progress"), "{body}");
     }
 }

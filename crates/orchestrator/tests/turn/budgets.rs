@@ -60,6 +60,19 @@ async fn a_model_is_not_asked_when_too_little_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_answer_does_not_reserve_all_that_is_left() {
+    let world = World::new([endless(&["Once upon a time"])]).with_budget(2_000).await;
+    let run = world.send("hi").await;
+    let look = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let taken = world.taken().await;
+        assert!((900..1_100).contains(&taken), "{taken}");
+        world.store.request_cancel(world.user, run).await.unwrap();
+    };
+    tokio::join!(world.read(run, 0), look);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_becomes_longer_than_the_budget_is_ended_and_kept() {
     let long = "word ".repeat(1_000);
     let world = World::new([endless(&[&long, &long])]).with_budget(1_200).await;
@@ -78,6 +91,15 @@ async fn an_answer_that_becomes_long_reserves_more() {
     let run = world.send("hi").await;
     world.read(run, 0).await;
     assert_eq!((world.run(run).await.state, world.taken().await), (RunState::Complete, 7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_have_all_that_is_left() {
+    let long = "word ".repeat(2_400);
+    let world = World::new([answer(&[&long, "."])]).with_budget(3_600).await;
+    let run = world.send("hi").await;
+    world.read(run, 0).await;
+    assert_eq!(world.run(run).await.state, RunState::Complete, "3,000 tokens, though twice 2,500 are not left");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::{Id, RunState, Usage, User, prices::Price};
 use storage::{
-    Database, Statement, Store, Value,
+    Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, Value,
     access::Offers,
     budgets::{Budget, Reservation, RoundEstimate},
     limits::LimitKind,
@@ -21,11 +21,14 @@ use crate::{
 crate::on_each_database! {
     a_message_takes_from_all_limits_or_is_not_stored,
     a_message_that_is_sent_again_takes_nothing,
+    two_requests_with_one_message_take_once,
     messages_from_many_connections_are_stored_exactly_as_often_as_the_limit_allows,
     a_budget_that_is_used_up_refuses_messages_and_retries,
+    what_is_refused_by_a_reservation_that_is_then_settled_is_tried_again,
     a_round_is_charged_what_the_server_reports,
     a_round_without_a_report_is_charged_what_is_estimated,
     a_run_that_ends_without_settling_keeps_its_reservation_taken,
+    a_reservation_that_waits_for_the_end_of_its_run_reserves_nothing,
     a_reservation_can_grow_and_be_repeated,
     every_budget_of_a_person_is_charged,
     parallel_reservations_never_exceed_the_budget,
@@ -113,6 +116,33 @@ fn a_message_that_is_sent_again_takes_nothing(place: Place) {
     assert!(matches!(send(), Appended::Existing(..)));
 }
 
+fn two_requests_with_one_message_take_once(place: Place) {
+    const CONVERSATIONS: u64 = 20;
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let conversations: Vec<Id> = (0..CONVERSATIONS).map(|_| fixture.conversation(&user)).collect();
+    let limits = [Bucket { key: "slow".to_owned(), interval_us: 3_600_000_000, burst: 100 }];
+    let barrier = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            let store = Store::new(fixture.another_connection());
+            let (conversations, limits, user, barrier) = (&conversations, &limits, &user, &barrier);
+            scope.spawn(move || {
+                let (content, default_model, idempotency_key) = ("x", "m", Some("k"));
+                let incoming =
+                    IncomingMessage { content, default_model, idempotency_key, limits, ..Default::default() };
+                for id in conversations {
+                    barrier.wait();
+                    let sent = block_on(store.append_message(user.id, *id, &incoming)).unwrap();
+                    assert!(matches!(sent, Appended::Stored(..) | Appended::Existing(..)), "{sent:?}");
+                }
+            });
+        }
+    });
+    let left = block_on(fixture.store.take_quotas(&limits)).unwrap();
+    assert_eq!(left[0].remaining, 100 - CONVERSATIONS - 1);
+}
+
 fn messages_from_many_connections_are_stored_exactly_as_often_as_the_limit_allows(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
@@ -148,6 +178,7 @@ fn a_budget_that_is_used_up_refuses_messages_and_retries(place: Place) {
     let conversation = fixture.conversation(&user);
     let Appended::OverBudget(budget) = fixture.append(&user, conversation, "hello", None) else { panic!("stored") };
     assert_eq!((budget.kind, budget.amount, budget.left), (LimitKind::TokensPerMonth, 100, 0));
+    assert_eq!(budget.left_unreserved, 100, "it is only reserved");
     let retried = block_on(fixture.store.retry_run(user.id, failed.0.id, None)).unwrap();
     assert!(matches!(retried, Retried::OverBudget(_)), "{retried:?}");
 
@@ -155,6 +186,43 @@ fn a_budget_that_is_used_up_refuses_messages_and_retries(place: Place) {
     assert_eq!(left(&fixture, &user), 40);
     assert!(matches!(fixture.append(&user, conversation, "hello", None), Appended::Stored(..)));
     assert!(matches!(block_on(fixture.store.retry_run(user.id, failed.0.id, None)).unwrap(), Retried::Queued(_)));
+}
+
+/// A database in which all reservations are settled just before somebody looks for a budget that is used up.
+struct Settling(Real);
+
+impl Database for Settling {
+    fn dialect(&self) -> Dialect {
+        self.0.dialect()
+    }
+
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        if statement.name == "budgets_of" {
+            self.0.query(Statement::new("t", "UPDATE run_charges SET tokens = settled_tokens", [])).await?;
+        }
+        self.0.query(statement).await
+    }
+
+    async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
+        self.0.transaction(statements).await
+    }
+}
+
+fn what_is_refused_by_a_reservation_that_is_then_settled_is_tried_again(place: Place) {
+    let fixture = Fixture::new(place);
+    let (user, other) = (fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let failed = fixture.claimed(&user, fixture.conversation(&user));
+    assert!(fixture.end(failed.1, RunState::Error, "error"));
+    set(&fixture, "installation", &[(LimitKind::TokensPerDay, 100)]);
+    let (lease, store) = (run_of(&fixture, &other), Store::new(Settling(fixture.another_connection())));
+    let incoming = IncomingMessage { content: "hello", default_model: "m", ..Default::default() };
+
+    assert_eq!(reserve(&fixture.store, lease, round(60, 40)), Reservation::Reserved);
+    let sent = block_on(store.append_message(user.id, fixture.conversation(&user), &incoming)).unwrap();
+    assert!(matches!(sent, Appended::Stored(..)), "{sent:?}");
+    assert_eq!(reserve(&fixture.store, lease, round(60, 40)), Reservation::Reserved);
+    let retried = block_on(store.retry_run(user.id, failed.0.id, None)).unwrap();
+    assert!(matches!(retried, Retried::Queued(_)), "{retried:?}");
 }
 
 fn a_round_is_charged_what_the_server_reports(place: Place) {
@@ -226,6 +294,38 @@ fn a_run_that_ends_without_settling_keeps_its_reservation_taken(place: Place) {
     assert_eq!(rows[0].0, [Value::Integer(0)]);
 }
 
+fn a_reservation_that_waits_for_the_end_of_its_run_reserves_nothing(place: Place) {
+    // Until somebody waits for this transaction.
+    const WAITED_FOR: &str = "DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))) LOOP
+            PERFORM pg_sleep(0.01);
+        END LOOP;
+    END $$";
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let database = fixture.another_connection();
+    if database.dialect() == Dialect::Sqlite {
+        // It has one writer at a time.
+        return;
+    }
+    set(&fixture, "installation", &[(LimitKind::TokensPerDay, 1_000)]);
+    let lease = run_of(&fixture, &user);
+    // The budget's row is there, and its lock is free.
+    assert_eq!(reserve(&fixture.store, lease, round(100, 100)), Reservation::Reserved);
+    block_on(fixture.store.settle_budget(lease, false, 0)).unwrap();
+    let end = "UPDATE runs SET state = 'cancelled', lease_owner = NULL WHERE id = ?1";
+    let statements = vec![Statement::new("t", end, [lease.run_id.into()]), Statement::new("t", WAITED_FOR, [])];
+    std::thread::scope(|scope| {
+        scope.spawn(|| block_on(database.transaction(statements)).unwrap());
+        // Reserves until the run's end is in its way.
+        while reserve(&fixture.store, lease, round(100, 300)) != Reservation::LeaseLost {}
+    });
+    assert_eq!(reserve(&fixture.store, lease, round(100, 300)), Reservation::LeaseLost);
+    let count = "SELECT (SELECT COUNT(*) FROM run_charges) + (SELECT COUNT(*) FROM run_budgets)";
+    let rows = block_on(fixture.another_connection().query(Statement::new("t", count, []))).unwrap();
+    assert_eq!(rows[0].0, [Value::Integer(0)]);
+}
+
 fn a_reservation_can_grow_and_be_repeated(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
@@ -236,10 +336,12 @@ fn a_reservation_can_grow_and_be_repeated(place: Place) {
     }
     assert_eq!(reserve(&fixture.store, lease, round(100, 900)), Reservation::Reserved);
     let Reservation::Short(budgets) = reserve(&fixture.store, lease, round(100, 901)) else { panic!() };
-    let expected = Budget { subject: "installation".into(), kind: LimitKind::TokensPerDay, amount: 1_000, left: 1_000 };
+    let (subject, kind) = ("installation".to_owned(), LimitKind::TokensPerDay);
+    let expected = Budget { subject, kind, amount: 1_000, left: 1_000, left_unreserved: 1_000 };
     assert_eq!(budgets, [expected], "what is left counts what the run itself reserves");
     assert_eq!(left(&fixture, &user), 0, "what was reserved before stays");
-    assert!(is_short(&reserve(&fixture.store, run_of_other(&fixture), round(0, 1))));
+    let Reservation::Short(budgets) = reserve(&fixture.store, run_of_other(&fixture), round(0, 1)) else { panic!() };
+    assert_eq!((budgets[0].left, budgets[0].left_unreserved), (0, 1_000), "another run has reserved it");
 }
 
 /// A run that was sent before there was a budget.

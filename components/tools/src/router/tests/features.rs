@@ -1,6 +1,7 @@
 //! What clients of the gateway get of a server besides tools, and what they are asked.
 
 use mcp::{Features, Prompt, PromptArgument, Resource, ResourceTemplate};
+use storage::limits::LimitKind;
 
 use super::*;
 
@@ -224,6 +225,23 @@ fn reading_counts_as_a_call_and_is_on_record_without_what_was_read() {
         let rows = test.fixture.another_connection().query(Statement::new("audit", sql, [])).await.unwrap();
         let said: Vec<&str> = rows.iter().map(|row| row.columns("audit").text().unwrap()).collect();
         assert_eq!(said, ["resource.read notes ok", "resource.read notes ok"]);
+    });
+}
+
+#[test]
+fn reading_counts_against_the_number_of_the_role() {
+    paused(|outside| async move {
+        let mut test = with_notes(outside, false);
+        test.config.calls_per_minute = 2;
+        let (user, _) = test.fixture.person_with("eve@example.org", "member");
+        let limits = [(LimitKind::ToolCalls, 3)];
+        assert!(test.fixture.app.store().set_limits("role:member", &limits).await.unwrap());
+        let token = test.fixture.token(&user, Purpose::Gateway);
+        let read = async || {
+            let read = asked(&test, &token, "/mcp", "resources/read", json!({ "uri": "notes+note://1" })).await.json;
+            read["error"].is_null()
+        };
+        assert_eq!([read().await, read().await, read().await, read().await], [true, true, true, false]);
     });
 }
 
