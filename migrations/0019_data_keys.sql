@@ -15,7 +15,8 @@ CREATE INDEX data_keys_by_master_key ON data_keys (master_key, user_id);
 
 -- How far the rows of earlier releases are sealed, table by table; no rows in a new installation. passed is the key of the last row that was looked at, in
 -- the order of keys; seen and total count rows. A host takes the next step when it is due, and is given some time for it. The second pass is due an hour
--- after the first began: it finds what hosts of an earlier release wrote beside.
+-- after the first began: it finds what hosts of an earlier release wrote beside. skipped counts rows whose person's key cannot be used; while there are any,
+-- the table is looked through again.
 CREATE TABLE sealing_progress (
     name text PRIMARY KEY,
     pass bigint NOT NULL,
@@ -24,7 +25,8 @@ CREATE TABLE sealing_progress (
     total bigint NOT NULL,
     began_at bigint NOT NULL,
     due_at bigint NOT NULL,
-    finished_at bigint
+    finished_at bigint,
+    skipped bigint NOT NULL DEFAULT 0
 );
 
 INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at)

@@ -139,6 +139,14 @@ async fn encryption(store: &Store<impl Database>) -> Result<Check, StorageError>
         );
         return Ok(Check::warning(NAME, detail));
     }
+    let skipped = store.unsealable_rows().await?;
+    if skipped > 0 {
+        let detail = format!(
+            "{skipped} rows of an earlier release can still be read in the database: the keys of their people cannot be used. If a master key is \
+             missing, put it back; the rows are looked at again each day."
+        );
+        return Ok(Check::warning(NAME, detail));
+    }
     let older: i64 =
         store.master_keys().await?.iter().filter(|key| key.is_known && !key.wraps).map(|key| key.uses).sum();
     Ok(if older == 0 {

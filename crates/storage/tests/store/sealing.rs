@@ -23,6 +23,7 @@ on_each_database! {
     many_hosts_that_need_a_first_key_at_once_get_the_same,
     rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once,
     what_an_earlier_host_still_writes_is_sealed_by_the_second_pass,
+    a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear,
     after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
     without_its_master_key_nothing_is_read_or_written,
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
@@ -263,6 +264,47 @@ fn what_an_earlier_host_still_writes_is_sealed_by_the_second_pass(place: Place) 
     assert!(!stored(&database).contains("planted"));
     assert!(rows(&database, "SELECT 1 FROM sealing_progress WHERE finished_at IS NULL").is_empty());
     assert!(heard(store, ids).unwrap().contains("planted-content"));
+}
+
+fn a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let eve = fixture.user("eve@example.org");
+    block_on(fixture.store.create_conversation(eve.id, "", None)).unwrap();
+    unseal(&fixture);
+    let database = fixture.another_connection();
+    let damage = |wrapped: &str| {
+        let sql = format!("UPDATE data_keys SET wrapped = '{wrapped}' WHERE user_id = '{}'", eve.id);
+        rows(&database, &sql);
+    };
+    let fresh = || Store::new(fixture.another_connection());
+    block_on(fresh().secrets_key(eve.id)).unwrap();
+    let sql = format!("SELECT wrapped FROM data_keys WHERE user_id = '{}'", eve.id);
+    let wrapped = rows(&database, &sql)[0].columns("t").text().unwrap().to_owned();
+    damage("AAAA");
+    // Somebody of a task who is gone.
+    let gone = Id::new();
+    rows(
+        &database,
+        &format!(
+            "INSERT INTO tool_tasks (run_id, call_id, user_id, name, server, tool, task_id, started_at, ask_at, poll_ms, lapses_at, title)
+             SELECT run_id, '0', '{gone}', name, server, tool, task_id, started_at, ask_at, poll_ms, lapses_at, '' FROM tool_tasks"
+        ),
+    );
+    let go_on = || {
+        while block_on(fresh().seal_next_rows()).unwrap() {}
+        rows(&database, "UPDATE sealing_progress SET due_at = 0");
+    };
+    let clear = || rows(&database, "SELECT 1 FROM conversations WHERE title = 'planted-title'").len();
+    let finished = || rows(&database, "SELECT 1 FROM sealing_progress WHERE finished_at IS NOT NULL").len();
+    for (pass, done) in [(1, 0), (2, 4), (3, 4)] {
+        go_on();
+        assert_eq!((clear(), finished(), block_on(fresh().unsealable_rows()).unwrap()), (1, done, 1), "{pass}");
+    }
+    assert!(heard(&fresh(), ids).unwrap().contains("planted-echo"));
+    damage(&wrapped);
+    go_on();
+    assert_eq!((clear(), finished(), block_on(fresh().unsealable_rows()).unwrap()), (0, 5, 0));
 }
 
 fn after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again(place: Place) {
