@@ -52,9 +52,10 @@ impl SecretsKey {
         masters.open(&Owner { user_id: &self.user_id, server, name }, sealed)
     }
 
-    /// A text of an earlier release, sealed with the person's key. `None`: it is already, or there is nothing to seal.
+    /// A text of an earlier release, sealed with the person's key. `None`: it is already, with this key or one that is lost, or there is nothing to
+    /// seal.
     pub(crate) fn sealed_word(&self, place: Place<'_>, text: &str) -> Result<Option<String>, VaultError> {
-        if text.is_empty() || self.key.has_sealed(text) {
+        if text.is_empty() || self.key.has_sealed(text) || self.key.has_lost(text) {
             return Ok(None);
         }
         self.key.seal(place, text).map(Some)

@@ -28,6 +28,7 @@ on_each_database! {
     without_its_master_key_nothing_is_read_or_written,
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
     what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
+    what_a_lost_key_sealed_is_not_sealed_again,
     a_destroyed_key_opens_and_seals_nothing_any_more,
     a_destroyed_key_ends_only_the_runs_of_its_person,
 }
@@ -194,6 +195,11 @@ fn unseal(fixture: &Fixture) {
     ] {
         rows(&database, sql);
     }
+    begin_sealing(fixture);
+}
+
+fn begin_sealing(fixture: &Fixture) {
+    let database = fixture.another_connection();
     for table in ["conversations", "messages", "run_events", "runs", "tool_tasks"] {
         let total = rows(&database, &format!("SELECT COUNT(*) FROM {table}"))[0].columns("t").integer().unwrap();
         let sql = "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at) VALUES (?1, 1, '', 0, ?2, 0, 0)";
@@ -375,16 +381,16 @@ fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place)
     assert_eq!(block_on(with_key(&fixture, NEW).rotate_generated_master_key()).unwrap(), None);
 }
 
+/// As docs/runbooks/keys.md says.
+const GIVE_UP: &str = "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost'
+    WHERE master_key = (SELECT MIN(master_key) FROM data_keys)";
+
 fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
     let fixture = Fixture::new(place);
     let ids = say_everything(&fixture);
     let database = fixture.another_connection();
     let store = || Store::new(fixture.another_connection());
-    // As docs/runbooks/keys.md says.
-    rows(
-        &database,
-        "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost' WHERE master_key = (SELECT MIN(master_key) FROM data_keys)",
-    );
+    rows(&database, GIVE_UP);
     let told = heard(&store(), ids).unwrap();
     assert!(
         told.contains("(This can no longer be read") && !told.contains("planted") && !told.contains("s1:"),
@@ -396,6 +402,23 @@ fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
     // The store of before keeps what it knows for a minute, and writes nothing that nobody can read.
     let database = fixture.another_connection();
     assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE lost IS NOT NULL AND wrapped <> ''").len(), 1);
+}
+
+fn what_a_lost_key_sealed_is_not_sealed_again(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    rows(&database, GIVE_UP);
+    rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
+    let before = stored(&database);
+    begin_sealing(&fixture);
+    let store = Store::new(fixture.another_connection());
+    while block_on(store.seal_next_rows()).unwrap() {}
+    let after = stored(&database);
+    let kept = before.lines().filter(|line| after.lines().any(|other| other == *line)).count();
+    assert_eq!(kept, before.lines().count() - 1, "all but what was in clear");
+    let told = heard(&store, ids).unwrap();
+    assert!(told.contains("(This can no longer be read") && told.contains("planted-content"), "{told}");
 }
 
 fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
