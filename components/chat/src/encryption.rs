@@ -134,7 +134,7 @@ async fn encryption(store: &Store<impl Database>) -> Result<Check, StorageError>
     const NAME: &str = "encryption";
     if let Some(progress) = store.sealing_progress().await? {
         let detail = format!(
-            "What an earlier release stored is being encrypted: {} of {} rows are. Until then, the rest can be read in the database.",
+            "What was stored until an hour after the upgrade is being encrypted from then on: {} of {} rows are. The rest can be read in the database.",
             progress.seen, progress.total
         );
         return Ok(Check::warning(NAME, detail));

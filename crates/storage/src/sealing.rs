@@ -15,8 +15,8 @@ const ROWS: usize = 32;
 const STEP_BYTES: usize = 1024 * 1024;
 /// How long a step may take before another host takes it, too.
 const CLAIM_MS: i64 = 10_000;
-/// When the second pass begins. By then, hosts of the earlier release are gone (docs/deploy.md).
-const SECOND_PASS_AFTER_MS: i64 = 60 * 60 * 1000;
+/// When the second pass begins, after the migration: an hour after the first one. By then, nothing that was begun in clear goes on.
+const SECOND_PASS_AFTER_MS: i64 = 2 * 60 * 60 * 1000;
 /// What the second pass reads again of tables whose keys begin with a time: a run that waits for a task lives for 30 days.
 const SECOND_PASS_REACHES_MS: i64 = 31 * 24 * 60 * 60 * 1000;
 /// When a table is looked through again of which rows were skipped: somebody has to do something about their keys first.
@@ -331,8 +331,7 @@ impl<D: Database> Store<D> {
         // The condition stands twice: of two hosts that choose the same row, the second one finds it changed.
         let due = "finished_at IS NULL AND due_at <= now_ms()";
         let sql = format!(
-            "UPDATE sealing_progress SET due_at = now_ms() + {CLAIM_MS},
-                 began_at = CASE WHEN began_at = 0 THEN now_ms() ELSE began_at END
+            "UPDATE sealing_progress SET due_at = now_ms() + {CLAIM_MS}
              WHERE {due} AND name = (SELECT name FROM sealing_progress WHERE {due} ORDER BY pass, name LIMIT 1)
              RETURNING name, pass, passed, began_at"
         );

@@ -22,6 +22,7 @@ on_each_database! {
     a_text_opens_only_where_it_was_stored,
     many_hosts_that_need_a_first_key_at_once_get_the_same,
     rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once,
+    for_an_hour_after_an_upgrade_everything_is_written_as_hosts_of_before_read_it,
     what_an_earlier_host_still_writes_is_sealed_by_the_second_pass,
     a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear,
     after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
@@ -202,7 +203,7 @@ fn begin_sealing(fixture: &Fixture) {
     let database = fixture.another_connection();
     for table in ["conversations", "messages", "run_events", "runs", "tool_tasks"] {
         let total = rows(&database, &format!("SELECT COUNT(*) FROM {table}"))[0].columns("t").integer().unwrap();
-        let sql = "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at) VALUES (?1, 1, '', 0, ?2, 0, 0)";
+        let sql = "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at) VALUES (?1, 1, '', 0, ?2, now_ms() - 3600000, 0)";
         block_on(database.query(Statement::new("t", sql, [table.into(), total.into()]))).unwrap();
     }
 }
@@ -253,6 +254,32 @@ fn rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once(place: Pl
         typed
     });
     assert_eq!(typed, BTreeSet::from(["planted-content".to_owned()]));
+}
+
+fn for_an_hour_after_an_upgrade_everything_is_written_as_hosts_of_before_read_it(place: Place) {
+    let fixture = Fixture::new(place);
+    let database = fixture.another_connection();
+    begin_sealing(&fixture);
+    rows(&database, "UPDATE sealing_progress SET began_at = now_ms() - 3500000, due_at = now_ms() + 100000");
+    let ids = say_everything(&fixture);
+    assert!(!block_on(fixture.store.seal_next_rows()).unwrap(), "it is not due yet");
+    let written = stored(&database);
+    assert!(!written.contains("s1:") && PLANTED.iter().all(|planted| written.contains(planted)), "{written}");
+    let secret = |store: &Store<Real>| block_on(store.secrets_key(ids.0)).unwrap();
+    let sealed = secret(&fixture.store).seal("mail", "password", "planted").unwrap();
+    assert!(sealed.starts_with("v1."), "{sealed}");
+    // The hour is over.
+    rows(&database, "UPDATE sealing_progress SET began_at = now_ms() - 3600000, due_at = 0");
+    let store = Store::new(fixture.another_connection());
+    assert_hears_everything(&store, ids);
+    assert_eq!(secret(&store).open("mail", "password", &sealed).unwrap().as_str(), "planted");
+    assert!(secret(&store).seal("mail", "password", "planted").unwrap().starts_with("s1:"));
+    block_on(store.update_conversation(ids.0, ids.1, Some("planted-title"), None)).unwrap().unwrap();
+    assert!(!stored(&database).contains("planted-title"));
+    assert_hears_everything(&store, ids);
+    while block_on(store.seal_next_rows()).unwrap() {}
+    assert!(!stored(&database).contains("planted"));
+    assert_hears_everything(&store, ids);
 }
 
 fn what_an_earlier_host_still_writes_is_sealed_by_the_second_pass(place: Place) {
