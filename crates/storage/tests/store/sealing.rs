@@ -297,6 +297,16 @@ fn what_an_earlier_host_still_writes_is_sealed_by_the_second_pass(place: Place) 
     assert!(!stored(&database).contains("planted"));
     assert!(rows(&database, "SELECT 1 FROM sealing_progress WHERE finished_at IS NULL").is_empty());
     assert!(heard(store, ids).unwrap().contains("planted-content"));
+    // Later still, as docs/runbooks/keys.md says.
+    rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
+    assert!(!block_on(store.seal_next_rows()).unwrap());
+    rows(
+        &database,
+        "UPDATE sealing_progress SET pass = 1, passed = '', seen = 0, due_at = 0, finished_at = NULL",
+    );
+    assert!(block_on(store.sealing_progress()).unwrap().is_some());
+    while block_on(store.seal_next_rows()).unwrap() {}
+    assert!(!stored(&database).contains("planted"));
 }
 
 fn a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear(place: Place) {
