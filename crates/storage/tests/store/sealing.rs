@@ -300,10 +300,7 @@ fn what_an_earlier_host_still_writes_is_sealed_by_the_second_pass(place: Place) 
     // Later still, as docs/runbooks/keys.md says.
     rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
     assert!(!block_on(store.seal_next_rows()).unwrap());
-    rows(
-        &database,
-        "UPDATE sealing_progress SET pass = 1, passed = '', seen = 0, due_at = 0, finished_at = NULL",
-    );
+    rows(&database, "UPDATE sealing_progress SET pass = 1, passed = '', seen = 0, due_at = 0, finished_at = NULL");
     assert!(block_on(store.sealing_progress()).unwrap().is_some());
     while block_on(store.seal_next_rows()).unwrap() {}
     assert!(!stored(&database).contains("planted"));
@@ -409,6 +406,14 @@ fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place)
         "one that nothing needs any more is nobody's business"
     );
     assert!(keys.iter().all(|key| key.created_at.is_some()));
+    // An instance that knew the one before wraps nothing new with it.
+    let eve = fixture.user("eve@example.org");
+    let (knows, newest) = (Store::new(fixture.another_connection()), Store::new(fixture.another_connection()));
+    assert_hears_everything(&knows, ids);
+    let newest = block_on(newest.rotate_generated_master_key()).unwrap().unwrap();
+    block_on(knows.create_conversation(eve.id, "planted-title", None)).unwrap();
+    let keys = block_on(another.master_keys()).unwrap();
+    assert_eq!(keys.iter().map(|key| (key.id == newest, key.uses)).collect::<Vec<_>>(), [(true, 1), (false, 1)]);
     // However often it is done: all keys still open.
     for _ in 0..20 {
         block_on(fixture.store.rotate_generated_master_key()).unwrap().unwrap();
