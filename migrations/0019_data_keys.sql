@@ -13,9 +13,10 @@ CREATE TABLE data_keys (
 
 CREATE INDEX data_keys_by_master_key ON data_keys (master_key, user_id);
 
--- How far the rows of earlier releases are sealed, table by table; no rows in a new installation. passed is the key of the last row that was looked at, in
--- the order of keys; seen and total count rows. A host takes the next step when it is due, and is given some time for it. The second pass is due an hour
--- after the first began: it finds what hosts of an earlier release wrote beside.
+-- How far the rows of earlier releases are sealed, table by table; no rows in a new installation. began_at is the time of this migration: nothing is sealed
+-- until an hour after it, because hosts of an earlier release may run until then. passed is the key of the last row that was looked at, in the order of
+-- keys; seen and total count rows. A host takes the next step when it is due, and is given some time for it. The second pass is due an hour after the first:
+-- it finds what was written in clear beside it. skipped counts rows whose person's key cannot be used; while there are any, the table is looked through again.
 CREATE TABLE sealing_progress (
     name text PRIMARY KEY,
     pass bigint NOT NULL,
@@ -24,15 +25,16 @@ CREATE TABLE sealing_progress (
     total bigint NOT NULL,
     began_at bigint NOT NULL,
     due_at bigint NOT NULL,
-    finished_at bigint
+    finished_at bigint,
+    skipped bigint NOT NULL DEFAULT 0
 );
 
 INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at)
-SELECT 'conversations', 1, '', 0, (SELECT COUNT(*) FROM conversations), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'messages', 1, '', 0, (SELECT COUNT(*) FROM messages), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'run_events', 1, '', 0, (SELECT COUNT(*) FROM run_events), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'runs', 1, '', 0, (SELECT COUNT(*) FROM runs), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'tool_tasks', 1, '', 0, (SELECT COUNT(*) FROM tool_tasks), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'tool_secrets', 1, '', 0, (SELECT COUNT(*) FROM tool_secrets), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'second_factors', 1, '', 0, (SELECT COUNT(*) FROM second_factors), 0, 0 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'tool_connections', 1, '', 0, (SELECT COUNT(*) FROM tool_connections), 0, 0 WHERE EXISTS (SELECT 1 FROM users);
+SELECT 'conversations', 1, '', 0, (SELECT COUNT(*) FROM conversations), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'messages', 1, '', 0, (SELECT COUNT(*) FROM messages), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'run_events', 1, '', 0, (SELECT COUNT(*) FROM run_events), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'runs', 1, '', 0, (SELECT COUNT(*) FROM runs), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_tasks', 1, '', 0, (SELECT COUNT(*) FROM tool_tasks), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_secrets', 1, '', 0, (SELECT COUNT(*) FROM tool_secrets), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'second_factors', 1, '', 0, (SELECT COUNT(*) FROM second_factors), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_connections', 1, '', 0, (SELECT COUNT(*) FROM tool_connections), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users);

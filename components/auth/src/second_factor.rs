@@ -351,7 +351,7 @@ pub(crate) async fn counts<D: Database>(
             let attempt = Attempt::with_code(auth, headers, user, password_hash).await?;
             let secret = open(auth, user, &kept).await?;
             let used = match secret.check(&code, kept.now)? {
-                Some(step) => auth.store().use_code(user.id, &kept.sealed, step).await?,
+                Some(step) => auth.store().use_code(user.id, kept.created_at, step).await?,
                 None => false,
             };
             if used {

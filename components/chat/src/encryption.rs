@@ -134,8 +134,16 @@ async fn encryption(store: &Store<impl Database>) -> Result<Check, StorageError>
     const NAME: &str = "encryption";
     if let Some(progress) = store.sealing_progress().await? {
         let detail = format!(
-            "What an earlier release stored is being encrypted: {} of {} rows are. Until then, the rest can be read in the database.",
+            "What was stored until an hour after the upgrade is being encrypted from then on: {} of {} rows are. The rest can be read in the database.",
             progress.seen, progress.total
+        );
+        return Ok(Check::warning(NAME, detail));
+    }
+    let skipped = store.unsealable_rows().await?;
+    if skipped > 0 {
+        let detail = format!(
+            "{skipped} rows of an earlier release can still be read in the database: the keys of their people cannot be used. If a master key is \
+             missing, put it back; the rows are looked at again each day."
         );
         return Ok(Check::warning(NAME, detail));
     }

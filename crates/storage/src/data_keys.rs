@@ -6,7 +6,8 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    ops::Deref,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -32,6 +33,25 @@ const IN_WORDS: [&str; 6] = ["content", "title", "reasoning", "error_message", "
 /// Stands for the master key of a data key that was given up (docs/runbooks/keys.md).
 const GIVEN_UP: &str = "lost";
 
+/// How long after the migration an installation that had people seals nothing: by then, hosts of the earlier release, which take a sealed text for what
+/// was said, must be gone (docs/deploy.md).
+const WAITS_MS: i64 = 60 * 60 * 1000;
+
+/// A person's data key, and whether texts are sealed with it yet. What is sealed opens either way.
+#[derive(Debug)]
+pub(crate) struct PersonKey {
+    key: DataKey,
+    pub(crate) seals: bool,
+}
+
+impl Deref for PersonKey {
+    type Target = DataKey;
+
+    fn deref(&self) -> &DataKey {
+        &self.key
+    }
+}
+
 /// The keys of an instance.
 pub(crate) struct Keyring {
     master: MasterKey,
@@ -44,8 +64,8 @@ struct Known {
     masters: Option<Arc<Keys>>,
     /// Whether those that were made here are among them.
     has_generated: bool,
-    by_user: Cache<Id, Arc<DataKey>>,
-    by_run: Cache<Id, Arc<DataKey>>,
+    by_user: Cache<Id, Arc<PersonKey>>,
+    by_run: Cache<Id, Arc<PersonKey>>,
 }
 
 impl fmt::Debug for Keyring {
@@ -72,15 +92,15 @@ impl Keyring {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of_user(&self, user_id: Id) -> Option<Arc<DataKey>> {
+    fn of_user(&self, user_id: Id) -> Option<Arc<PersonKey>> {
         self.known().by_user.get(&user_id, self.started.elapsed()).cloned()
     }
 
-    fn of_run(&self, run_id: Id) -> Option<Arc<DataKey>> {
+    fn of_run(&self, run_id: Id) -> Option<Arc<PersonKey>> {
         self.known().by_run.get(&run_id, self.started.elapsed()).cloned()
     }
 
-    fn keep(&self, user_id: Id, run_id: Option<Id>, key: &Arc<DataKey>) {
+    fn keep(&self, user_id: Id, run_id: Option<Id>, key: &Arc<PersonKey>) {
         let until = self.started.elapsed().saturating_add(KEPT);
         let mut known = self.known();
         known.by_user.insert(user_id, Arc::clone(key), until);
@@ -125,7 +145,7 @@ impl Keyring {
 }
 
 /// Opens what was read of one person.
-pub(crate) struct Opener(Option<Arc<DataKey>>);
+pub(crate) struct Opener(Option<Arc<PersonKey>>);
 
 impl Opener {
     /// For what is never sealed.
@@ -162,7 +182,10 @@ fn unreadable(place: Place<'_>, error: VaultError) -> StorageError {
 }
 
 /// A text to be stored at a place.
-pub(crate) fn seal(key: &DataKey, place: Place<'_>, text: &str) -> Result<Value, StorageError> {
+pub(crate) fn seal(key: &PersonKey, place: Place<'_>, text: &str) -> Result<Value, StorageError> {
+    if !key.seals {
+        return Ok(text.into());
+    }
     let sealed = match text.contains('\0') {
         true => key.seal(place, &storable(text.to_owned()))?,
         false => key.seal(place, text)?,
@@ -171,18 +194,27 @@ pub(crate) fn seal(key: &DataKey, place: Place<'_>, text: &str) -> Result<Value,
 }
 
 /// As [`seal`], for a column that may be null.
-pub(crate) fn seal_optional(key: &DataKey, place: Place<'_>, text: Option<&str>) -> Result<Value, StorageError> {
+pub(crate) fn seal_optional(key: &PersonKey, place: Place<'_>, text: Option<&str>) -> Result<Value, StorageError> {
     text.map_or(Ok(Value::Null), |text| seal(key, place, text))
 }
 
-/// A row of `data_keys` as one text.
-const STORED: &str =
-    "data_keys.id || ' ' || data_keys.wrapped || ' ' || data_keys.master_key || ' ' || COALESCE(data_keys.lost, '')";
+/// A row of `data_keys` as one text, and whether texts are sealed yet.
+static STORED: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "data_keys.id || ' ' || data_keys.wrapped || ' ' || data_keys.master_key || ' ' || COALESCE(data_keys.lost, '') || ' ' ||
+         CASE WHEN EXISTS (SELECT 1 FROM sealing_progress WHERE name = 'conversations' AND began_at > now_ms() - {WAITS_MS})
+              THEN '{WAITS}' ELSE '' END"
+    )
+});
+
+/// Says in [`STORED`] that texts are not sealed yet.
+const WAITS: &str = "waits";
 
 /// What [`Store::stored_key`] selects, as it is read.
 struct StoredKey {
     key: WrappedKey,
     lost: Vec<String>,
+    seals: bool,
     generated: Vec<String>,
 }
 
@@ -192,7 +224,8 @@ impl StoredKey {
         let mut parts = text.split(' ');
         let [id, wrapped, master_key] = [parts.next()?, parts.next()?, parts.next()?].map(str::to_owned);
         let lost = parts.next()?.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
-        Some(Self { key: WrappedKey { id, wrapped, master_key }, lost, generated: parse_generated(parts) })
+        let seals = parts.next()? != WAITS;
+        Some(Self { key: WrappedKey { id, wrapped, master_key }, lost, seals, generated: parse_generated(parts) })
     }
 }
 
@@ -207,18 +240,18 @@ impl<D: Database> Store<D> {
         } else {
             String::new()
         };
-        format!("(SELECT {STORED} {generated} FROM data_keys WHERE data_keys.user_id = {user_id})")
+        format!("(SELECT {} {generated} FROM data_keys WHERE data_keys.user_id = {user_id})", *STORED)
     }
 
     /// A person's key, to seal with. The first call of all makes it: of several at once, at any host, one makes it, and all return the same.
-    pub(crate) async fn data_key(&self, user_id: Id) -> Result<Arc<DataKey>, StorageError> {
+    pub(crate) async fn data_key(&self, user_id: Id) -> Result<Arc<PersonKey>, StorageError> {
         match self.existing_data_key(user_id).await? {
             Some(key) => Ok(key),
             None => self.new_data_key(user_id).await,
         }
     }
 
-    async fn existing_data_key(&self, user_id: Id) -> Result<Option<Arc<DataKey>>, StorageError> {
+    async fn existing_data_key(&self, user_id: Id) -> Result<Option<Arc<PersonKey>>, StorageError> {
         const QUERY: &str = "data_key";
         if let Some(key) = self.keyring.of_user(user_id) {
             return Ok(Some(key));
@@ -233,7 +266,7 @@ impl<D: Database> Store<D> {
         }
     }
 
-    async fn new_data_key(&self, user_id: Id) -> Result<Arc<DataKey>, StorageError> {
+    async fn new_data_key(&self, user_id: Id) -> Result<Arc<PersonKey>, StorageError> {
         const QUERY: &str = "new_data_key";
         let new = self.sealing_masters().await?.new_data_key(&user_id.to_string())?;
         // One that was given up is replaced; any other that is there stays.
@@ -243,7 +276,8 @@ impl<D: Database> Store<D> {
                  id = CASE WHEN data_keys.master_key = '{GIVEN_UP}' THEN excluded.id ELSE data_keys.id END,
                  wrapped = CASE WHEN data_keys.master_key = '{GIVEN_UP}' THEN excluded.wrapped ELSE data_keys.wrapped END,
                  master_key = CASE WHEN data_keys.master_key = '{GIVEN_UP}' THEN excluded.master_key ELSE data_keys.master_key END
-             RETURNING {STORED}"
+             RETURNING {}",
+            *STORED
         );
         let parameters = [user_id.into(), new.id.into(), new.wrapped.into(), new.master_key.into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
@@ -252,19 +286,20 @@ impl<D: Database> Store<D> {
     }
 
     /// Unwraps what [`Self::stored_key`] selected, and keeps it.
-    async fn unwrapped(&self, user_id: Id, run_id: Option<Id>, stored: &str) -> Result<Arc<DataKey>, StorageError> {
+    async fn unwrapped(&self, user_id: Id, run_id: Option<Id>, stored: &str) -> Result<Arc<PersonKey>, StorageError> {
         let malformed = StorageError::Row { query: "data_key", column: 0, expected: "a wrapped key" };
-        let StoredKey { key, lost, generated } = StoredKey::parse(stored).ok_or(malformed)?;
+        let StoredKey { key, lost, seals, generated } = StoredKey::parse(stored).ok_or(malformed)?;
         if key.wrapped.is_empty() {
             self.keyring.forget(user_id);
             return Err(StorageError::KeyDestroyed);
         }
-        let kept = self.keyring.of_user(user_id).filter(|kept| kept.id() == key.id);
+        let kept = self.keyring.of_user(user_id).filter(|kept| kept.id() == key.id && kept.seals == seals);
         let unwrapped = match kept {
             Some(kept) => kept,
             None => {
                 let unwrapped = self.unwrap_with_any(user_id, &key, &generated).await?;
-                Arc::new(unwrapped.knowing_lost(lost.iter().map(String::as_str)))
+                let key = unwrapped.knowing_lost(lost.iter().map(String::as_str));
+                Arc::new(PersonKey { key, seals })
             }
         };
         self.keyring.keep(user_id, run_id, &unwrapped);
@@ -315,7 +350,7 @@ impl<D: Database> Store<D> {
         user_id: Id,
         run_id: Id,
         stored: Option<&str>,
-    ) -> Result<Arc<DataKey>, StorageError> {
+    ) -> Result<Arc<PersonKey>, StorageError> {
         match stored {
             Some(stored) if !is_given_up(stored) => self.unwrapped(user_id, Some(run_id), stored).await,
             _ => {
@@ -331,7 +366,7 @@ impl<D: Database> Store<D> {
     pub(crate) async fn data_keys_of_runs(
         &self,
         run_ids: impl IntoIterator<Item = Id>,
-    ) -> Result<BTreeMap<Id, Result<Arc<DataKey>, StorageError>>, StorageError> {
+    ) -> Result<BTreeMap<Id, Result<Arc<PersonKey>, StorageError>>, StorageError> {
         const QUERY: &str = "data_keys_of_runs";
         let (mut keys, mut unknown) = (BTreeMap::new(), Vec::new());
         for run_id in run_ids {

@@ -124,9 +124,10 @@ impl<D: Database> Store<D> {
         Ok(masters)
     }
 
-    /// The master keys, to wrap with. If there are none, one is made: of several hosts that do so at once, the first counts.
+    /// The master keys, to wrap with. If there are none, one is made: of several hosts that do so at once, the first counts. Those that were made here are
+    /// read anew, once for each new person: another host may have made a newer one, and nothing new is wrapped with the one before.
     pub(crate) async fn sealing_masters(&self) -> Result<Arc<Keys>, StorageError> {
-        if let Some(known) = self.keyring.known_masters() {
+        if let Some(known) = self.keyring.known_masters().filter(|_| !self.keyring.master().is_empty()) {
             return Ok(known);
         }
         if let Some(masters) = self.keyring.masters(&self.generated_master_keys().await?)? {

@@ -6,11 +6,11 @@
 use std::sync::LazyLock;
 
 use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
-use vault::{DataKey, Place};
+use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    data_keys::{Opener, seal, seal_optional},
+    data_keys::{Opener, PersonKey, seal, seal_optional},
     database::Columns,
     messages::{FAILED_CALL, NewMessage, place},
     tool_tasks::{HAS_QUESTION, HAS_TASK, can_go_on},
@@ -159,7 +159,7 @@ const fn failure_of(id: &str) -> Place<'_> {
 }
 
 /// Seals a batch of a run's log.
-pub(crate) fn seal_batch(key: &DataKey, run_id: Id, batch: &Batch) -> Result<Value, StorageError> {
+pub(crate) fn seal_batch(key: &PersonKey, run_id: Id, batch: &Batch) -> Result<Value, StorageError> {
     seal(key, batch_of(&format!("{run_id} {}", batch.last_id)), &batch.frames)
 }
 
@@ -229,7 +229,7 @@ struct Step<'a> {
     ending: Option<&'a Ending>,
 }
 
-fn step(key: &DataKey, lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
+fn step(key: &PersonKey, lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
     let sql = "INSERT INTO step_records (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
                    content, tool_calls, tool_call_id, tool_error, finish_reason, size, final_state, error_code, error_message,
                    prompt_tokens, completion_tokens, reasoning, echo, duration_ms, title, created_at)

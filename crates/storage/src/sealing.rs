@@ -5,7 +5,9 @@
 
 use vault::{Place, VaultError, WrappedKey};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, second_factors, tool_connections::part};
+use crate::{
+    Database, DatabaseError, Row, Statement, StorageError, Store, Value, second_factors, tool_connections::part,
+};
 
 /// The most rows of a step.
 const ROWS: usize = 32;
@@ -13,10 +15,12 @@ const ROWS: usize = 32;
 const STEP_BYTES: usize = 1024 * 1024;
 /// How long a step may take before another host takes it, too.
 const CLAIM_MS: i64 = 10_000;
-/// When the second pass begins. By then, hosts of the earlier release are gone (docs/deploy.md).
-const SECOND_PASS_AFTER_MS: i64 = 60 * 60 * 1000;
+/// When the second pass begins, after the migration: an hour after the first one. By then, nothing that was begun in clear goes on.
+const SECOND_PASS_AFTER_MS: i64 = 2 * 60 * 60 * 1000;
 /// What the second pass reads again of tables whose keys begin with a time: a run that waits for a task lives for 30 days.
 const SECOND_PASS_REACHES_MS: i64 = 31 * 24 * 60 * 60 * 1000;
+/// When a table is looked through again of which rows were skipped: somebody has to do something about their keys first.
+const AGAIN_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A table with columns that are sealed.
 struct Target {
@@ -154,6 +158,16 @@ pub struct SealingProgress {
     pub total: i64,
 }
 
+/// What became of a row that was looked at.
+enum Looked {
+    /// There was nothing to seal, or nobody to seal it for.
+    Done,
+    /// Its new values, after its key.
+    Changed(Vec<Value>),
+    /// Its person's key cannot be used now.
+    Skipped,
+}
+
 impl Target {
     fn read_sql(&self) -> String {
         let (first, columns, person) = (self.key.0, self.columns.join(", "), self.person);
@@ -247,9 +261,15 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "rows_to_seal";
         let statement = Statement::new(QUERY, step.target.read_sql(), step.target.after(&step.passed));
         let rows = self.database.query(statement).await?;
-        let (mut passed, mut changed) = (String::new(), Vec::new());
+        let (mut passed, mut changed, mut skipped) = (String::new(), Vec::new(), 0_u64);
         for row in &rows {
-            passed = self.seal_row(step.target, QUERY, row, &mut changed).await?;
+            let (name, looked) = self.seal_row(step.target, QUERY, row).await?;
+            passed = name;
+            match looked {
+                Looked::Done => {}
+                Looked::Changed(values) => changed.push(values),
+                Looked::Skipped => skipped = skipped.saturating_add(1),
+            }
         }
         if !changed.is_empty() {
             let count = changed.len();
@@ -260,28 +280,35 @@ impl<D: Database> Store<D> {
             );
             self.database.query(statement.repeatably()).await?;
         }
-        self.end_sealing_step(&step, &passed, rows.len()).await?;
+        self.end_sealing_step(&step, &passed, rows.len(), skipped).await?;
         Ok(true)
     }
 
-    /// Adds what is to be changed of a row. Returns the row's name.
+    /// Looks at a row. Returns its name, too. The key of one person must not keep the rows of others from being sealed.
     async fn seal_row(
         &self,
         target: &Target,
         query: &'static str,
         row: &Row,
-        changed: &mut Vec<Vec<Value>>,
-    ) -> Result<String, StorageError> {
+    ) -> Result<(String, Looked), StorageError> {
         let mut columns = row.columns(query);
         let (first, second) = (columns.text()?, columns.text()?);
         let (name, user_id) = (row_name(first, second), columns.optional_id()?);
-        // Its person is gone, and so is the row.
-        let Some(user_id) = user_id else { return Ok(name) };
+        let Some(user_id) = user_id else { return Ok((name, Looked::Done)) };
         let (server, secret) = (columns.text()?, columns.text()?);
         let key = match self.secrets_key(user_id).await {
+            Ok(key) => key,
             // What is left of somebody who was erased is erased by whoever erases them.
-            Err(StorageError::KeyDestroyed) => return Ok(name),
-            key => key?,
+            Err(StorageError::KeyDestroyed | StorageError::Database(DatabaseError::Orphaned { .. })) => {
+                return Ok((name, Looked::Done));
+            }
+            // Missing, or changed outside.
+            Err(
+                StorageError::MasterKeyMissing(_)
+                | StorageError::Vault(VaultError::Unopenable)
+                | StorageError::Row { .. },
+            ) => return Ok((name, Looked::Skipped)),
+            Err(error) => return Err(error),
         };
         let mut values: Vec<Value> = vec![first.into(), second.into()];
         let mut is_changed = false;
@@ -296,10 +323,7 @@ impl<D: Database> Store<D> {
             is_changed |= new.is_some();
             values.extend([old.clone(), new.map_or(old, Value::Text)]);
         }
-        if is_changed {
-            changed.push(values);
-        }
-        Ok(name)
+        Ok((name, if is_changed { Looked::Changed(values) } else { Looked::Done }))
     }
 
     async fn take_sealing_step(&self) -> Result<Option<Step>, StorageError> {
@@ -307,8 +331,7 @@ impl<D: Database> Store<D> {
         // The condition stands twice: of two hosts that choose the same row, the second one finds it changed.
         let due = "finished_at IS NULL AND due_at <= now_ms()";
         let sql = format!(
-            "UPDATE sealing_progress SET due_at = now_ms() + {CLAIM_MS},
-                 began_at = CASE WHEN began_at = 0 THEN now_ms() ELSE began_at END
+            "UPDATE sealing_progress SET due_at = now_ms() + {CLAIM_MS}
              WHERE {due} AND name = (SELECT name FROM sealing_progress WHERE {due} ORDER BY pass, name LIMIT 1)
              RETURNING name, pass, passed, began_at"
         );
@@ -321,12 +344,21 @@ impl<D: Database> Store<D> {
         Ok(target.map(|target| Step { target, pass, passed, began_at }))
     }
 
-    /// Keeps how far a step came. Nothing, if another host has taken it meanwhile.
-    async fn end_sealing_step(&self, step: &Step, passed: &str, seen: usize) -> Result<(), StorageError> {
+    /// Keeps how far a step came. Nothing, if another host has taken it meanwhile. A table of which rows were skipped is never finished.
+    async fn end_sealing_step(&self, step: &Step, passed: &str, seen: usize, skipped: u64) -> Result<(), StorageError> {
         let set = match (seen, step.pass) {
-            (0, 1) => format!("pass = 2, passed = ?4, due_at = began_at + {SECOND_PASS_AFTER_MS}"),
-            (0, _) => "passed = ?4, finished_at = now_ms()".to_owned(),
-            _ => format!("passed = ?4, seen = seen + {seen}, due_at = 0"),
+            (0, 1) => format!(
+                "pass = 2, passed = CASE WHEN skipped > 0 THEN '' ELSE ?4 END, due_at = began_at + {SECOND_PASS_AFTER_MS}"
+            ),
+            (0, _) => format!(
+                "passed = CASE WHEN skipped > 0 THEN '' ELSE ?4 END, due_at = now_ms() + {AGAIN_AFTER_MS},
+                 finished_at = CASE WHEN skipped > 0 AND passed <> '' THEN NULL ELSE now_ms() END"
+            ),
+            // Those of the last time are counted until the next time begins.
+            _ => format!(
+                "passed = ?4, seen = seen + {seen}, due_at = 0,
+                 skipped = {skipped} + CASE WHEN passed = '' THEN 0 ELSE skipped END"
+            ),
         };
         let passed = match (seen, step.pass) {
             (0, 1) => step.target.second_pass(step.began_at),
@@ -337,6 +369,17 @@ impl<D: Database> Store<D> {
         let parameters = [step.target.table.into(), step.pass.into(), step.passed.as_str().into(), passed.into()];
         self.database.query(Statement::new("end_sealing_step", sql, parameters)).await?;
         Ok(())
+    }
+
+    /// How many rows of earlier releases were skipped, because the keys of their people cannot be used. They are looked at again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn unsealable_rows(&self) -> Result<i64, StorageError> {
+        const QUERY: &str = "unsealable_rows";
+        let sql = "SELECT CAST(COALESCE(SUM(skipped), 0) AS bigint) FROM sealing_progress WHERE finished_at IS NULL";
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        rows.first().map_or(Ok(0), |row| row.columns(QUERY).integer())
     }
 
     /// How far the rows of earlier releases are. `None`: all are sealed. Needs no key.

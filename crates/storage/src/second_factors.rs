@@ -60,14 +60,16 @@ impl<D: Database> Store<D> {
         rows.first().map(read).transpose()
     }
 
-    /// Uses the code of a step, of a secret that was read. `false`: a code of this step or a later one was used before, or the secret is another by now.
+    /// Uses the code of a step, of a second factor that was read: the one that was set up at this time. `false`: a code of this step or a later one was
+    /// used before, or it was replaced. That its secret was sealed anew meanwhile changes nothing.
     ///
     /// # Errors
     /// As [`Self::second_factor`]. If its answer was lost, the code may be used.
-    pub async fn use_code(&self, user_id: Id, sealed: &str, step: i64) -> Result<bool, StorageError> {
-        let sql = "UPDATE second_factors SET last_step = ?3 WHERE user_id = ?1 AND sealed = ?2 AND last_step < ?3 RETURNING user_id";
-        let statement = Statement::new("use_code", sql, [user_id.into(), sealed.into(), step.into()]).durably();
-        Ok(!self.database.query(statement).await?.is_empty())
+    pub async fn use_code(&self, user_id: Id, created_at: Timestamp, step: i64) -> Result<bool, StorageError> {
+        let sql = "UPDATE second_factors SET last_step = ?3 WHERE user_id = ?1 AND created_at = ?2 AND last_step < ?3
+             RETURNING user_id";
+        let parameters = [user_id.into(), created_at.as_millis().into(), step.into()];
+        Ok(!self.database.query(Statement::new("use_code", sql, parameters).durably()).await?.is_empty())
     }
 
     /// Uses a recovery code. `false`: the account has no such code, or it was used before.

@@ -1,15 +1,16 @@
 //! Small secrets, sealed for one person by their data key: what they enter for tools, second factors, tokens of connections, and what goes through a
 //! client's hands and must come back unchanged.
 //!
-//! Unlike texts, callers keep them sealed until they are used. What earlier releases sealed with a master key still opens.
+//! Unlike texts, callers keep them sealed until they are used. What earlier releases sealed with a master key still opens, and while their hosts may still
+//! run, secrets are sealed so that these open them, too.
 
 use std::sync::Arc;
 
 use domain::Id;
-use vault::{DataKey, Keys, Owner, Place, VaultError};
+use vault::{Keys, Owner, Place, VaultError};
 use zeroize::Zeroizing;
 
-use crate::{Database, StorageError, Store};
+use crate::{Database, StorageError, Store, data_keys::PersonKey};
 
 pub use vault::MAX_TEXT_BYTES as MAX_SECRET_BYTES;
 
@@ -17,7 +18,7 @@ pub use vault::MAX_TEXT_BYTES as MAX_SECRET_BYTES;
 #[derive(Clone, Debug)]
 pub struct SecretsKey {
     user_id: String,
-    key: Arc<DataKey>,
+    key: Arc<PersonKey>,
     /// For what earlier releases sealed.
     masters: Option<Arc<Keys>>,
 }
@@ -37,7 +38,10 @@ impl SecretsKey {
         if text.len() > MAX_SECRET_BYTES {
             return Err(VaultError::TooLong);
         }
-        self.key.seal(place(server, name), text)
+        match &self.masters {
+            Some(masters) if !self.key.seals => masters.seal(&Owner { user_id: &self.user_id, server, name }, text),
+            _ => self.key.seal(place(server, name), text),
+        }
     }
 
     /// Opens what was sealed for this person, this server and this name.
@@ -52,9 +56,10 @@ impl SecretsKey {
         masters.open(&Owner { user_id: &self.user_id, server, name }, sealed)
     }
 
-    /// A text of an earlier release, sealed with the person's key. `None`: it is already, or there is nothing to seal.
+    /// A text of an earlier release, sealed with the person's key. `None`: it is already, with this key or one that is lost, or there is nothing to
+    /// seal.
     pub(crate) fn sealed_word(&self, place: Place<'_>, text: &str) -> Result<Option<String>, VaultError> {
-        if text.is_empty() || self.key.has_sealed(text) {
+        if text.is_empty() || self.key.has_sealed(text) || self.key.has_lost(text) {
             return Ok(None);
         }
         self.key.seal(place, text).map(Some)
@@ -66,7 +71,7 @@ impl SecretsKey {
             return Ok(None);
         }
         match self.open(server, name, sealed) {
-            Ok(text) => self.seal(server, name, &text).map(Some),
+            Ok(text) => self.key.seal(place(server, name), &text).map(Some),
             Err(VaultError::UnknownKey(_) | VaultError::Unopenable) => Ok(None),
             Err(error) => Err(error),
         }

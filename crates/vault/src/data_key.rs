@@ -107,12 +107,18 @@ impl DataKey {
         stored.starts_with(&self.prefix)
     }
 
+    /// Whether a stored text was sealed with a key of the person that is lost.
+    #[must_use]
+    pub fn has_lost(&self, stored: &str) -> bool {
+        self.lost.iter().any(|prefix| stored.starts_with(prefix))
+    }
+
     /// The text that was stored at a place: opened if it was sealed, else as it is.
     ///
     /// # Errors
     /// [`VaultError::Unopenable`]: it was changed, or moved from another place. [`VaultError::Lost`]: it was sealed with a key that is lost.
     pub fn open(&self, place: Place<'_>, stored: &str) -> Result<String, VaultError> {
-        if self.lost.iter().any(|prefix| stored.starts_with(prefix)) {
+        if self.has_lost(stored) {
             return Err(VaultError::Lost);
         }
         let Some(sealed) = stored.strip_prefix(&self.prefix) else { return Ok(stored.to_owned()) };

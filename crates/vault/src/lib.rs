@@ -230,6 +230,22 @@ impl Keys {
         Ok(Zeroizing::new(key))
     }
 
+    /// Seals a text for its owner as releases without data keys do. The result is ASCII without spaces, and different each time.
+    ///
+    /// # Errors
+    /// [`VaultError::TooLong`], [`VaultError::Random`].
+    pub fn seal(&self, owner: &Owner<'_>, text: &str) -> Result<String, VaultError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(VaultError::TooLong);
+        }
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce)?;
+        let payload = Payload { msg: text.as_bytes(), aad: &owner.additional_data() };
+        let sealed = self.first.cipher.encrypt(&nonce.into(), payload).map_err(|_| VaultError::Cipher)?;
+        let written = BASE64_URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat());
+        Ok(format!("{VERSION}.{}.{written}", self.first.id))
+    }
+
     /// Opens a text that was sealed for this owner.
     ///
     /// # Errors
@@ -272,6 +288,18 @@ mod tests {
 
     fn keys(texts: &[&str]) -> Keys {
         Keys::parse(&texts.join(", ")).unwrap()
+    }
+
+    #[test]
+    fn opens_what_it_sealed_and_seals_differently_each_time() {
+        let keys = keys(&[&key()]);
+        for text in ["", "correct horse", "pässwörd 🌱\n", &"x".repeat(MAX_TEXT_BYTES)] {
+            let (sealed, again) = (keys.seal(&OWNER, text).unwrap(), keys.seal(&OWNER, text).unwrap());
+            assert_ne!(sealed, again);
+            assert!(sealed.starts_with(&format!("v1.{}.", keys.id())) && sealed.is_ascii());
+            assert_eq!(keys.open(&OWNER, &sealed).unwrap().as_str(), text);
+        }
+        assert!(matches!(keys.seal(&OWNER, &"x".repeat(MAX_TEXT_BYTES + 1)), Err(VaultError::TooLong)));
     }
 
     #[test]

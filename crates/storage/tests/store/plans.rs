@@ -238,7 +238,8 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         let (user, _) = store.user_with_password(user_id).await.unwrap().unwrap();
         let new = NewSecondFactor { sealed: "s", step: 1, recovery_hashes: &[], only_first: true, kept_session: None };
         assert!(store.set_second_factor(&user, new).await.unwrap());
-        assert!(store.use_code(user_id, "s", 2).await.unwrap());
+        let set_up = store.second_factor(user_id).await.unwrap().unwrap().created_at;
+        assert!(store.use_code(user_id, set_up, 2).await.unwrap());
         assert!(!store.use_recovery_code(user_id, "none").await.unwrap());
         store.provider_session_of(id(SESSION, 1)).await.unwrap();
         let user = store.user(user_id).await.unwrap().unwrap();

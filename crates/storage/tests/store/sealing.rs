@@ -22,11 +22,14 @@ on_each_database! {
     a_text_opens_only_where_it_was_stored,
     many_hosts_that_need_a_first_key_at_once_get_the_same,
     rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once,
+    for_an_hour_after_an_upgrade_everything_is_written_as_hosts_of_before_read_it,
     what_an_earlier_host_still_writes_is_sealed_by_the_second_pass,
+    a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear,
     after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
     without_its_master_key_nothing_is_read_or_written,
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
     what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
+    what_a_lost_key_sealed_is_not_sealed_again,
     a_destroyed_key_opens_and_seals_nothing_any_more,
     a_destroyed_key_ends_only_the_runs_of_its_person,
 }
@@ -193,9 +196,14 @@ fn unseal(fixture: &Fixture) {
     ] {
         rows(&database, sql);
     }
+    begin_sealing(fixture);
+}
+
+fn begin_sealing(fixture: &Fixture) {
+    let database = fixture.another_connection();
     for table in ["conversations", "messages", "run_events", "runs", "tool_tasks"] {
         let total = rows(&database, &format!("SELECT COUNT(*) FROM {table}"))[0].columns("t").integer().unwrap();
-        let sql = "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at) VALUES (?1, 1, '', 0, ?2, 0, 0)";
+        let sql = "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at) VALUES (?1, 1, '', 0, ?2, now_ms() - 3600000, 0)";
         block_on(database.query(Statement::new("t", sql, [table.into(), total.into()]))).unwrap();
     }
 }
@@ -248,6 +256,32 @@ fn rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once(place: Pl
     assert_eq!(typed, BTreeSet::from(["planted-content".to_owned()]));
 }
 
+fn for_an_hour_after_an_upgrade_everything_is_written_as_hosts_of_before_read_it(place: Place) {
+    let fixture = Fixture::new(place);
+    let database = fixture.another_connection();
+    begin_sealing(&fixture);
+    rows(&database, "UPDATE sealing_progress SET began_at = now_ms() - 3500000, due_at = now_ms() + 100000");
+    let ids = say_everything(&fixture);
+    assert!(!block_on(fixture.store.seal_next_rows()).unwrap(), "it is not due yet");
+    let written = stored(&database);
+    assert!(!written.contains("s1:") && PLANTED.iter().all(|planted| written.contains(planted)), "{written}");
+    let secret = |store: &Store<Real>| block_on(store.secrets_key(ids.0)).unwrap();
+    let sealed = secret(&fixture.store).seal("mail", "password", "planted").unwrap();
+    assert!(sealed.starts_with("v1."), "{sealed}");
+    // The hour is over.
+    rows(&database, "UPDATE sealing_progress SET began_at = now_ms() - 3600000, due_at = 0");
+    let store = Store::new(fixture.another_connection());
+    assert_hears_everything(&store, ids);
+    assert_eq!(secret(&store).open("mail", "password", &sealed).unwrap().as_str(), "planted");
+    assert!(secret(&store).seal("mail", "password", "planted").unwrap().starts_with("s1:"));
+    block_on(store.update_conversation(ids.0, ids.1, Some("planted-title"), None)).unwrap().unwrap();
+    assert!(!stored(&database).contains("planted-title"));
+    assert_hears_everything(&store, ids);
+    while block_on(store.seal_next_rows()).unwrap() {}
+    assert!(!stored(&database).contains("planted"));
+    assert_hears_everything(&store, ids);
+}
+
 fn what_an_earlier_host_still_writes_is_sealed_by_the_second_pass(place: Place) {
     let fixture = Fixture::new(place);
     let ids = say_everything(&fixture);
@@ -263,6 +297,54 @@ fn what_an_earlier_host_still_writes_is_sealed_by_the_second_pass(place: Place) 
     assert!(!stored(&database).contains("planted"));
     assert!(rows(&database, "SELECT 1 FROM sealing_progress WHERE finished_at IS NULL").is_empty());
     assert!(heard(store, ids).unwrap().contains("planted-content"));
+    // Later still, as docs/runbooks/keys.md says.
+    rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
+    assert!(!block_on(store.seal_next_rows()).unwrap());
+    rows(&database, "UPDATE sealing_progress SET pass = 1, passed = '', seen = 0, due_at = 0, finished_at = NULL");
+    assert!(block_on(store.sealing_progress()).unwrap().is_some());
+    while block_on(store.seal_next_rows()).unwrap() {}
+    assert!(!stored(&database).contains("planted"));
+}
+
+fn a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let eve = fixture.user("eve@example.org");
+    block_on(fixture.store.create_conversation(eve.id, "", None)).unwrap();
+    unseal(&fixture);
+    let database = fixture.another_connection();
+    let damage = |wrapped: &str| {
+        let sql = format!("UPDATE data_keys SET wrapped = '{wrapped}' WHERE user_id = '{}'", eve.id);
+        rows(&database, &sql);
+    };
+    let fresh = || Store::new(fixture.another_connection());
+    block_on(fresh().secrets_key(eve.id)).unwrap();
+    let sql = format!("SELECT wrapped FROM data_keys WHERE user_id = '{}'", eve.id);
+    let wrapped = rows(&database, &sql)[0].columns("t").text().unwrap().to_owned();
+    damage("AAAA");
+    // Somebody of a task who is gone.
+    let gone = Id::new();
+    rows(
+        &database,
+        &format!(
+            "INSERT INTO tool_tasks (run_id, call_id, user_id, name, server, tool, task_id, started_at, ask_at, poll_ms, lapses_at, title)
+             SELECT run_id, '0', '{gone}', name, server, tool, task_id, started_at, ask_at, poll_ms, lapses_at, '' FROM tool_tasks"
+        ),
+    );
+    let go_on = || {
+        while block_on(fresh().seal_next_rows()).unwrap() {}
+        rows(&database, "UPDATE sealing_progress SET due_at = 0");
+    };
+    let clear = || rows(&database, "SELECT 1 FROM conversations WHERE title = 'planted-title'").len();
+    let finished = || rows(&database, "SELECT 1 FROM sealing_progress WHERE finished_at IS NOT NULL").len();
+    for (pass, done) in [(1, 0), (2, 4), (3, 4)] {
+        go_on();
+        assert_eq!((clear(), finished(), block_on(fresh().unsealable_rows()).unwrap()), (1, done, 1), "{pass}");
+    }
+    assert!(heard(&fresh(), ids).unwrap().contains("planted-echo"));
+    damage(&wrapped);
+    go_on();
+    assert_eq!((clear(), finished(), block_on(fresh().unsealable_rows()).unwrap()), (0, 5, 0));
 }
 
 fn after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again(place: Place) {
@@ -324,6 +406,14 @@ fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place)
         "one that nothing needs any more is nobody's business"
     );
     assert!(keys.iter().all(|key| key.created_at.is_some()));
+    // An instance that knew the one before wraps nothing new with it.
+    let eve = fixture.user("eve@example.org");
+    let (knows, newest) = (Store::new(fixture.another_connection()), Store::new(fixture.another_connection()));
+    assert_hears_everything(&knows, ids);
+    let newest = block_on(newest.rotate_generated_master_key()).unwrap().unwrap();
+    block_on(knows.create_conversation(eve.id, "planted-title", None)).unwrap();
+    let keys = block_on(another.master_keys()).unwrap();
+    assert_eq!(keys.iter().map(|key| (key.id == newest, key.uses)).collect::<Vec<_>>(), [(true, 1), (false, 1)]);
     // However often it is done: all keys still open.
     for _ in 0..20 {
         block_on(fixture.store.rotate_generated_master_key()).unwrap().unwrap();
@@ -333,16 +423,16 @@ fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place)
     assert_eq!(block_on(with_key(&fixture, NEW).rotate_generated_master_key()).unwrap(), None);
 }
 
+/// As docs/runbooks/keys.md says.
+const GIVE_UP: &str = "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost'
+    WHERE master_key = (SELECT MIN(master_key) FROM data_keys)";
+
 fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
     let fixture = Fixture::new(place);
     let ids = say_everything(&fixture);
     let database = fixture.another_connection();
     let store = || Store::new(fixture.another_connection());
-    // As docs/runbooks/keys.md says.
-    rows(
-        &database,
-        "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost' WHERE master_key = (SELECT MIN(master_key) FROM data_keys)",
-    );
+    rows(&database, GIVE_UP);
     let told = heard(&store(), ids).unwrap();
     assert!(
         told.contains("(This can no longer be read") && !told.contains("planted") && !told.contains("s1:"),
@@ -354,6 +444,23 @@ fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
     // The store of before keeps what it knows for a minute, and writes nothing that nobody can read.
     let database = fixture.another_connection();
     assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE lost IS NOT NULL AND wrapped <> ''").len(), 1);
+}
+
+fn what_a_lost_key_sealed_is_not_sealed_again(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    rows(&database, GIVE_UP);
+    rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
+    let before = stored(&database);
+    begin_sealing(&fixture);
+    let store = Store::new(fixture.another_connection());
+    while block_on(store.seal_next_rows()).unwrap() {}
+    let after = stored(&database);
+    let kept = before.lines().filter(|line| after.lines().any(|other| other == *line)).count();
+    assert_eq!(kept, before.lines().count() - 1, "all but what was in clear");
+    let told = heard(&store, ids).unwrap();
+    assert!(told.contains("(This can no longer be read") && told.contains("planted-content"), "{told}");
 }
 
 fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {

@@ -2,9 +2,9 @@
 
 use std::sync::Barrier;
 
-use domain::{Id, User};
+use domain::{Id, Timestamp, User};
 use storage::{
-    Store,
+    Database, Statement, Store,
     rate_limits::{Bucket, Limit, RetryAfterMs},
     second_factors::NewSecondFactor,
     sessions::TokenHashes,
@@ -65,18 +65,26 @@ fn sessions(fixture: &Fixture) -> Vec<Id> {
     block_on(fixture.store.open_sessions(None, None, 10)).unwrap().into_iter().map(|session| session.id).collect()
 }
 
+fn set_up_at(store: &Store<Real>, user: &User) -> Timestamp {
+    block_on(store.second_factor(user.id)).unwrap().unwrap().created_at
+}
+
 fn a_code_counts_once_and_none_before_it(place: Place) {
     let fixture = Fixture::new(place);
     let user = protected(&fixture);
-    let used = |sealed, step| block_on(fixture.store.use_code(user.id, sealed, step)).unwrap();
-    assert!(!used("s", 100), "the code that set it up");
-    assert!(!used("another", 101), "it was replaced meanwhile");
-    assert!(used("s", 102));
-    assert!(!used("s", 102) && !used("s", 101));
-    assert!(used("s", 103));
-    assert!(!block_on(fixture.store.use_code(Id::new(), "s", 104)).unwrap());
+    let set_up = set_up_at(&fixture.store, &user);
+    let another = Timestamp::from_millis(set_up.as_millis() - 1);
+    let used = |created_at, step| block_on(fixture.store.use_code(user.id, created_at, step)).unwrap();
+    assert!(!used(set_up, 100), "the code that set it up");
+    assert!(!used(another, 101), "it was replaced meanwhile");
+    assert!(used(set_up, 102));
+    assert!(!used(set_up, 102) && !used(set_up, 101));
+    let resealed = Statement::new("t", "UPDATE second_factors SET sealed = 'anew'", []);
+    block_on(fixture.another_connection().query(resealed)).unwrap();
+    assert!(used(set_up, 103), "it is the same secret, sealed with another key");
+    assert!(!block_on(fixture.store.use_code(Id::new(), set_up, 104)).unwrap());
     let kept = block_on(fixture.store.second_factor(user.id)).unwrap().unwrap();
-    assert_eq!((kept.sealed.as_str(), kept.recovery_codes_left), ("s", 2));
+    assert_eq!((kept.sealed.as_str(), kept.recovery_codes_left), ("anew", 2));
     assert!(kept.created_at <= kept.now);
     assert_eq!(block_on(fixture.store.second_factor(Id::new())).unwrap(), None);
 }
@@ -85,12 +93,12 @@ fn of_many_who_use_one_code_at_once_one_succeeds(place: Place) {
     const MANY: usize = 8;
     let fixture = Fixture::new(place);
     let user = protected(&fixture);
-    let barrier = Barrier::new(MANY);
+    let (barrier, set_up) = (Barrier::new(MANY), set_up_at(&fixture.store, &user));
     let act = &|index: usize| {
         let store = Store::new(fixture.another_connection());
         barrier.wait();
         if index.is_multiple_of(2) {
-            block_on(store.use_code(user.id, "s", 101)).unwrap()
+            block_on(store.use_code(user.id, set_up, 101)).unwrap()
         } else {
             block_on(store.use_recovery_code(user.id, "one")).unwrap()
         }
@@ -126,7 +134,7 @@ fn whoever_shows_only_the_password_replaces_no_second_factor(place: Place) {
     assert!(set(&fixture.store, &user, "new", 50, &["x"], false));
     let kept = block_on(fixture.store.second_factor(user.id)).unwrap().unwrap();
     assert_eq!((kept.sealed.as_str(), kept.recovery_codes_left), ("new", 1));
-    assert!(block_on(fixture.store.use_code(user.id, "new", 51)).unwrap(), "its steps are its own");
+    assert!(block_on(fixture.store.use_code(user.id, kept.created_at, 51)).unwrap(), "its steps are its own");
 }
 
 fn of_two_second_factors_that_are_set_up_at_once_one_counts(place: Place) {
