@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use web::Json;
 
@@ -14,15 +14,24 @@ pub(crate) struct Refusal {
     pub(crate) error: &'static str,
     #[serde(rename = "error_description")]
     pub(crate) description: Cow<'static, str>,
+    /// When to come again, in seconds, if only that is wrong.
+    #[serde(skip)]
+    retry_after_s: Option<u64>,
 }
 
 impl Refusal {
     pub(crate) fn new(error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { error, description: description.into() }
+        Self { error, description: description.into(), retry_after_s: None }
     }
 
     pub(crate) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
         Self::new("invalid_request", description)
+    }
+
+    /// Too many requests come from one address.
+    pub(crate) fn too_many(wait_s: u64) -> Self {
+        let description = format!("Too many requests come from this address. Try again in {wait_s} s.");
+        Self { retry_after_s: Some(wait_s), ..Self::new("temporarily_unavailable", description) }
     }
 
     /// A code or refresh token that gives nothing (any more). It says no more, because whoever sends it may have stolen it.
@@ -35,6 +44,12 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (StatusCode::BAD_REQUEST, Json::<_>(self)).into_response()
+        match self.retry_after_s {
+            None => (StatusCode::BAD_REQUEST, Json::<_>(self)).into_response(),
+            Some(wait_s) => {
+                let wait = [(header::RETRY_AFTER, HeaderValue::from(wait_s))];
+                (StatusCode::TOO_MANY_REQUESTS, wait, Json::<_>(self)).into_response()
+            }
+        }
     }
 }

@@ -59,7 +59,9 @@ pub(crate) async fn register<D: Database, F: Documents>(
     headers: HeaderMap,
     body: Result<Json<Metadata>>,
 ) -> Result<Response> {
-    limits::take(&oauth, &headers).await?;
+    if let Some(refusal) = limits::take(&oauth, "register", &headers).await? {
+        return Ok(refusal.into_response());
+    }
     let Ok(Json(metadata)) = body else {
         let words = "Send client metadata as JSON of at most 16 KiB, with the header Content-Type: application/json.";
         return Ok(Refusal::new("invalid_client_metadata", words).into_response());

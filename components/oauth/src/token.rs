@@ -106,7 +106,9 @@ pub(crate) async fn exchange<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     request: Request,
 ) -> Result<Response> {
-    limits::take(&oauth, request.headers()).await?;
+    if let Some(refusal) = limits::take(&oauth, "token", request.headers()).await? {
+        return Ok(refusal.into_response());
+    }
     match exchanged(&oauth, request).await {
         Ok(tokens) => Ok(Json::<_>(tokens).into_response()),
         Err(Failed::Refused(refusal)) => Ok(refusal.into_response()),

@@ -128,7 +128,9 @@ impl RunBudget {
             end,
             Err(Stopped::Interrupted(Interrupted::LeaseLost | Interrupted::Storage(_) | Interrupted::Transition(_)))
         );
-        if self.round.take().is_none() || heard.usage.is_some() || is_lost {
+        // Some servers report zeros, which say nothing.
+        let is_reported = heard.usage.is_some_and(|usage| usage.prompt_tokens > 0 || usage.completion_tokens > 0);
+        if self.round.take().is_none() || is_reported || is_lost {
             return Ok(());
         }
         let is_unasked = !heard.has_begun() && matches!(end, Err(Stopped::Refused(_) | Stopped::Failed(_)));

@@ -47,6 +47,23 @@ async fn each_round_of_a_turn_is_reserved_and_charged() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn rounds_of_which_a_server_reports_zeros_are_charged_as_estimated() {
+    let reporting_zeros = |answer: Answer| {
+        let Answer::Stream(mut pieces) = answer else { panic!("no stream") };
+        let zeros = r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
+        pieces.last_mut().unwrap().1 = Ok(format!("data: {zeros}\n\ndata: [DONE]\n\n"));
+        Answer::Stream(pieces)
+    };
+    let rounds = [tool_call(&[("c1", "clock", "{}")]), answer(&["Noon."])].map(reporting_zeros);
+    let world = World::new(rounds).with_tool("clock", true).with_budget(5_000).await;
+    let run = world.send("What time is it?").await;
+    world.read(run, 0).await;
+    assert_eq!(world.run(run).await.state, RunState::Complete);
+    let taken = world.taken().await;
+    assert!((20..1_000).contains(&taken), "neither nothing nor the whole reservation: {taken}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_is_not_asked_when_too_little_is_left() {
     let world = World::new([answer(&["Hello"])]).with_budget(100).await;
     let run = world.send("hi").await;
