@@ -30,6 +30,7 @@ on_each_database! {
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
     what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
     what_a_lost_key_sealed_is_not_sealed_again,
+    nothing_is_shown_as_it_is_stored_if_the_row_of_its_key_is_gone,
     a_destroyed_key_opens_and_seals_nothing_any_more,
     a_destroyed_key_ends_only_the_runs_of_its_person,
 }
@@ -461,6 +462,25 @@ fn what_a_lost_key_sealed_is_not_sealed_again(place: Place) {
     assert_eq!(kept, before.lines().count() - 1, "all but what was in clear");
     let told = heard(&store, ids).unwrap();
     assert!(told.contains("(This can no longer be read") && told.contains("planted-content"), "{told}");
+}
+
+fn nothing_is_shown_as_it_is_stored_if_the_row_of_its_key_is_gone(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    rows(&database, "DELETE FROM data_keys");
+    let store = || Store::new(fixture.another_connection());
+    // Nor with the new key that the next text gets, nor after rows are looked at for sealing.
+    let title = |title: Option<&str>| {
+        block_on(store().update_conversation(ids.0, ids.1, title, None)).unwrap().unwrap();
+        while block_on(store().seal_next_rows()).unwrap() {}
+        heard(&store(), ids).unwrap()
+    };
+    let without = title(None);
+    begin_sealing(&fixture);
+    for told in [without, title(Some("planted-new"))] {
+        assert!(told.contains("(This can no longer be read") && !told.contains("s1:"), "{told}");
+    }
 }
 
 fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
