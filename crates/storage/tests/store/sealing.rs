@@ -12,7 +12,7 @@ use storage::{
 };
 
 use crate::{
-    fixture::{Fixture, LEASE_MS, answer, lease_of, result_of},
+    fixture::{Fixture, LAPSED_MS, LEASE_MS, answer, lease_of, result_of},
     on_each_database,
     places::{Place, Real, block_on},
 };
@@ -27,6 +27,7 @@ on_each_database! {
     a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear,
     after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
     without_its_master_key_nothing_is_read_or_written,
+    a_run_that_was_claimed_without_its_key_goes_on_when_the_key_is_back,
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
     what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
     what_a_lost_key_sealed_is_not_sealed_again,
@@ -391,6 +392,20 @@ fn without_its_master_key_nothing_is_read_or_written(place: Place) {
     // Once it is back, everything is.
     let found = block_on(with_key(&fixture, &format!("{NEW},{OLD}")).conversation(ada.id, conversation));
     assert_eq!(found.unwrap().unwrap().title, "planted-title");
+}
+
+fn a_run_that_was_claimed_without_its_key_goes_on_when_the_key_is_back(place: Place) {
+    let mut fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    fixture.store = with_key(&fixture, OLD);
+    let (_, run) = fixture.send(&ada, fixture.conversation(&ada), "planted-content");
+    let lost = with_key(&fixture, NEW);
+    for _ in 0..12 {
+        let claimed = block_on(lost.claim(lease_of(&run), LAPSED_MS, ""));
+        assert!(matches!(claimed, Err(StorageError::MasterKeyMissing(_))), "{claimed:?}");
+    }
+    let claim = block_on(with_key(&fixture, OLD).claim(lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
+    assert_eq!((claim.attempt, claim.run.failure), (1, None));
 }
 
 fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place) {
