@@ -55,7 +55,8 @@ impl<D: Database> Store<D> {
         let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
         let condition = format!("({} OR {silent} OR lease_owner = ?2)", *CLAIMABLE);
         let more = format!(", cancel_requested = CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END");
-        self.claim_if("claim", ABANDONED, &more, &condition, claim_parameters(lease, lease_ms, server)).await
+        let parameters = claim_parameters(lease, lease_ms, server);
+        self.claim_if(lease, "claim", ABANDONED, &more, &condition, parameters).await
     }
 
     /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed.
@@ -73,11 +74,12 @@ impl<D: Database> Store<D> {
         let mut parameters = claim_parameters(lease, lease_ms, server);
         parameters.push(user_id.into());
         let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?5";
-        self.claim_if("claim_new", ABANDONED_NEW, "", condition, parameters).await
+        self.claim_if(lease, "claim_new", ABANDONED_NEW, "", condition, parameters).await
     }
 
     async fn claim_if(
         &self,
+        lease: Lease,
         query: &'static str,
         abandoned: &str,
         more: &str,
@@ -104,7 +106,18 @@ impl<D: Database> Store<D> {
         let dialect = columns.optional_text()?.map(str::to_owned);
         let offers = tool_listings::read_offers(&mut columns)?;
         let user_id = columns.id()?;
-        self.take_key(user_id, run.id, columns.optional_text()?).await?;
+        if let Err(error) = self.take_key(user_id, run.id, columns.optional_text()?).await {
+            self.forget_attempt(lease).await?;
+            return Err(error);
+        }
         Ok(Some(Claim { run, attempt, cancel_requested, dialect, offers }))
+    }
+
+    /// A claim without its person's key was no attempt: when the key is back, the run goes on.
+    async fn forget_attempt(&self, lease: Lease) -> Result<(), StorageError> {
+        let sql = "UPDATE runs SET attempt = attempt - 1 WHERE id = ?1 AND lease_owner = ?2 AND attempt > 0";
+        let statement = Statement::new("forget_attempt", sql, [lease.run_id.into(), lease.owner.into()]);
+        self.database.query(statement).await?;
+        Ok(())
     }
 }

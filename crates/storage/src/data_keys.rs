@@ -13,7 +13,7 @@ use std::{
 
 use cache::Cache;
 use domain::Id;
-use vault::{DataKey, Keys, Place, VaultError, WrappedKey, may_be_sealed};
+use vault::{DataKey, Keys, Place, VaultError, WrappedKey, looks_sealed, may_be_sealed};
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
@@ -153,16 +153,17 @@ impl Opener {
         Self(None)
     }
 
-    /// The text that was stored at a place.
+    /// The text that was stored at a place. What another key sealed, or one whose row is gone, counts as lost: it is never shown as it is stored.
     pub(crate) fn open(&self, place: Place<'_>, stored: &str) -> Result<String, StorageError> {
-        match &self.0 {
-            None => Ok(stored.to_owned()),
-            Some(key) => match key.open(place, stored) {
-                Err(VaultError::Lost) => {
-                    Ok(if IN_WORDS.contains(&place.column) { LOST.to_owned() } else { String::new() })
-                }
-                opened => opened.map_err(|error| unreadable(place, error)),
-            },
+        let opened = match &self.0 {
+            Some(key) if key.has_sealed(stored) => key.open(place, stored),
+            Some(key) if key.has_lost(stored) => Err(VaultError::Lost),
+            _ if looks_sealed(stored) => Err(VaultError::Lost),
+            _ => return Ok(stored.to_owned()),
+        };
+        match opened {
+            Err(VaultError::Lost) => Ok(if IN_WORDS.contains(&place.column) { LOST.to_owned() } else { String::new() }),
+            opened => opened.map_err(|error| unreadable(place, error)),
         }
     }
 

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use domain::Id;
-use vault::{Keys, Owner, Place, VaultError};
+use vault::{Keys, Owner, Place, VaultError, looks_sealed};
 use zeroize::Zeroizing;
 
 use crate::{Database, StorageError, Store, data_keys::PersonKey};
@@ -56,10 +56,10 @@ impl SecretsKey {
         masters.open(&Owner { user_id: &self.user_id, server, name }, sealed)
     }
 
-    /// A text of an earlier release, sealed with the person's key. `None`: it is already, with this key or one that is lost, or there is nothing to
+    /// A text of an earlier release, sealed with the person's key. `None`: it is already, with this key or another, or there is nothing to
     /// seal.
     pub(crate) fn sealed_word(&self, place: Place<'_>, text: &str) -> Result<Option<String>, VaultError> {
-        if text.is_empty() || self.key.has_sealed(text) || self.key.has_lost(text) {
+        if text.is_empty() || self.key.has_sealed(text) || looks_sealed(text) {
             return Ok(None);
         }
         self.key.seal(place, text).map(Some)

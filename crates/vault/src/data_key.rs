@@ -17,6 +17,10 @@ use crate::{
 const VERSION: &str = "s1:";
 /// The bytes of an id: nobody guesses 96 random bits.
 const ID_BYTES: usize = 12;
+/// An id in base64.
+const ID_CHARS: usize = 16;
+/// A nonce and a tag in base64: every sealed text is longer.
+const SHORTEST_CHARS: usize = 38;
 
 /// Where a text is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +138,16 @@ pub fn may_be_sealed(stored: &str) -> bool {
     stored.starts_with(VERSION)
 }
 
+/// Whether a stored text has the very form of a sealed one, with whatever key: nobody types that by chance.
+#[must_use]
+pub fn looks_sealed(stored: &str) -> bool {
+    let is_base64 = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let parts = stored.strip_prefix(VERSION).and_then(|rest| rest.split_once(':'));
+    parts.is_some_and(|(id, sealed)| {
+        id.len() == ID_CHARS && sealed.len() > SHORTEST_CHARS && is_base64(id) && is_base64(sealed)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +195,16 @@ mod tests {
             key.knowing_lost(["lostlostlostlost"].into_iter()).open(PLACE, &sealed),
             Err(VaultError::Lost)
         ));
+    }
+
+    #[test]
+    fn what_any_key_sealed_is_told_from_what_is_typed() {
+        let (id, _) = DataKey::generate().unwrap();
+        let sealed = DataKey::new("u1", &id, &[1; KEY_BYTES]).seal(PLACE, "x").unwrap();
+        assert!(looks_sealed(&sealed));
+        for typed in ["", "s1:", "s1:AAAAAAAAAAAAAAAA:typed", &format!("{sealed}."), &format!(" {sealed}")] {
+            assert!(!looks_sealed(typed), "{typed}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use chacha20poly1305::{
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub use data_key::{DataKey, Place, may_be_sealed};
+pub use data_key::{DataKey, Place, looks_sealed, may_be_sealed};
 
 use cipher::{Cipher, KEY_BYTES};
 

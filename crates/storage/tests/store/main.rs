@@ -20,6 +20,7 @@ mod identities;
 mod keys;
 mod limits;
 mod links;
+mod lost_keys;
 mod migrations;
 mod permissions;
 mod places;

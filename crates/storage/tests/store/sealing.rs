@@ -5,14 +5,13 @@ use std::{collections::BTreeSet, sync::Barrier};
 use domain::{Id, RunFailure, RunState, ToolCall};
 use storage::{
     Database, MasterKey, Statement, StorageError, Store, Value,
-    leases::{Entry, Leave},
     messages::NewMessage,
     runs::{Batch, Ending},
     tool_tasks::{NewTask, Said},
 };
 
 use crate::{
-    fixture::{Fixture, LEASE_MS, answer, lease_of, result_of},
+    fixture::{Fixture, LAPSED_MS, LEASE_MS, answer, lease_of, result_of},
     on_each_database,
     places::{Place, Real, block_on},
 };
@@ -27,11 +26,8 @@ on_each_database! {
     a_key_that_cannot_be_used_keeps_nobody_elses_rows_in_clear,
     after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
     without_its_master_key_nothing_is_read_or_written,
+    a_run_that_was_claimed_without_its_key_goes_on_when_the_key_is_back,
     a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
-    what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
-    what_a_lost_key_sealed_is_not_sealed_again,
-    a_destroyed_key_opens_and_seals_nothing_any_more,
-    a_destroyed_key_ends_only_the_runs_of_its_person,
 }
 
 const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -51,12 +47,12 @@ const PLANTED: [&str; 10] = [
     "planted-result",
 ];
 
-fn rows(database: &Real, sql: &str) -> Vec<storage::Row> {
+pub(crate) fn rows(database: &Real, sql: &str) -> Vec<storage::Row> {
     block_on(database.query(Statement::new("t", sql, []))).unwrap()
 }
 
 /// All texts of the tables that hold people's words.
-fn stored(database: &Real) -> String {
+pub(crate) fn stored(database: &Real) -> String {
     let mut texts = String::new();
     for sql in [
         "SELECT title FROM conversations",
@@ -76,7 +72,7 @@ fn stored(database: &Real) -> String {
 }
 
 /// A conversation in which everything is said that can be.
-fn say_everything(fixture: &Fixture) -> (Id, Id, Id) {
+pub(crate) fn say_everything(fixture: &Fixture) -> (Id, Id, Id) {
     let (user, store) = (fixture.user("ada@example.org"), &fixture.store);
     let conversation = block_on(store.create_conversation(user.id, "planted-title", None)).unwrap().id;
     let (_, run) = fixture.send(&user, conversation, "planted-content");
@@ -113,7 +109,10 @@ fn say_everything(fixture: &Fixture) -> (Id, Id, Id) {
 }
 
 /// What another instance with this key reads of it.
-fn heard(store: &Store<Real>, (user_id, conversation, run_id): (Id, Id, Id)) -> Result<String, StorageError> {
+pub(crate) fn heard(
+    store: &Store<Real>,
+    (user_id, conversation, run_id): (Id, Id, Id),
+) -> Result<String, StorageError> {
     block_on(async {
         let page = store.messages(user_id, conversation, 0, 100, 1_000_000).await?;
         let title = store.conversation(user_id, conversation).await?.unwrap().title;
@@ -199,7 +198,7 @@ fn unseal(fixture: &Fixture) {
     begin_sealing(fixture);
 }
 
-fn begin_sealing(fixture: &Fixture) {
+pub(crate) fn begin_sealing(fixture: &Fixture) {
     let database = fixture.another_connection();
     for table in ["conversations", "messages", "run_events", "runs", "tool_tasks"] {
         let total = rows(&database, &format!("SELECT COUNT(*) FROM {table}"))[0].columns("t").integer().unwrap();
@@ -392,6 +391,20 @@ fn without_its_master_key_nothing_is_read_or_written(place: Place) {
     assert_eq!(found.unwrap().unwrap().title, "planted-title");
 }
 
+fn a_run_that_was_claimed_without_its_key_goes_on_when_the_key_is_back(place: Place) {
+    let mut fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    fixture.store = with_key(&fixture, OLD);
+    let (_, run) = fixture.send(&ada, fixture.conversation(&ada), "planted-content");
+    let lost = with_key(&fixture, NEW);
+    for _ in 0..12 {
+        let claimed = block_on(lost.claim(lease_of(&run), LAPSED_MS, ""));
+        assert!(matches!(claimed, Err(StorageError::MasterKeyMissing(_))), "{claimed:?}");
+    }
+    let claim = block_on(with_key(&fixture, OLD).claim(lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
+    assert_eq!((claim.attempt, claim.run.failure), (1, None));
+}
+
 fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place) {
     let fixture = Fixture::new(place);
     let ids = say_everything(&fixture);
@@ -421,73 +434,4 @@ fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place)
     assert_hears_everything(&Store::new(fixture.another_connection()), ids);
     assert_hears_everything(&with_key(&fixture, NEW), ids);
     assert_eq!(block_on(with_key(&fixture, NEW).rotate_generated_master_key()).unwrap(), None);
-}
-
-/// As docs/runbooks/keys.md says.
-const GIVE_UP: &str = "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost'
-    WHERE master_key = (SELECT MIN(master_key) FROM data_keys)";
-
-fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
-    let fixture = Fixture::new(place);
-    let ids = say_everything(&fixture);
-    let database = fixture.another_connection();
-    let store = || Store::new(fixture.another_connection());
-    rows(&database, GIVE_UP);
-    let told = heard(&store(), ids).unwrap();
-    assert!(
-        told.contains("(This can no longer be read") && !told.contains("planted") && !told.contains("s1:"),
-        "{told}"
-    );
-    let made = block_on(store().create_conversation(ids.0, "planted-new", None)).unwrap();
-    let found = block_on(store().conversation(ids.0, made.id)).unwrap().unwrap();
-    assert_eq!(found.title, "planted-new", "what is written from now on can be read");
-    // The store of before keeps what it knows for a minute, and writes nothing that nobody can read.
-    let database = fixture.another_connection();
-    assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE lost IS NOT NULL AND wrapped <> ''").len(), 1);
-}
-
-fn what_a_lost_key_sealed_is_not_sealed_again(place: Place) {
-    let fixture = Fixture::new(place);
-    let ids = say_everything(&fixture);
-    let database = fixture.another_connection();
-    rows(&database, GIVE_UP);
-    rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
-    let before = stored(&database);
-    begin_sealing(&fixture);
-    let store = Store::new(fixture.another_connection());
-    while block_on(store.seal_next_rows()).unwrap() {}
-    let after = stored(&database);
-    let kept = before.lines().filter(|line| after.lines().any(|other| other == *line)).count();
-    assert_eq!(kept, before.lines().count() - 1, "all but what was in clear");
-    let told = heard(&store, ids).unwrap();
-    assert!(told.contains("(This can no longer be read") && told.contains("planted-content"), "{told}");
-}
-
-fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
-    let fixture = Fixture::new(place);
-    let ids = say_everything(&fixture);
-    let eve = fixture.user("eve@example.org");
-    block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
-    assert!(block_on(fixture.store.destroy_data_key(ids.0)).unwrap());
-    assert!(!block_on(fixture.store.destroy_data_key(ids.0)).unwrap(), "once");
-    for store in [&fixture.store, &Store::new(fixture.another_connection())] {
-        assert!(matches!(heard(store, ids), Err(StorageError::KeyDestroyed)));
-        let made = block_on(store.create_conversation(ids.0, "planted-title", None));
-        assert!(matches!(made, Err(StorageError::KeyDestroyed)));
-        assert_eq!(block_on(store.conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
-    }
-}
-
-fn a_destroyed_key_ends_only_the_runs_of_its_person(place: Place) {
-    let fixture = Fixture::new(place);
-    let entry = |email: &str| {
-        let user = fixture.user(email);
-        let (_, lease) = fixture.claimed(&user, fixture.conversation(&user));
-        let batch = Batch { last_id: 1, frames: "planted-frames".into() };
-        (user.id, Entry { lease, state: RunState::Streaming, batch })
-    };
-    let ((eve, eves), (_, adas)) = (entry("eve@example.org"), entry("ada@example.org"));
-    assert!(block_on(fixture.store.destroy_data_key(eve)).unwrap());
-    let left = block_on(Store::new(fixture.another_connection()).append_events(&[eves, adas])).unwrap();
-    assert_eq!(left, [Leave::LeaseLost, Leave::Granted]);
 }

@@ -1,0 +1,111 @@
+//! Keys of people that are lost, gone or destroyed: what they sealed is told in words, and nobody else notices.
+
+use domain::RunState;
+use storage::{
+    StorageError, Store,
+    leases::{Entry, Leave},
+    runs::Batch,
+};
+
+use crate::{
+    fixture::Fixture,
+    on_each_database,
+    places::{Place, block_on},
+    sealing::{begin_sealing, heard, rows, say_everything, stored},
+};
+
+on_each_database! {
+    what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
+    what_a_lost_key_sealed_is_not_sealed_again,
+    nothing_is_shown_as_it_is_stored_if_the_row_of_its_key_is_gone,
+    a_destroyed_key_opens_and_seals_nothing_any_more,
+    a_destroyed_key_ends_only_the_runs_of_its_person,
+}
+
+/// As docs/runbooks/keys.md says.
+const GIVE_UP: &str = "UPDATE data_keys SET lost = COALESCE(lost || ',', '') || id, wrapped = '', master_key = 'lost'
+    WHERE master_key = (SELECT MIN(master_key) FROM data_keys)";
+
+fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    let store = || Store::new(fixture.another_connection());
+    rows(&database, GIVE_UP);
+    let told = heard(&store(), ids).unwrap();
+    assert!(
+        told.contains("(This can no longer be read") && !told.contains("planted") && !told.contains("s1:"),
+        "{told}"
+    );
+    let made = block_on(store().create_conversation(ids.0, "planted-new", None)).unwrap();
+    let found = block_on(store().conversation(ids.0, made.id)).unwrap().unwrap();
+    assert_eq!(found.title, "planted-new", "what is written from now on can be read");
+    // The store of before keeps what it knows for a minute, and writes nothing that nobody can read.
+    let database = fixture.another_connection();
+    assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE lost IS NOT NULL AND wrapped <> ''").len(), 1);
+}
+
+fn what_a_lost_key_sealed_is_not_sealed_again(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    rows(&database, GIVE_UP);
+    rows(&database, "UPDATE messages SET content = 'planted-content' WHERE role = 'user'");
+    let before = stored(&database);
+    begin_sealing(&fixture);
+    let store = Store::new(fixture.another_connection());
+    while block_on(store.seal_next_rows()).unwrap() {}
+    let after = stored(&database);
+    let kept = before.lines().filter(|line| after.lines().any(|other| other == *line)).count();
+    assert_eq!(kept, before.lines().count() - 1, "all but what was in clear");
+    let told = heard(&store, ids).unwrap();
+    assert!(told.contains("(This can no longer be read") && told.contains("planted-content"), "{told}");
+}
+
+fn nothing_is_shown_as_it_is_stored_if_the_row_of_its_key_is_gone(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let database = fixture.another_connection();
+    rows(&database, "DELETE FROM data_keys");
+    let store = || Store::new(fixture.another_connection());
+    // Nor with the new key that the next text gets, nor after rows are looked at for sealing.
+    let title = |title: Option<&str>| {
+        block_on(store().update_conversation(ids.0, ids.1, title, None)).unwrap().unwrap();
+        while block_on(store().seal_next_rows()).unwrap() {}
+        heard(&store(), ids).unwrap()
+    };
+    let without = title(None);
+    begin_sealing(&fixture);
+    for told in [without, title(Some("planted-new"))] {
+        assert!(told.contains("(This can no longer be read") && !told.contains("s1:"), "{told}");
+    }
+}
+
+fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let eve = fixture.user("eve@example.org");
+    block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
+    assert!(block_on(fixture.store.destroy_data_key(ids.0)).unwrap());
+    assert!(!block_on(fixture.store.destroy_data_key(ids.0)).unwrap(), "once");
+    for store in [&fixture.store, &Store::new(fixture.another_connection())] {
+        assert!(matches!(heard(store, ids), Err(StorageError::KeyDestroyed)));
+        let made = block_on(store.create_conversation(ids.0, "planted-title", None));
+        assert!(matches!(made, Err(StorageError::KeyDestroyed)));
+        assert_eq!(block_on(store.conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
+    }
+}
+
+fn a_destroyed_key_ends_only_the_runs_of_its_person(place: Place) {
+    let fixture = Fixture::new(place);
+    let entry = |email: &str| {
+        let user = fixture.user(email);
+        let (_, lease) = fixture.claimed(&user, fixture.conversation(&user));
+        let batch = Batch { last_id: 1, frames: "planted-frames".into() };
+        (user.id, Entry { lease, state: RunState::Streaming, batch })
+    };
+    let ((eve, eves), (_, adas)) = (entry("eve@example.org"), entry("ada@example.org"));
+    assert!(block_on(fixture.store.destroy_data_key(eve)).unwrap());
+    let left = block_on(Store::new(fixture.another_connection()).append_events(&[eves, adas])).unwrap();
+    assert_eq!(left, [Leave::LeaseLost, Leave::Granted]);
+}
