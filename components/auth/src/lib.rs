@@ -9,6 +9,7 @@ mod cookies;
 mod limits;
 mod oidc;
 mod routes;
+mod sealing;
 mod second_factor;
 
 use platform::{Answer, Request};
@@ -21,5 +22,6 @@ const COMPONENT: &str = "auth";
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
     let sign_in = oidc::SignIn::read().await;
+    sealing::soon(config.signing_key.clone());
     platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config, sign_in)).await
 }

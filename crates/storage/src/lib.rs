@@ -12,6 +12,7 @@ pub mod accounts;
 pub mod api_keys;
 pub mod approvals;
 pub mod audit;
+pub mod audit_chain;
 pub mod claims;
 pub mod conversations;
 pub mod database;
@@ -66,6 +67,9 @@ pub enum StorageError {
         /// The expected type.
         expected: &'static str,
     },
+    /// The host gives no random numbers.
+    #[error("the host gives no random numbers: {0}")]
+    Random(String),
     /// A value could not be written as JSON.
     #[error("tool calls cannot be written as JSON")]
     Json(#[source] Arc<serde_json::Error>),

@@ -120,6 +120,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0016_tool_connections.sql"),
         postgres: include_str!("../../../migrations/0016_tool_connections.sql"),
     },
+    Migration {
+        version: 20,
+        name: "0020_audit_chain",
+        sqlite: include_str!("../../../migrations/0020_audit_chain.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0020_audit_chain.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -71,6 +71,8 @@ enum Command {
     ExportDb(commands::export_db::Arguments),
     /// Copy such a file into an empty database, and compare; stop the app before
     ImportDb(commands::import_db::Arguments),
+    /// Check whether somebody tampered with the audit log of a database
+    Audit(commands::audit::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -99,5 +101,6 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Migrate(arguments) => commands::migrate::run(&repo, arguments),
         Command::ExportDb(arguments) => commands::export_db::run(&repo, arguments),
         Command::ImportDb(arguments) => commands::import_db::run(&repo, arguments),
+        Command::Audit(arguments) => commands::audit::run(&repo, arguments),
     }
 }

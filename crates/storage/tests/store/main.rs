@@ -11,6 +11,7 @@
 mod accounts;
 mod api_keys;
 mod approvals;
+mod audit_chain;
 mod connections;
 mod conversations;
 mod fixture;

@@ -1,5 +1,5 @@
-//! `database`: migrates a database to the schema of this build, exports a database to a file, and imports such a file. `cargo dev migrate`,
-//! `export-db` and `import-db` run this program.
+//! `database`: migrates a database to the schema of this build, exports a database to a file, imports such a file, and checks its audit log. `cargo dev migrate`,
+//! `export-db`, `import-db` and `audit verify` run this program.
 //!
 //! Must not print a database's content or password.
 
@@ -11,6 +11,7 @@ mod place;
 mod progress;
 mod schema;
 mod session;
+mod verify_audit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +55,8 @@ enum Command {
         /// What `export` made
         file: PathBuf,
     },
+    /// Check whether somebody tampered with the audit log
+    VerifyAudit(verify_audit::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -82,5 +85,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Export { file } => export::run(&place, &file).await,
         Command::Import { file } => import::run(&place, &file).await,
+        Command::VerifyAudit(arguments) => verify_audit::run(&place, &arguments).await,
     }
 }

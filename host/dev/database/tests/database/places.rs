@@ -154,8 +154,8 @@ pub(crate) fn tool_rows() -> Vec<String> {
         "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL, NULL, 1)",
         "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3, 1, NULL)",
         "INSERT INTO rate_limits VALUES ('user ä', 9007199254740993)",
-        "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL)",
-        "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '')",
+        "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL, NULL)",
+        "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '', NULL)",
         "INSERT INTO tool_listings VALUES ('weather', '[{\"name\": \"a\\nb\"}]', 1, 60000)",
     ]
     .map(str::to_owned)
@@ -163,7 +163,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 19] = [
+pub(crate) const LATER_TABLES: [&str; 23] = [
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -183,6 +183,10 @@ pub(crate) const LATER_TABLES: [&str; 19] = [
     "api_keys",
     "tool_connections",
     "tool_connection_attempts",
+    "audit_details",
+    "audit_arrivals",
+    "audit_chain",
+    "audit_seals",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -223,6 +227,11 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO tool_connections VALUES ('u1', 'wiki', 'https://wiki', 'v1.a', 'v1.b', NULL, '', 1, 0, NULL, 0, NULL, NULL, 0, NULL, 0, 1)",
         "INSERT INTO tool_connections VALUES ('U2', 'wiki', 'https://wiki', 'v1.a', 'v1.b', 'v1.c', 'x y', 2, 3, 4, 5, 'lost', '{\"ä\":1}', 6, '[]', 7, 8)",
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
+        "INSERT INTO audit_chain VALUES (1, 'a1', 1, 'digest', 'hash')",
+        "DELETE FROM audit_arrivals WHERE event_id = 'a1'",
+        "INSERT INTO audit_seals VALUES (1, 1, 'hash', 2, 'kid', 'a.b.c')",
+        "INSERT INTO audit_events VALUES ('a3', 3, 'u1', 'user.role', 'u1', NULL, NULL, 'ok', NULL, 'digest')",
+        "INSERT INTO audit_details VALUES ('a3', 'u1', 'salt', 'auditor')",
     ]
     .map(str::to_owned)
     .into()

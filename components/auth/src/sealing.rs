@@ -1,0 +1,105 @@
+//! Gives the events of the audit log their places in the chain and signs its end (docs/adr/0040). This component does it, because it has the signing
+//! key. It does so after its own requests and whenever `/ready` asks about its settings, so every few seconds where somebody watches the
+//! installation. Must not keep anybody waiting.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use identity::statement::About;
+use storage::{Database, Store};
+use web::{
+    Result,
+    log::{Level, log},
+};
+
+use crate::COMPONENT;
+
+/// The time between two looks of one instance: what happens meanwhile waits.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Time for the response to leave, and for its event to arrive.
+const AFTER_RESPONSE: Duration = Duration::from_millis(250);
+/// Events in a batch: some hundred kilobytes, and a moment of hashing.
+const BATCH: u32 = 500;
+/// Batches one after the other, for an installation whose events wait since before there was a chain. The next look goes on.
+const MAX_BATCHES: u32 = 20;
+
+thread_local! {
+    static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Seals what waits, after the response, unless this instance has just looked. A failure is logged; the events wait for the next look.
+pub(crate) fn soon(signing_key: String) {
+    if LOOKED.get().is_some_and(|looked| looked.elapsed() < INTERVAL) {
+        return;
+    }
+    LOOKED.set(Some(Instant::now()));
+    platform::spawn(async move {
+        platform::sleep(AFTER_RESPONSE).await;
+        let sealed = match platform::instance::app(COMPONENT).await {
+            Ok(app) => seal(app.store(), &signing_key).await,
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = sealed {
+            let cause = error.causes().unwrap_or_default();
+            log(COMPONENT, Level::Error, "the audit log cannot be sealed", BTreeMap::from([("cause", cause)]));
+        }
+    });
+}
+
+/// Seals what waits, in batches. Another host may do so at the same time: one of two equal batches counts. The head is logged: whoever keeps logs
+/// elsewhere can tell later whether the end of the record was cut off.
+async fn seal<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
+    for _ in 0..MAX_BATCHES {
+        let Some(arrivals) = store.audit_arrivals(BATCH).await? else { return Ok(()) };
+        let extended = audit::chain::extend(&arrivals.head, &arrivals.events, arrivals.now.as_millis());
+        let Some((links, claims)) = extended else { return Ok(()) };
+        let (issuer, now) = web::issuing::issuer(COMPONENT, store, signing_key).await?;
+        let signature = issuer.sign_statement(About::AuditSeal, claims.clone(), now)?;
+        store.seal_audit(&links, &claims, (issuer.id(), &signature)).await?;
+        let head = format!("{}:{}", claims.last, claims.hash);
+        log(COMPONENT, Level::Info, "the audit log is sealed", BTreeMap::from([("head", head)]));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use audit::{
+        chain::SealClaims,
+        verification::{CheckedSeal, Verification},
+    };
+    use futures::executor::block_on;
+    use identity::statement::StatementVerifier;
+    use router_test::Fixture;
+    use storage::audit::AuditEvent;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_sealed_once_with_the_signing_key_and_can_be_verified() {
+        let fixture = Fixture::default();
+        let (user, _) = fixture.person("a@example.org");
+        let store = fixture.app.store();
+        for _ in 0..BATCH + 1 {
+            block_on(store.append_audit(&AuditEvent::new(user.id, "a.b", "s"))).unwrap();
+        }
+        for _ in 0..2 {
+            block_on(seal(store, "")).unwrap();
+        }
+        let keys = block_on(store.all_public_keys()).unwrap();
+        let verifier = StatementVerifier::new(keys.iter().map(|(id, jwk)| (id.as_str(), jwk.as_str())));
+        let seals = block_on(store.audit_seals(0, i64::MAX, 10)).unwrap();
+        assert_eq!(seals.len(), 2);
+        let checked = seals.into_iter().map(|seal| CheckedSeal {
+            first_position: seal.first_position,
+            claims: verifier.verified::<SealClaims>(About::AuditSeal, &seal.signature),
+        });
+        let mut verification = Verification::new(None);
+        verification.page(block_on(store.audit_links(0, BATCH + 2)).unwrap(), checked.collect());
+        let verified = verification.finish();
+        assert_eq!((verified.findings.as_slice(), verified.head.position), ([].as_slice(), i64::from(BATCH) + 1));
+    }
+}
