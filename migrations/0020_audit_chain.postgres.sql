@@ -125,3 +125,35 @@ END
 $$;
 
 CREATE TRIGGER audit_arrivals_wait BEFORE DELETE ON audit_arrivals FOR EACH ROW EXECUTE FUNCTION wait_for_a_place();
+
+-- A UUIDv7 (RFC 9562, section 5.7) of this time.
+CREATE FUNCTION audit_event_id(at bigint) RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT substr(time, 1, 8) || '-' || substr(time, 9, 4) || '-7' || substr(random, 1, 3) || '-8' || substr(random, 4, 3) || '-'
+        || substr(random, 7, 12)
+    -- The first half of a random UUID has no fixed digits; neither has the end of another one.
+    FROM (SELECT lpad(to_hex(at), 12, '0') AS time, substr(replace(CAST(gen_random_uuid() AS text), '-', ''), 1, 6)
+        || substr(replace(CAST(gen_random_uuid() AS text), '-', ''), 21, 12) AS random) AS parts
+$$;
+
+CREATE FUNCTION record_use_of_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit_events (id, at, user_id, action, subject, outcome)
+    VALUES (audit_event_id(NEW.used_at), NEW.used_at, NEW.user_id, 'api_key.use', NEW.id, 'ok');
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER record_use_of_key AFTER UPDATE OF used_at ON api_keys FOR EACH ROW
+    WHEN (NEW.used_at / 86400000 > COALESCE(OLD.used_at, 0) / 86400000) EXECUTE FUNCTION record_use_of_key();
+
+CREATE FUNCTION record_use_of_grant() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO audit_events (id, at, user_id, action, subject, outcome)
+    VALUES (audit_event_id(NEW.rotated_at), NEW.rotated_at, NEW.user_id, 'oauth.use', NEW.id, 'ok');
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER record_use_of_grant AFTER UPDATE OF rotated_at ON sessions FOR EACH ROW
+    WHEN (NEW.client_id IS NOT NULL AND NEW.revoked_at IS NULL
+        AND NEW.rotated_at / 86400000 > COALESCE(OLD.rotated_at, 0) / 86400000) EXECUTE FUNCTION record_use_of_grant();

@@ -116,3 +116,22 @@ WHEN NOT EXISTS (SELECT 1 FROM audit_chain WHERE event_id = OLD.event_id)
 BEGIN
     SELECT RAISE(ABORT, 'an audit event waits until it has its place');
 END;
+
+-- The first use of a key, or of what somebody let a program in for, in each day (UTC). Their uses are stored every few minutes; this is once more a day.
+-- The id is a UUIDv7 (RFC 9562, section 5.7), as the app makes them.
+CREATE TRIGGER record_use_of_key AFTER UPDATE OF used_at ON api_keys WHEN NEW.used_at / 86400000 > COALESCE(OLD.used_at, 0) / 86400000
+BEGIN
+    INSERT INTO audit_events (id, at, user_id, action, subject, outcome)
+    SELECT substr(time, 1, 8) || '-' || substr(time, 9, 4) || '-7' || substr(random, 1, 3) || '-8' || substr(random, 4, 3) || '-'
+        || substr(random, 7, 12), NEW.used_at, NEW.user_id, 'api_key.use', NEW.id, 'ok'
+    FROM (SELECT printf('%012x', NEW.used_at) AS time, lower(hex(randomblob(9))) AS random);
+END;
+
+CREATE TRIGGER record_use_of_grant AFTER UPDATE OF rotated_at ON sessions
+WHEN NEW.client_id IS NOT NULL AND NEW.revoked_at IS NULL AND NEW.rotated_at / 86400000 > COALESCE(OLD.rotated_at, 0) / 86400000
+BEGIN
+    INSERT INTO audit_events (id, at, user_id, action, subject, outcome)
+    SELECT substr(time, 1, 8) || '-' || substr(time, 9, 4) || '-7' || substr(random, 1, 3) || '-8' || substr(random, 4, 3) || '-'
+        || substr(random, 7, 12), NEW.rotated_at, NEW.user_id, 'oauth.use', NEW.id, 'ok'
+    FROM (SELECT printf('%012x', NEW.rotated_at) AS time, lower(hex(randomblob(9))) AS random);
+END;

@@ -8,6 +8,7 @@ mod config;
 mod cookies;
 mod limits;
 mod oidc;
+mod record;
 mod routes;
 mod sealing;
 mod second_factor;

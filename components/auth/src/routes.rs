@@ -29,6 +29,7 @@ use crate::{
     cookies,
     limits::{self, Attempt},
     oidc::{self, SignIn},
+    record::{LOG_IN, record, record_of},
     second_factor,
 };
 
@@ -80,7 +81,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
         .route("/auth/login/second-factor/confirm", post(second_factor::log_in_confirm::<D>))
         .route("/auth/refresh", post(refresh::<D>))
         .route("/auth/logout", post(log_out::<D>))
-        .route("/auth/password-reset", post(reset_password::<D>))
+        .route("/auth/password-reset", post(account::reset_password::<D>))
         .route("/auth/me", get(me::<D>).patch(account::rename::<D>))
         .route("/auth/api-keys", get(api_keys::list::<D>).post(api_keys::create::<D>))
         .route("/auth/api-keys/{id}", delete(api_keys::revoke::<D>))
@@ -104,13 +105,6 @@ struct SignUp {
     name: String,
     /// The secret of an invitation's link.
     invitation: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ResetPassword {
-    /// The secret of the link.
-    token: String,
-    password: String,
 }
 
 #[derive(Deserialize)]
@@ -251,6 +245,7 @@ async fn sign_up<D: Database>(
             || Problem::conflict("email_taken", "There is an account with this address already. Log in instead.");
         return Err(refused(&auth, opening).await?.unwrap_or_else(taken).into());
     };
+    record(&auth, &user, "account.create", "ok").await?;
     second_factor::after_password(&auth, &headers, (user, Some(&password_hash)), StatusCode::CREATED).await
 }
 
@@ -266,31 +261,6 @@ async fn refused<D: Database>(auth: &Auth<D>, opening: Opening<'_>) -> Result<Op
     Ok(if refusal.is_some() && !auth.store().has_users().await? { None } else { refusal })
 }
 
-/// Sets a new password with a link that an administrator handed over, and ends all sessions of the account.
-async fn reset_password<D: Database>(
-    State(auth): State<Auth<D>>,
-    method: Method,
-    headers: HeaderMap,
-    Json(body): Json<ResetPassword>,
-) -> Result<Response> {
-    auth.check_origin(&method, &headers)?;
-    let void = || {
-        let detail = "This link has expired or has been used. Ask an administrator for another.";
-        Problem::new(StatusCode::FORBIDDEN, "link_invalid", detail)
-    };
-    let hash = LinkToken::parse(&body.token).ok_or_else(void)?.hash();
-    let email = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
-    password::check(&body.password, &email)?;
-    let password_hash = password::hash(&body.password)?;
-    if !auth.store().reset_password(&hash, &password_hash).await? {
-        return Err(void().into());
-    }
-    let mut response = signed_out(&auth, &headers);
-    // Strangers who try passwords must not keep out whoever has just been given a new one.
-    mark_browser(&auth, &headers, &auth.issuer().await?.0, (&email, &password_hash), &mut response)?;
-    Ok(response)
-}
-
 async fn log_in<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,
@@ -304,9 +274,14 @@ async fn log_in<D: Database>(
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
     let attempt = Attempt::with_password(&auth, &headers, &email, hash.as_deref()).await?;
     let fits = password::verify(&body.password, hash.as_deref());
-    let user = user.filter(|_| fits).ok_or_else(wrong_credentials)?;
+    let Some(user) = user.as_ref().filter(|_| fits).cloned() else {
+        // Of an unknown address too, so that both take the same time. The address is not recorded: it may be a password in the wrong place.
+        record_of(&auth, user.map_or(Id::NIL, |user| user.id), LOG_IN, "refused").await?;
+        return Err(wrong_credentials().into());
+    };
     attempt.succeeded(&auth).await;
     if user.is_suspended {
+        record(&auth, &user, LOG_IN, "suspended").await?;
         return Err(suspended(StatusCode::FORBIDDEN).into());
     }
     second_factor::after_password(&auth, &headers, (user, hash.as_deref()), StatusCode::OK).await
@@ -339,6 +314,7 @@ pub(crate) async fn begin_session<D: Database>(
     }
     let issuer = auth.issuer().await?;
     let email = user.email.clone();
+    record(auth, &user, LOG_IN, "ok").await?;
     let body = session_body(auth, &issuer, user, &token).await?;
     let mut response = session_response(auth, headers, SessionBody { recovery_codes, ..body }, &token, status);
     // A session begins only if the account has not changed since it was read, so this is its password.
@@ -349,7 +325,7 @@ pub(crate) async fn begin_session<D: Database>(
 }
 
 /// The browser is known for the account with this address and password hash from now on. A mark that it has already is kept.
-fn mark_browser<D: Database>(
+pub(crate) fn mark_browser<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     issuer: &Issuer,
@@ -435,7 +411,9 @@ async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     let mut location = None;
     if let Some(token) = presented_token(&headers) {
         let at_provider = auth.store().provider_session(token.session_id, &hashes(&token)).await?;
-        auth.store().end_session(token.session_id, &hashes(&token)).await?;
+        if let Some(user_id) = auth.store().end_session(token.session_id, &hashes(&token)).await? {
+            record_of(&auth, user_id, "session.log_out", "ok").await?;
+        }
         if let Some(session) = at_provider {
             location = oidc::end_session_url(&auth, &headers, session).await;
         }
@@ -456,7 +434,7 @@ struct LoggedOut {
 }
 
 /// 204, and the browser has no session any more.
-fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Response {
+pub(crate) fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     cookies::clear(response.headers_mut(), auth.app.site().is_https(headers));
     response

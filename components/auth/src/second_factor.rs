@@ -17,7 +17,6 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
-    audit::AuditEvent,
     second_factors::{NewSecondFactor, SecondFactor},
 };
 use vault::{Keys, Owner, VaultError};
@@ -27,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::{
     COMPONENT,
     limits::Attempt,
+    record::record,
     routes::{Auth, begin_session, hashes, over},
 };
 
@@ -446,14 +446,6 @@ async fn finish_setup<D: Database>(
         return Ok(None);
     }
     Ok(Some(codes.iter().map(ToString::to_string).collect()))
-}
-
-/// Records what somebody did about their own account.
-pub(crate) async fn record<D: Database>(auth: &Auth<D>, user: &User, action: &str, outcome: &str) -> Result<()> {
-    let subject = user.id.to_string();
-    let event =
-        AuditEvent { user_id: user.id, action, subject: &subject, run_id: None, call_id: None, outcome, detail: None };
-    Ok(auth.store().append_audit(&event).await?)
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ use web::{
 
 use crate::{
     COMPONENT, cookies,
+    record::record,
     routes::{Auth, hashes, not_invited, presented_token},
-    second_factor::record,
 };
 
 pub(crate) use config::{SignIn, checks};

@@ -20,6 +20,7 @@ crate::on_each_database! {
     the_database_refuses_to_change_the_record,
     what_goes_past_the_refusal_is_found,
     details_are_erased_apart_from_their_events,
+    the_first_use_of_a_key_in_a_day_is_recorded_once,
 }
 
 /// Seals everything that waits, as a host does. The signature is the hash itself.
@@ -247,4 +248,33 @@ fn details_are_erased_apart_from_their_events(place: Place) {
     run(&other, "DELETE FROM users").unwrap();
     let found = verified(&fixture, None);
     assert_eq!((found.findings.as_slice(), found.erased_details), ([].as_slice(), 1));
+}
+
+fn the_first_use_of_a_key_in_a_day_is_recorded_once(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let other = fixture.another_connection();
+    let key = Id::new();
+    let sql = format!(
+        "INSERT INTO api_keys (id, user_id, name, prefix, key_hash, scopes, created_at) VALUES ('{key}', '{}', 'k', 'p', 'h', '*', 1)",
+        user.id
+    );
+    run(&other, &sql).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| block_on(storage::Store::new(fixture.another_connection()).note_key_uses([key])).unwrap());
+        }
+    });
+    let used = || -> Vec<_> {
+        let records = block_on(fixture.store.audit_records(Some(user.id), None, 10)).unwrap();
+        records.into_iter().map(|record| (record.action, record.subject, record.outcome)).collect()
+    };
+    let once = ("api_key.use".to_owned(), key.to_string(), "ok".to_owned());
+    assert_eq!(used(), [once.clone()]);
+    // A day later.
+    run(&other, "UPDATE api_keys SET used_at = used_at - 86400000").unwrap();
+    for _ in 0..2 {
+        block_on(fixture.store.note_key_uses([key])).unwrap();
+    }
+    assert_eq!(used(), [once.clone(), once]);
 }
