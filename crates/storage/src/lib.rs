@@ -16,6 +16,7 @@ pub mod audit_chain;
 pub mod claims;
 pub mod conversations;
 pub mod database;
+pub mod erasures;
 pub mod grants;
 pub mod groups;
 pub mod identities;

@@ -126,6 +126,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0020_audit_chain.sqlite.sql"),
         postgres: include_str!("../../../migrations/0020_audit_chain.postgres.sql"),
     },
+    Migration {
+        version: 21,
+        name: "0021_erasure",
+        sqlite: include_str!("../../../migrations/0021_erasure.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0021_erasure.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

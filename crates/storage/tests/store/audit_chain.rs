@@ -270,7 +270,7 @@ fn the_first_use_of_a_key_in_a_day_is_recorded_once(place: Place) {
         records.into_iter().map(|record| (record.action, record.subject, record.outcome)).collect()
     };
     let once = ("api_key.use".to_owned(), key.to_string(), "ok".to_owned());
-    assert_eq!(used(), [once.clone()]);
+    assert_eq!(used(), std::slice::from_ref(&once));
     // A day later.
     run(&other, "UPDATE api_keys SET used_at = used_at - 86400000").unwrap();
     for _ in 0..2 {

@@ -14,6 +14,7 @@ mod approvals;
 mod audit_chain;
 mod connections;
 mod conversations;
+mod erasures;
 mod fixture;
 mod full;
 mod grants;

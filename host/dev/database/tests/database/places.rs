@@ -163,7 +163,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 23] = [
+pub(crate) const LATER_TABLES: [&str; 24] = [
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -187,6 +187,7 @@ pub(crate) const LATER_TABLES: [&str; 23] = [
     "audit_arrivals",
     "audit_chain",
     "audit_seals",
+    "erasures",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -231,6 +232,7 @@ pub(crate) fn later_rows() -> Vec<String> {
         "DELETE FROM audit_arrivals WHERE event_id = 'a1'",
         "INSERT INTO audit_seals VALUES (1, 1, 'hash', 2, 'kid', 'a.b.c')",
         "INSERT INTO audit_events VALUES ('a3', 3, 'u1', 'user.role', 'u1', NULL, NULL, 'ok', NULL, 'digest')",
+        "INSERT INTO erasures VALUES ('gone', 'u1', 1, 2, 0, 'hash', '{}', 3, 4, 'a.b.c')",
         "INSERT INTO audit_details VALUES ('a3', 'u1', 'salt', 'auditor')",
     ]
     .map(str::to_owned)
