@@ -1,12 +1,14 @@
 //! The settings that administrators see. None of them is a secret.
 
 use platform::variables::variable;
+use web::settings;
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 11] = [
+const SHOWN: [&str; 12] = [
     "signup",
     "second_factor_roles",
     "client_address_header",
+    "erasure_grace_days",
     "public_url",
     "openai_base_url",
     "openai_model",
@@ -21,6 +23,8 @@ const SHOWN: [&str; 11] = [
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Config {
     pub(crate) settings: Vec<(&'static str, String)>,
+    /// How long an erasure can be taken back before it begins.
+    pub(crate) erasure_grace_ms: i64,
 }
 
 impl Config {
@@ -30,6 +34,7 @@ impl Config {
         for name in SHOWN {
             settings.push((name, variable(name).await));
         }
-        Self { settings }
+        let erasure_grace_ms = settings::erasure_grace_ms(&variable("erasure_grace_days").await);
+        Self { settings, erasure_grace_ms }
     }
 }

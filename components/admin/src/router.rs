@@ -9,7 +9,10 @@ use permissions::Roles;
 use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
-use crate::{audit, config::Config, groups, invitations, roles, service_accounts, sessions, settings, usage, users};
+use crate::{
+    audit, audit_chain, config::Config, erasures, groups, invitations, roles, service_accounts, sessions, settings,
+    usage, users,
+};
 
 /// The router's state.
 pub(crate) struct Admin<D> {
@@ -77,6 +80,9 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/settings", get(settings::list::<D>))
         .route("/api/admin/usage", get(usage::list::<D>))
         .route("/api/admin/audit", get(audit::list::<D>))
+        .route("/api/admin/audit/chain", get(audit_chain::read::<D>))
+        .route("/api/admin/erasures", get(erasures::list::<D>))
+        .route("/api/admin/users/{id}/erasure", post(erasures::request::<D>).delete(erasures::take_back::<D>))
         .with_state(Admin { app, config })
 }
 

@@ -26,7 +26,7 @@ use web::{Allowed, App, Authenticator, Json, Result, Session};
 use crate::{
     COMPONENT, account, api_keys,
     config::{Config, Signup},
-    cookies,
+    cookies, erasure,
     limits::{self, Attempt},
     oidc::{self, SignIn},
     record::{LOG_IN, record, record_of},
@@ -92,6 +92,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
         .route("/auth/second-factor/remove", post(second_factor::remove::<D>))
         .route("/auth/second-factor/recovery-codes", post(second_factor::renew_recovery_codes::<D>))
         .route("/auth/mcp-token", post(gateway_token::<D>))
+        .route("/api/account", delete(erasure::request::<D>))
+        .route("/api/account/receipt", post(erasure::receipt::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
         .merge(oidc::routes())
         .with_state(Auth { app, config, sign_in })
@@ -111,6 +113,9 @@ struct SignUp {
 struct LogIn {
     email: String,
     password: String,
+    /// Takes back the erasure of the account.
+    #[serde(default)]
+    keep_account: bool,
 }
 
 #[derive(Serialize)]
@@ -280,10 +285,19 @@ async fn log_in<D: Database>(
         return Err(wrong_credentials().into());
     };
     attempt.succeeded(&auth).await;
-    if user.is_suspended {
-        record(&auth, &user, LOG_IN, "suspended").await?;
-        return Err(suspended(StatusCode::FORBIDDEN).into());
-    }
+    let (user, hash) = if user.is_suspended {
+        let kept = if body.keep_account { erasure::keep(&auth, &user).await? } else { None };
+        let Some(kept) = kept else {
+            record(&auth, &user, LOG_IN, "suspended").await?;
+            return Err(erasure::pending(&auth, &user)
+                .await?
+                .unwrap_or_else(|| suspended(StatusCode::FORBIDDEN))
+                .into());
+        };
+        kept
+    } else {
+        (user, hash)
+    };
     second_factor::after_password(&auth, &headers, (user, hash.as_deref()), StatusCode::OK).await
 }
 

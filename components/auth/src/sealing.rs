@@ -1,12 +1,7 @@
 //! Gives the events of the audit log their places in the chain and signs its end (docs/adr/0040). This component does it, because it has the signing
-//! key. It does so after its own requests and whenever `/ready` asks about its settings, so every few seconds where somebody watches the
-//! installation. Must not keep anybody waiting.
+//! key; `background.rs` says when. Must not keep anybody waiting.
 
-use std::{
-    cell::Cell,
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
 
 use identity::statement::About;
 use storage::{Database, Store};
@@ -17,41 +12,14 @@ use web::{
 
 use crate::COMPONENT;
 
-/// The time between two looks of one instance: what happens meanwhile waits.
-const INTERVAL: Duration = Duration::from_secs(5);
-/// Time for the response to leave, and for its event to arrive.
-const AFTER_RESPONSE: Duration = Duration::from_millis(250);
 /// Events in a batch: some hundred kilobytes, and a moment of hashing.
 const BATCH: u32 = 500;
 /// Batches one after the other, for an installation whose events wait since before there was a chain. The next look goes on.
 const MAX_BATCHES: u32 = 20;
 
-thread_local! {
-    static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
-}
-
-/// Seals what waits, after the response, unless this instance has just looked. A failure is logged; the events wait for the next look.
-pub(crate) fn soon(signing_key: String) {
-    if LOOKED.get().is_some_and(|looked| looked.elapsed() < INTERVAL) {
-        return;
-    }
-    LOOKED.set(Some(Instant::now()));
-    platform::spawn(async move {
-        platform::sleep(AFTER_RESPONSE).await;
-        let sealed = match platform::instance::app(COMPONENT).await {
-            Ok(app) => seal(app.store(), &signing_key).await,
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = sealed {
-            let cause = error.causes().unwrap_or_default();
-            log(COMPONENT, Level::Error, "the audit log cannot be sealed", BTreeMap::from([("cause", cause)]));
-        }
-    });
-}
-
 /// Seals what waits, in batches. Another host may do so at the same time: one of two equal batches counts. The head is logged: whoever keeps logs
 /// elsewhere can tell later whether the end of the record was cut off.
-async fn seal<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
+pub(crate) async fn seal<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
     for _ in 0..MAX_BATCHES {
         let Some(arrivals) = store.audit_arrivals(BATCH).await? else { return Ok(()) };
         let extended = audit::chain::extend(&arrivals.head, &arrivals.events, arrivals.now.as_millis());

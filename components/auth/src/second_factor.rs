@@ -72,6 +72,11 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
+    /// Whether nothing was entered.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.password.is_none() && self.code.is_none()
+    }
+
     /// The password.
     pub(crate) fn by_password(password: String) -> Self {
         Self { password: Some(password), code: None }

@@ -64,6 +64,16 @@ pub fn number(name: &'static str, value: &str, least: u64, otherwise: &str) -> C
     )
 }
 
+/// Whoever regrets has a week, and so has whoever was away while a thief asked.
+const ERASURE_GRACE_DAYS: i64 = 7;
+
+/// How long an erasure can be taken back before it begins, from the days that the setting says.
+#[must_use]
+pub fn erasure_grace_ms(days: &str) -> i64 {
+    let days = days.parse().ok().filter(|days| *days >= 0).unwrap_or(ERASURE_GRACE_DAYS);
+    days.saturating_mul(24 * 60 * 60 * 1000)
+}
+
 /// Checks for an `http` or `https` address.
 pub fn address(name: &'static str, value: &str, example: &str) -> Check {
     let wrong =
