@@ -8,6 +8,7 @@ mod background;
 mod config;
 mod cookies;
 mod erasure;
+mod export;
 mod limits;
 mod oidc;
 mod record;

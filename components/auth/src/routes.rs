@@ -26,7 +26,7 @@ use web::{Allowed, App, Authenticator, Json, Result, Session};
 use crate::{
     COMPONENT, account, api_keys,
     config::{Config, Signup},
-    cookies, erasure,
+    cookies, erasure, export,
     limits::{self, Attempt},
     oidc::{self, SignIn},
     record::{LOG_IN, record, record_of},
@@ -93,6 +93,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
         .route("/auth/second-factor/recovery-codes", post(second_factor::renew_recovery_codes::<D>))
         .route("/auth/mcp-token", post(gateway_token::<D>))
         .route("/api/account", delete(erasure::request::<D>))
+        .route("/api/account/export", get(export::read::<D>))
         .route("/api/account/receipt", post(erasure::receipt::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
         .merge(oidc::routes())

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 pub mod access;
+pub mod account_export;
 pub mod accounts;
 pub mod api_keys;
 pub mod approvals;

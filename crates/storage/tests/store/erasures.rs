@@ -3,6 +3,7 @@
 use domain::{Decision, Effect, Id, RunState, User};
 use storage::{
     Database as _, Dialect, Statement, Value,
+    account_export::SECTIONS,
     approvals::Question,
     audit::AuditEvent,
     erasures::{ErasureRequested, ErasureTurn},
@@ -23,6 +24,7 @@ crate::on_each_database! {
     an_erasure_is_done_once_whoever_is_killed_and_however_many_hosts_come_by,
     an_erasure_can_be_taken_back_until_it_begins,
     the_last_administrator_stays,
+    a_copy_has_rows_of_every_section_page_by_page,
 }
 
 /// What is planted everywhere.
@@ -235,4 +237,24 @@ fn the_last_administrator_stays(place: Place) {
     assert_eq!(request(&fixture, &admin, 0), ErasureRequested::LastAdministrator);
     assert!(!block_on(fixture.store.user(admin.id)).unwrap().unwrap().is_suspended);
     assert_eq!(block_on(fixture.store.erasure(admin.id)).unwrap(), None);
+}
+
+fn a_copy_has_rows_of_every_section_page_by_page(place: Place) {
+    let fixture = Fixture::new(place);
+    let other = fixture.user("admin@example.org");
+    let user = person(&fixture);
+    for section in &SECTIONS {
+        let page = |after: Option<(&str, &str)>, limit| {
+            block_on(fixture.store.export_rows(user.id, section, after, limit)).unwrap()
+        };
+        let whole = page(None, 100);
+        assert!(!whole.is_empty(), "{}", section.name);
+        let mut paged = page(None, 1);
+        while let [next] = page(paged.last().map(|row| (row.key.0.as_str(), row.key.1.as_str())), 1).as_slice() {
+            paged.push(next.clone());
+        }
+        assert_eq!(paged, whole, "{}", section.name);
+        let others = block_on(fixture.store.export_rows(other.id, section, None, 100)).unwrap();
+        assert!(others.is_empty(), "{} of another person", section.name);
+    }
 }
