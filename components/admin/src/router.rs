@@ -1,5 +1,7 @@
 //! All routes of this component, each a line.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     routing::{delete, get, post, put},
@@ -28,7 +30,7 @@ impl<D> Clone for Admin<D> {
 
 impl<D: Database> Admin<D> {
     /// The store.
-    pub(crate) fn store(&self) -> &Store<D> {
+    pub(crate) fn store(&self) -> &Arc<Store<D>> {
         self.app.store()
     }
 
@@ -80,6 +82,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/settings", get(settings::list::<D>))
         .route("/api/admin/usage", get(usage::list::<D>))
         .route("/api/admin/audit", get(audit::list::<D>))
+        .route("/api/admin/audit/export", get(audit::export::<D>))
         .route("/api/admin/audit/chain", get(audit_chain::read::<D>))
         .route("/api/admin/erasures", get(erasures::list::<D>))
         .route("/api/admin/users/{id}/erasure", post(erasures::request::<D>).delete(erasures::take_back::<D>))

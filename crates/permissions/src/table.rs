@@ -94,6 +94,8 @@ table! {
         UsageRead = "usage:read" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
+        /// Take the record elsewhere, with everybody's events
+        AuditExport = "audit:export" [];
     }
     patterns {
         /// Have these models answer

@@ -6,9 +6,9 @@ use audit::{
     event::StoredEvent,
     verification::{Entry, StoredDetail},
 };
-use domain::Timestamp;
+use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store, database::Columns};
+use crate::{Database, Statement, StorageError, Store, Value, database::Columns};
 
 /// Events that wait for their place, and where the chain ends.
 #[derive(Clone, Debug)]
@@ -246,6 +246,49 @@ impl<D: Database> Store<D> {
             .map(|row| {
                 let mut columns = row.columns(QUERY);
                 Ok((columns.text()?.to_owned(), columns.text()?.to_owned()))
+            })
+            .collect()
+    }
+
+    /// Events with their details and their positions, the oldest first, after the one at which the page before ended: of one person, or of all.
+    ///
+    /// # Errors
+    /// As [`Self::audit_arrivals`].
+    pub async fn audit_export(
+        &self,
+        user_id: Option<Id>,
+        after: Option<&StoredEvent>,
+        limit: u32,
+    ) -> Result<Vec<(StoredEvent, Option<i64>)>, StorageError> {
+        const QUERY: &str = "audit_export";
+        let mut parameters: Vec<Value> = user_id.map(Value::from).into_iter().collect();
+        // Each order has an index.
+        let (condition, order) = match (user_id, after) {
+            (Some(_), Some(last)) => {
+                parameters.extend([last.at.into(), last.id.as_str().into()]);
+                ("audit_events.user_id = ?1 AND (at, id) > (?2, ?3)", "at, id")
+            }
+            (Some(_), None) => ("audit_events.user_id = ?1", "at, id"),
+            (None, Some(last)) => {
+                parameters.push(last.id.as_str().into());
+                ("id > ?1", "id")
+            }
+            (None, None) => ("1 = 1", "id"),
+        };
+        let sql = format!(
+            "SELECT audit_chain.position, audit_details.detail, {EVENT} FROM audit_events
+             LEFT JOIN audit_chain ON audit_chain.event_id = audit_events.id
+             LEFT JOIN audit_details ON audit_details.event_id = audit_events.id
+             WHERE {condition} ORDER BY {order} LIMIT {limit}"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns(QUERY);
+                let position = columns.optional_integer()?;
+                let detail = columns.optional_text()?.map(str::to_owned);
+                let event = read_event(&mut columns)?;
+                Ok((StoredEvent { detail: detail.or(event.detail), ..event }, position))
             })
             .collect()
     }

@@ -487,4 +487,9 @@ fn the_end_of_the_record_is_told() {
     assert_eq!(test.send(Method::PUT, "/roles/a", Some(role)).status, StatusCode::OK);
     let chain = test.get("/audit/chain");
     assert_eq!((&chain["sealed_up_to"], &chain["hash"], &chain["waiting"]), (&json!(0), &Value::Null, &json!(1)));
+    let exported = test.send(Method::GET, "/audit/export", None);
+    let lines: Vec<Value> = exported.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<_> = lines.iter().map(|line| line["metadata"]["event_code"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["role.set", "audit.export"], "the export is on record itself");
+    assert_eq!(test.send(Method::GET, &format!("/audit/export?user_id={}", Id::new()), None).text, "");
 }
