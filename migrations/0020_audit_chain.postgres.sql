@@ -1,7 +1,5 @@
 -- The record of who did what as a chain, as in the SQLite text beside this one, which says what everything is for.
 
-ALTER TABLE audit_events ADD COLUMN detail_digest text;
-
 CREATE TABLE audit_details (
     event_id text PRIMARY KEY,
     user_id text NOT NULL,
@@ -35,6 +33,11 @@ CREATE TABLE audit_seals (
     signature text NOT NULL
 );
 
+-- What is there now, while others go on recording; what they record meanwhile comes after the lock below.
+INSERT INTO audit_arrivals (event_id, arrived_at) SELECT id, 0 FROM audit_events;
+
+ALTER TABLE audit_events ADD COLUMN detail_digest text;
+
 CREATE FUNCTION audit_event_arrives() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO audit_arrivals (event_id, arrived_at)
@@ -44,10 +47,14 @@ BEGIN
 END
 $$;
 
--- First the trigger, whose lock keeps other hosts from recording until the end of this migration: none is left out.
 CREATE TRIGGER audit_event_arrives AFTER INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION audit_event_arrives();
 
-INSERT INTO audit_arrivals (event_id, arrived_at) SELECT id, 0 FROM audit_events;
+-- Ids begin with their time (RFC 9562, section 5.7): those of the last day are enough, however long the copy took.
+INSERT INTO audit_arrivals (event_id, arrived_at)
+SELECT id, 0 FROM audit_events
+WHERE id >= (SELECT substr(time, 1, 8) || '-' || substr(time, 9, 4)
+    FROM (SELECT lpad(to_hex(CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 86400000), 12, '0') AS time) AS yesterday)
+ON CONFLICT DO NOTHING;
 
 CREATE VIEW audit_entries AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS bigint) AS at, CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS action,

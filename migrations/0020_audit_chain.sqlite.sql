@@ -72,7 +72,6 @@ SELECT CAST(NULL AS text) AS links, CAST(NULL AS bigint) AS first_position, CAST
 WHERE 1 = 0;
 
 CREATE TRIGGER seal_audit_batch INSTEAD OF INSERT ON audit_batches
-WHEN NOT EXISTS (SELECT 1 FROM audit_seals WHERE last_position >= NEW.first_position)
 BEGIN
     INSERT INTO audit_seals (first_position, last_position, hash, sealed_at, key_id, signature)
     VALUES (NEW.first_position, NEW.last_position, NEW.hash, NEW.sealed_at, NEW.key_id, NEW.signature);

@@ -24,7 +24,7 @@ pub(crate) struct ChainBody {
 
 /// `GET /api/admin/audit/chain`.
 pub(crate) async fn read<D: Database>(State(admin): State<Admin<D>>, _: Allowed<AuditRead>) -> Result<Json<ChainBody>> {
-    let ChainState { seal, waiting } = admin.store().audit_chain_state().await?;
+    let ChainState { seal, waiting, .. } = admin.store().audit_chain_state().await?;
     Ok(Json(match seal {
         Some(seal) => ChainBody {
             sealed_up_to: seal.last_position,

@@ -12,7 +12,7 @@ use storage::{
 };
 use web::{Allowed, Json, Listing, Page, PathId, Query, Result};
 
-use crate::{authority::record, router::Admin, users::check_may_change};
+use crate::{router::Admin, users::check_may_change};
 
 /// Erasures on a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 50;
@@ -24,7 +24,7 @@ pub(crate) struct ErasureBody {
     requested_at: Timestamp,
     erase_at: Timestamp,
     erased_at: Option<Timestamp>,
-    /// A JWT that the keys of `/.well-known/jwks.json` verify, once it is done.
+    /// A JWT that the keys of `/api/account/receipt-keys` verify, once it is done.
     receipt: Option<String>,
 }
 
@@ -79,7 +79,6 @@ pub(crate) async fn request<D: Database>(
             return Err(Problem::conflict("last_administrator", detail).into());
         }
     }
-    record(&admin, &session, "account.erasure_request", id, None).await?;
     let erasure = admin.store().erasure(id).await?.ok_or_else(Problem::not_found)?;
     Ok((StatusCode::ACCEPTED, Json(erasure.into())))
 }
@@ -90,8 +89,10 @@ pub(crate) async fn take_back<D: Database>(
     session: Allowed<UsersErase>,
     PathId(id): PathId,
 ) -> Result<StatusCode> {
-    if admin.store().take_back_erasure(id).await? {
-        record(&admin, &session, "account.erasure_take_back", id, None).await?;
+    if let Some(user) = admin.store().user(id).await? {
+        check_may_change(&admin, &session, &user).await?;
+    }
+    if admin.store().take_back_erasure(id, session.user_id()).await? {
         return Ok(StatusCode::NO_CONTENT);
     }
     if admin.store().erasure(id).await?.is_none() {

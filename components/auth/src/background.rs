@@ -32,18 +32,30 @@ pub(crate) fn soon(signing_key: String) {
     LOOKED.set(Some(Instant::now()));
     platform::spawn(async move {
         platform::sleep(AFTER_RESPONSE).await;
-        let done = match platform::instance::app(COMPONENT).await {
+        match platform::instance::app(COMPONENT).await {
             Ok(app) => work(app.store(), &signing_key).await,
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = done {
-            let cause = error.causes().unwrap_or_default();
-            log(COMPONENT, Level::Error, "work in the background failed", BTreeMap::from([("cause", cause)]));
+            Err(error) => note(Err(error.into())),
         }
     });
 }
 
-async fn work<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
-    erasure::erase_due(store, signing_key).await?;
-    sealing::seal(store, signing_key).await
+/// One read, and nothing else while there is nothing to do. What fails does not keep the other from being done.
+async fn work<D: Database>(store: &Store<D>, signing_key: &str) {
+    let (erases, seals) = match store.background_work().await {
+        Ok(work) => work,
+        Err(error) => return note(Err(error.into())),
+    };
+    if erases {
+        note(erasure::erase_due(store, signing_key).await);
+    }
+    if seals {
+        note(sealing::seal(store, signing_key).await);
+    }
+}
+
+fn note(done: Result<()>) {
+    if let Err(error) = done {
+        let cause = error.causes().unwrap_or_default();
+        log(COMPONENT, Level::Error, "work in the background failed", BTreeMap::from([("cause", cause)]));
+    }
 }

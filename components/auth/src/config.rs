@@ -77,7 +77,7 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("public_url", public_url(&variable("public_url").await)),
         Check::new("signing_key", signing_key(&variable("signing_key").await)),
         Check::new("second_factor_roles", second_factor_roles(&variable("second_factor_roles").await)),
-        settings::number("erasure_grace_days", &variable("erasure_grace_days").await, 0, "7 is used"),
+        settings::erasure_grace(&variable("erasure_grace_days").await),
         Check::new("client_address_header", client_address_header(&variable("client_address_header").await)),
     ];
     checks.extend(crate::oidc::checks().await);

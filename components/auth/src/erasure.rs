@@ -21,9 +21,8 @@ use web::{Json, Result, Session};
 
 use crate::{
     COMPONENT,
-    record::record,
     routes::{Auth, signed_out},
-    second_factor::{Proof, proven},
+    second_factor::{Proof, code_required, counts, proven, wrong_code},
 };
 
 /// Who has neither a password nor a second factor here shows that it is them by having logged in at their provider just now.
@@ -66,7 +65,6 @@ pub(crate) async fn request<D: Database>(
             return Err(Problem::conflict("last_administrator", detail).into());
         }
     };
-    record(&auth, &user, "account.erasure_request", "ok").await?;
     let mut response =
         (StatusCode::ACCEPTED, Json::<_>(Requested { erase_at, receipt_token: token.to_string() })).into_response();
     response.headers_mut().extend(std::mem::take(signed_out(&auth, &headers).headers_mut()));
@@ -75,9 +73,12 @@ pub(crate) async fn request<D: Database>(
 
 /// The person of a session that began just now, if they have nothing here that they could enter again. `None`: they have.
 async fn logged_in_just_now<D: Database>(auth: &Auth<D>, session: &Session, proof: &Proof) -> Result<Option<User>> {
+    if !proof.is_empty() {
+        return Ok(None);
+    }
     let found = auth.store().user_with_password(session.user_id()).await?;
     let (user, hash) = found.ok_or_else(Problem::unauthenticated)?;
-    if hash.is_some() || user.has_second_factor || !proof.is_empty() {
+    if hash.is_some() || user.has_second_factor {
         return Ok(None);
     }
     let (_, now) = auth.issuer().await?;
@@ -102,12 +103,23 @@ pub(crate) async fn pending<D: Database>(auth: &Auth<D>, user: &User) -> Result<
     }))
 }
 
-/// Takes back the erasure of an account whose person has just entered the password. `None`: it has begun, or there is none.
-pub(crate) async fn keep<D: Database>(auth: &Auth<D>, user: &User) -> Result<Option<(User, Option<String>)>> {
-    if !auth.store().take_back_erasure(user.id).await? {
+/// Takes back the erasure that somebody asked for themselves, who has just entered the password, and shows a code if the account has a second factor.
+/// `None`: it has begun, or somebody else asked for it.
+pub(crate) async fn keep<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    (user, password_hash): (&User, Option<&str>),
+    code: Option<&str>,
+) -> Result<Option<(User, Option<String>)>> {
+    if user.has_second_factor {
+        let code = code.ok_or_else(code_required)?;
+        if !counts(auth, headers, (user, password_hash), code).await? {
+            return Err(wrong_code().into());
+        }
+    }
+    if !auth.store().take_back_erasure(user.id, user.id).await? {
         return Ok(None);
     }
-    record(auth, user, "account.erasure_take_back", "ok").await?;
     Ok(auth.store().user_with_password(user.id).await?.filter(|(user, _)| !user.is_suspended))
 }
 
@@ -116,12 +128,23 @@ pub(crate) struct Ask {
     receipt_token: String,
 }
 
+#[derive(Serialize)]
+pub(crate) struct Keys {
+    keys: Vec<serde_json::Value>,
+}
+
+/// `GET /api/account/receipt-keys`: all public keys that ever signed here, as a JWK set. Keys that are retired sign no tokens, and what they said stays said.
+pub(crate) async fn receipt_keys<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<Keys>> {
+    let keys = auth.store().all_public_keys().await?;
+    Ok(Json(Keys { keys: keys.iter().filter_map(|(_, jwk)| serde_json::from_str(jwk).ok()).collect() }))
+}
+
 /// How far an erasure is.
 #[derive(Serialize)]
 pub(crate) struct ReceiptBody {
     erase_at: Timestamp,
     erased_at: Option<Timestamp>,
-    /// A JWT that the keys of `/.well-known/jwks.json` verify, once it is done.
+    /// A JWT that the keys of `/api/account/receipt-keys` verify, once it is done.
     receipt: Option<String>,
 }
 
@@ -157,27 +180,27 @@ struct ReceiptClaims {
     erased: BTreeMap<String, u64>,
 }
 
-/// Does an erasure that is due, if no other host has it. `false`: there is none.
-pub(crate) async fn erase_due<D: Database>(store: &Store<D>, signing_key: &str) -> Result<bool> {
-    let Some(turn) = store.take_erasure_turn().await? else { return Ok(false) };
+/// Does an erasure that is due, if no other host has it.
+pub(crate) async fn erase_due<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
+    let Some(turn) = store.take_erasure_turn().await? else { return Ok(()) };
+    let mut step = 0;
     store.destroy_data_key(turn.user_id).await?;
     for _ in 0..MAX_BATCHES {
-        if store.erase_next(turn.user_id).await? {
+        if store.erase_next(turn.user_id, &mut step).await? {
             continue;
         }
+        let (issuer, now) = web::issuing::issuer(COMPONENT, store, signing_key).await?;
         let claims = ReceiptClaims {
             person: turn.user_id,
             requested_by: turn.requested_by,
             requested_at: turn.requested_at.to_string(),
-            erased_at: turn.now.to_string(),
+            erased_at: now.to_string(),
             erased: serde_json::from_str(&turn.inventory).unwrap_or_default(),
         };
-        let (issuer, now) = web::issuing::issuer(COMPONENT, store, signing_key).await?;
         let receipt = issuer.sign_statement(About::Erasure, claims, now)?;
-        store.end_erasure(&turn, &receipt).await?;
-        return Ok(true);
+        return Ok(store.end_erasure(turn.user_id, &receipt, now).await?);
     }
-    Ok(true)
+    Ok(store.give_back_erasure_turn(turn.user_id).await?)
 }
 
 #[cfg(test)]

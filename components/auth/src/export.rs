@@ -9,7 +9,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use domain::{Conversation, Id, Message, Timestamp, User};
+use domain::{Conversation, Id, Message, User};
 use futures::{SinkExt as _, StreamExt as _, channel::mpsc, future, stream};
 use http::{HeaderValue, header};
 use problem::Problem;
@@ -29,7 +29,7 @@ const MESSAGES_BYTES: u64 = 512 * 1024;
 /// What is in the archive, for whoever opens it.
 const README: &str = "# Your data
 
-This is everything that the installation has stored about you.
+This is what the installation has stored about you.
 
 - `profile.json`: your account
 - `conversations.md`: your conversations, to read
@@ -96,10 +96,9 @@ async fn write<D: Database>(
     archive.write(&serde_json::to_string_pretty(&profile(user))?)?;
     for section in &SECTIONS {
         archive.begin(&format!("{}.jsonl", section.name))?;
-        let mut after: Option<(String, String)> = None;
+        let mut after = None;
         loop {
-            let key = after.as_ref().map(|(one, two)| (one.as_str(), two.as_str()));
-            let rows = store.export_rows(user.id, section, key, PAGE).await?;
+            let rows = store.export_rows(user.id, section, after, PAGE).await?;
             for row in &rows {
                 archive.line(&Value::Object(row.fields.clone()))?;
             }
@@ -137,9 +136,9 @@ async fn conversations<D: Database>(
     archive: &mut Archive,
     pieces: &mut mpsc::Sender<Vec<u8>>,
 ) -> Result<(), ExportError> {
-    let mut after: Option<(Timestamp, Id)> = None;
+    let mut after: Option<Id> = None;
     loop {
-        let page = store.conversations(user_id, after, PAGE).await?;
+        let page = store.conversations_as_begun(user_id, after, PAGE).await?;
         for conversation in &page {
             match form {
                 Form::Conversations => archive.line(&described(conversation))?,
@@ -152,7 +151,7 @@ async fn conversations<D: Database>(
         }
         send(archive, pieces).await?;
         match page.last() {
-            Some(last) => after = Some((last.updated_at, last.id)),
+            Some(last) => after = Some(last.id),
             None => return Ok(()),
         }
     }

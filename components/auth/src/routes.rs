@@ -94,6 +94,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
         .route("/auth/mcp-token", post(gateway_token::<D>))
         .route("/api/account", delete(erasure::request::<D>))
         .route("/api/account/export", get(export::read::<D>))
+        .route("/api/account/receipt-keys", get(erasure::receipt_keys::<D>))
         .route("/api/account/receipt", post(erasure::receipt::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
         .merge(oidc::routes())
@@ -117,6 +118,8 @@ struct LogIn {
     /// Takes back the erasure of the account.
     #[serde(default)]
     keep_account: bool,
+    /// With that, a code of the second factor.
+    code: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -287,15 +290,22 @@ async fn log_in<D: Database>(
     };
     attempt.succeeded(&auth).await;
     let (user, hash) = if user.is_suspended {
-        let kept = if body.keep_account { erasure::keep(&auth, &user).await? } else { None };
-        let Some(kept) = kept else {
+        let kept = match body.keep_account {
+            true => erasure::keep(&auth, &headers, (&user, hash.as_deref()), body.code.as_deref()).await?,
+            false => None,
+        };
+        let Some((user, hash)) = kept else {
             record(&auth, &user, LOG_IN, "suspended").await?;
             return Err(erasure::pending(&auth, &user)
                 .await?
                 .unwrap_or_else(|| suspended(StatusCode::FORBIDDEN))
                 .into());
         };
-        kept
+        // A code counts once, so nobody is asked for another.
+        if user.has_second_factor {
+            return log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::OK, None).await;
+        }
+        (user, hash)
     } else {
         (user, hash)
     };
@@ -305,6 +315,20 @@ async fn log_in<D: Database>(
 pub(crate) fn wrong_credentials() -> Problem {
     let detail = "The address or the password is wrong.";
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+}
+
+/// Begins the session of somebody who has logged in, on record.
+pub(crate) async fn log_in_session<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    (user, password_hash): (User, Option<&str>),
+    status: StatusCode,
+    recovery_codes: Option<Vec<String>>,
+) -> Result<Response> {
+    let user_id = user.id;
+    let response = begin_session(auth, headers, (user, password_hash), None, status, recovery_codes).await?;
+    record_of(auth, user_id, LOG_IN, "ok").await?;
+    Ok(response)
 }
 
 /// Begins a session for an account that was read as `user` with this password hash, in a browser that is known from then on. `at_provider` is the
@@ -329,7 +353,6 @@ pub(crate) async fn begin_session<D: Database>(
     }
     let issuer = auth.issuer().await?;
     let email = user.email.clone();
-    record(auth, &user, LOG_IN, "ok").await?;
     let body = session_body(auth, &issuer, user, &token).await?;
     let mut response = session_response(auth, headers, SessionBody { recovery_codes, ..body }, &token, status);
     // A session begins only if the account has not changed since it was read, so this is its password.

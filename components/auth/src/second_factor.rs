@@ -27,7 +27,7 @@ use crate::{
     COMPONENT,
     limits::Attempt,
     record::record,
-    routes::{Auth, begin_session, hashes, over},
+    routes::{Auth, hashes, log_in_session, over},
 };
 
 /// Time to install an app and read the picture with it.
@@ -122,7 +122,7 @@ pub(crate) async fn after_password<D: Database>(
         let detail = "Your role needs a second factor. Set one up to go on.";
         Problem::new(StatusCode::UNAUTHORIZED, "second_factor_setup_required", detail)
     } else {
-        return begin_session(auth, headers, (user, password_hash), None, status, None).await;
+        return log_in_session(auth, headers, (user, password_hash), status, None).await;
     };
     let (issuer, now) = auth.issuer().await?;
     let challenge = issuer.issue_challenge(&user, now)?;
@@ -188,7 +188,7 @@ pub(crate) async fn log_in<D: Database>(
     if !counts(&auth, &headers, (&user, hash.as_deref()), &code).await? {
         return Err(wrong_code().into());
     }
-    begin_session(&auth, &headers, (user, hash.as_deref()), None, StatusCode::OK, None).await
+    log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::OK, None).await
 }
 
 /// `POST /auth/login/second-factor/setup`: whoever has none yet begins to set one up.
@@ -220,7 +220,7 @@ pub(crate) async fn log_in_confirm<D: Database>(
     }
     let codes = finish_setup(&auth, &user, &confirmation, None).await?.ok_or_else(exists)?;
     let (user, hash) = auth.store().user_with_password(user.id).await?.ok_or_else(Problem::unauthenticated)?;
-    begin_session(&auth, &headers, (user, hash.as_deref()), None, StatusCode::CREATED, Some(codes)).await
+    log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::CREATED, Some(codes)).await
 }
 
 fn exists() -> Problem {

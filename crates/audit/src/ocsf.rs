@@ -40,7 +40,7 @@ fn class(action: &str) -> (Class, u32) {
     use Class::{AccountChange, ApiActivity, Authentication, EntityManagement};
     match action {
         "session.log_in" | "provider.log_in" | "second_factor.code" | "recovery_code.use" => (Authentication, 1),
-        "session.log_out" | "session.end" => (Authentication, 2),
+        "session.log_out" => (Authentication, 2),
         "account.create" | "service_account.create" => (AccountChange, 1),
         "user.resume" | "account.erasure_take_back" => (AccountChange, 2),
         "password.change" => (AccountChange, 3),
@@ -58,7 +58,7 @@ fn class(action: &str) -> (Class, u32) {
                 "create" | "allow" | "join" => 1,
                 "export" => 2,
                 "set" | "update" | "rotate" | "decide" => 3,
-                "delete" | "remove" | "revoke" | "leave" => 4,
+                "delete" | "remove" | "revoke" | "leave" | "end" => 4,
                 _ => OTHER,
             };
             (EntityManagement, activity)

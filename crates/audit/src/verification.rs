@@ -12,6 +12,8 @@ use crate::{
 /// An event is in the chain soon after it arrived. One that claims to have arrived this long before a seal that lacks it was inserted later. No
 /// statement of the app takes as long.
 const LATE_MS: i64 = 5 * 60 * 1000;
+/// An event waits for seconds where something watches the installation, and for the next person elsewhere.
+const LONG_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A detail that is kept apart from its event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,7 +33,7 @@ pub struct Entry {
     pub event: Option<StoredEvent>,
     /// Its detail, unless it has none or it was erased.
     pub detail: Option<StoredDetail>,
-    /// Whether the account of the event still exists, so that nothing of it was erased.
+    /// Whether the account of the event was not erased, so that its detail must be there.
     pub has_account: bool,
 }
 
@@ -75,7 +77,7 @@ pub enum Finding {
         /// The event that stands there.
         event_id: String,
     },
-    /// The event claims to be older than a seal that lacks it.
+    /// The event claims another time than that of its arrival, or to have been there before the chain.
     InsertedLate {
         /// Its position.
         position: i64,
@@ -151,7 +153,7 @@ impl fmt::Display for Finding {
             ),
             Self::InsertedLate { position, event_id } => write!(
                 f,
-                "event {event_id} at position {position} claims to be older than a seal that lacks it: it was inserted later"
+                "event {event_id} at position {position} claims another time than that at which it came: it was inserted later"
             ),
             Self::Inserted { event_id } => {
                 write!(
@@ -188,6 +190,40 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What can have an innocent reason, and what somebody does who rewrites the record and has the installation sign it anew.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Warning {
+    /// The event claims to be older than a seal that lacks it.
+    OlderThanSeal {
+        /// Its position.
+        position: i64,
+        /// Its id.
+        event_id: String,
+    },
+    /// The event was sealed long after it arrived.
+    SealedLongAfter {
+        /// Its position.
+        position: i64,
+        /// When it was sealed, in milliseconds since the epoch.
+        sealed_at: i64,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OlderThanSeal { position, event_id } => write!(
+                f,
+                "event {event_id} at position {position} claims to be older than a seal that lacks it: it was inserted later, or the database's clock was set back"
+            ),
+            Self::SealedLongAfter { position, .. } => write!(
+                f,
+                "position {position} was sealed more than a day after its event: nobody used the installation and nothing watched it meanwhile, or the record was taken apart and sealed anew"
+            ),
+        }
+    }
+}
+
 /// The check, as far as it has come. Seals go in before the places that they are about.
 #[derive(Debug, Default)]
 pub struct Verification {
@@ -202,9 +238,10 @@ pub struct Verification {
     found_noted: bool,
     erased_details: u64,
     findings: Vec<Finding>,
+    warnings: Vec<Warning>,
 }
 
-/// Findings that are kept. Whoever replaced everything need not be told each event.
+/// Findings that are kept, and warnings. Whoever replaced everything need not be told each event.
 const MAX_FINDINGS: usize = 1000;
 
 impl Verification {
@@ -223,6 +260,12 @@ impl Verification {
     fn find(&mut self, finding: Finding) {
         if self.findings.len() < MAX_FINDINGS {
             self.findings.push(finding);
+        }
+    }
+
+    fn warn(&mut self, warning: Warning) {
+        if self.warnings.len() < MAX_FINDINGS {
+            self.warnings.push(warning);
         }
     }
 
@@ -276,18 +319,26 @@ impl Verification {
             }
             Some(event) => self.check_detail(position, event, detail.as_ref(), has_account),
         }
-        let is_late = if link.arrived_at == 0 {
-            self.has_arrivals
-        } else {
-            self.has_arrivals && link.arrived_at.saturating_add(LATE_MS) < self.sealed_at
-        };
-        if is_late {
+        let claims_otherwise = link.arrived_at != 0 && event.as_ref().is_some_and(|event| event.at != link.arrived_at);
+        if claims_otherwise || link.arrived_at == 0 && self.has_arrivals {
             self.find(Finding::InsertedLate { position, event_id });
+        } else if self.has_arrivals && link.arrived_at.saturating_add(LATE_MS) < self.sealed_at {
+            self.warn(Warning::OlderThanSeal { position, event_id });
+        } else if let Some(sealed_at) = self.sealing_at()
+            && link.arrived_at != 0
+            && link.arrived_at.saturating_add(LONG_MS) < sealed_at
+        {
+            self.warn(Warning::SealedLongAfter { position, sealed_at });
         }
         self.has_arrivals |= link.arrived_at != 0;
         self.head = Head { position, hash: link.hash };
         self.compare_with_noted();
         self.compare_with_seal();
+    }
+
+    /// When the places that come now were sealed.
+    fn sealing_at(&self) -> Option<i64> {
+        Some(self.seal.as_ref()?.claims.as_ref()?.sealed_at)
     }
 
     fn check_detail(&mut self, position: i64, event: &StoredEvent, detail: Option<&StoredDetail>, has_account: bool) {
@@ -352,8 +403,8 @@ impl Verification {
             };
             self.find(finding);
         }
-        let Self { head, sealed_at, erased_details, findings, .. } = self;
-        Verified { head, sealed_at, erased_details, findings }
+        let Self { head, sealed_at, erased_details, findings, warnings, .. } = self;
+        Verified { head, sealed_at, erased_details, findings, warnings }
     }
 }
 
@@ -368,6 +419,8 @@ pub struct Verified {
     pub erased_details: u64,
     /// What is wrong, at most a thousand. Empty: nothing.
     pub findings: Vec<Finding>,
+    /// What somebody should explain, at most a thousand.
+    pub warnings: Vec<Warning>,
 }
 
 #[cfg(test)]

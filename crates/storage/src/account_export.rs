@@ -92,7 +92,7 @@ pub const SECTIONS: [Section; 13] = [
         name: "tool_calls",
         columns: &["run_id", "call_id", "name", "started_at", "finished_at", "is_error"],
         rows: "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = ?1",
-        key: ["run_id", "call_id"],
+        key: ["runs.id", "call_id"],
     },
     Section {
         name: "tool_tasks",
@@ -102,15 +102,16 @@ pub const SECTIONS: [Section; 13] = [
     },
     Section {
         name: "approvals",
-        columns: &["run_id", "call_id", "server", "tool", "created_at", "decision", "decided_at"],
-        rows: "approvals WHERE user_id = ?1",
-        key: ["run_id", "call_id"],
+        columns: &["run_id", "call_id", "server", "tool", "decision", "decided_at"],
+        // By the runs, which have an index for it.
+        rows: "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = ?1",
+        key: ["runs.id", "call_id"],
     },
     Section {
         name: "record",
         columns: &["id", "at", "action", "subject", "run_id", "call_id", "outcome"],
         rows: "audit_events WHERE user_id = ?1",
-        key: ["id", ALONE],
+        key: ["at", "id"],
     },
 ];
 
@@ -118,7 +119,7 @@ pub const SECTIONS: [Section; 13] = [
 #[derive(Clone, PartialEq, Debug)]
 pub struct ExportedRow {
     /// Its key, after which the next page begins.
-    pub key: (String, String),
+    pub key: (Value, Value),
     /// Its columns; times are RFC 3339 in UTC.
     pub fields: Map<String, Json>,
 }
@@ -132,14 +133,14 @@ impl<D: Database> Store<D> {
         &self,
         user_id: Id,
         section: &Section,
-        after: Option<(&str, &str)>,
+        after: Option<(Value, Value)>,
         limit: u32,
     ) -> Result<Vec<ExportedRow>, StorageError> {
         const QUERY: &str = "export_rows";
         let Section { columns, rows, key: [first, second], .. } = section;
         let mut parameters: Vec<Value> = vec![user_id.into()];
         let place = if let Some((one, two)) = after {
-            parameters.extend([one.into(), two.into()]);
+            parameters.extend([one, two]);
             format!("AND ({first}, {second}) > (?2, ?3)")
         } else {
             String::new()
@@ -152,8 +153,9 @@ impl<D: Database> Store<D> {
         found
             .iter()
             .map(|row| {
-                let mut key = row.columns(QUERY);
-                let key = (key.text()?.to_owned(), key.text()?.to_owned());
+                let column = |column| row.0.get(column).cloned();
+                let missing = StorageError::Row { query: QUERY, column: 0, expected: "a key" };
+                let key = column(0).zip(column(1)).ok_or(missing)?;
                 let values = columns.iter().zip(row.0.iter().skip(2));
                 Ok(ExportedRow {
                     key,

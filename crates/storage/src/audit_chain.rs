@@ -45,6 +45,8 @@ pub struct ChainState {
     pub seal: Option<StoredSeal>,
     /// How many events wait for their place.
     pub waiting: i64,
+    /// How long the first of them has waited, in milliseconds; of those that were there before the chain, since then. 0 if none waits.
+    pub waiting_ms: i64,
 }
 
 /// Columns of an event, in the order of [`read_event`].
@@ -90,10 +92,12 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "audit_arrivals";
         let sql = format!(
             "SELECT now_ms(), COALESCE(head.last_position, 0), COALESCE(head.hash, ''), arrivals.arrived_at, {EVENT}
-             FROM (SELECT event_id, arrived_at FROM audit_arrivals ORDER BY arrived_at, event_id LIMIT {limit}) AS arrivals
+             FROM audit_arrivals AS arrivals
              JOIN audit_events ON audit_events.id = arrivals.event_id
              LEFT JOIN (SELECT last_position, hash FROM audit_seals ORDER BY first_position DESC LIMIT 1) AS head ON 1 = 1
-             ORDER BY arrivals.arrived_at, arrivals.event_id"
+             -- Nobody can hold up the others by an arrival that has its place already, or no event.
+             WHERE NOT EXISTS (SELECT 1 FROM audit_chain WHERE audit_chain.event_id = arrivals.event_id)
+             ORDER BY arrivals.arrived_at, arrivals.event_id LIMIT {limit}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let mut arrivals: Option<Arrivals> = None;
@@ -110,8 +114,8 @@ impl<D: Database> Store<D> {
         Ok(arrivals)
     }
 
-    /// Stores a batch of places with its signed seal, if nobody else has stored one that begins there. Killed or refused, it changes nothing: the events
-    /// wait for the next.
+    /// Stores a batch of places with its signed seal, if nobody else has stored one that begins there. `false`: somebody has. Killed or refused, it
+    /// changes nothing: the events wait for the next.
     ///
     /// # Errors
     /// As [`Self::audit_arrivals`].
@@ -120,9 +124,10 @@ impl<D: Database> Store<D> {
         links: &[Link],
         claims: &SealClaims,
         (key_id, signature): (&str, &str),
-    ) -> Result<(), StorageError> {
+    ) -> Result<bool, StorageError> {
         let sql = "INSERT INTO audit_batches (links, first_position, last_position, hash, sealed_at, key_id, signature)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                   SELECT ?1, CAST(?2 AS bigint), CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), ?6, ?7
+                   WHERE NOT EXISTS (SELECT 1 FROM audit_seals WHERE last_position >= CAST(?2 AS bigint)) RETURNING first_position";
         let parameters = [
             serde_json::to_string(links)?.into(),
             claims.first.into(),
@@ -132,8 +137,7 @@ impl<D: Database> Store<D> {
             key_id.into(),
             signature.into(),
         ];
-        self.database.query(Statement::new("seal_audit", sql, parameters).durably().repeatably()).await?;
-        Ok(())
+        Ok(!self.database.query(Statement::new("seal_audit", sql, parameters).durably()).await?.is_empty())
     }
 
     /// How far the chain is.
@@ -143,14 +147,18 @@ impl<D: Database> Store<D> {
     pub async fn audit_chain_state(&self) -> Result<ChainState, StorageError> {
         const QUERY: &str = "audit_chain_state";
         let sql = format!(
-            "SELECT waiting.number, {SEAL} FROM (SELECT COUNT(*) AS number FROM audit_arrivals) AS waiting
+            "SELECT waiting.number, waiting.since, {SEAL} FROM (
+                 SELECT COUNT(*) AS number, now_ms() - COALESCE(MIN(CASE WHEN arrived_at = 0 THEN NULL ELSE arrived_at END), now_ms()) AS since
+                 FROM audit_arrivals) AS waiting
              LEFT JOIN (SELECT {SEAL} FROM audit_seals ORDER BY first_position DESC LIMIT 1) AS head ON 1 = 1"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        let Some(row) = rows.first() else { return Ok(ChainState { seal: None, waiting: 0 }) };
+        let Some(row) = rows.first() else { return Ok(ChainState { seal: None, waiting: 0, waiting_ms: 0 }) };
         let mut columns = row.columns(QUERY);
-        let waiting = columns.integer()?;
-        Ok(ChainState { seal: read_seal(&mut columns).ok(), waiting })
+        let (waiting, waiting_ms) = (columns.integer()?, columns.integer()?);
+        // The outer join has no seal before the first.
+        let seal = if row.0.get(2) == Some(&Value::Null) { None } else { Some(read_seal(&mut columns)?) };
+        Ok(ChainState { seal, waiting, waiting_ms })
     }
 
     /// The places after a position with what is stored for them now, at most `limit`, for a check.
@@ -161,7 +169,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "audit_links";
         let sql = format!(
             "SELECT chain.position, chain.event_id, chain.arrived_at, chain.digest, chain.hash,
-                 CASE WHEN EXISTS (SELECT 1 FROM users WHERE users.id = audit_events.user_id) THEN 1 ELSE 0 END,
+                 CASE WHEN EXISTS (SELECT 1 FROM erasures
+                     WHERE erasures.user_id = audit_events.user_id AND erasures.inventory IS NOT NULL) THEN 0 ELSE 1 END,
                  audit_details.salt, audit_details.detail, {EVENT}
              FROM (SELECT * FROM audit_chain WHERE position > ?1 ORDER BY position LIMIT {limit}) AS chain
              LEFT JOIN audit_events ON audit_events.id = chain.event_id
@@ -182,7 +191,9 @@ impl<D: Database> Store<D> {
                 let salt = columns.optional_text()?.map(str::to_owned);
                 let detail = columns.optional_text()?.map(str::to_owned);
                 let detail = salt.zip(detail).map(|(salt, detail)| StoredDetail { salt, detail });
-                Ok(Entry { link, event: read_event(&mut columns).ok(), detail, has_account })
+                // The outer join has no event where it is gone.
+                let event = if row.0.get(8) == Some(&Value::Null) { None } else { Some(read_event(&mut columns)?) };
+                Ok(Entry { link, event, detail, has_account })
             })
             .collect()
     }

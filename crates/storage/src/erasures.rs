@@ -10,7 +10,9 @@ use crate::{
 };
 
 /// Rows deleted in one statement: it holds its locks for milliseconds, and others write in between.
-const BATCH: usize = 500;
+const BATCH: i64 = 500;
+/// Runs and conversations deleted in one statement, with everything in them: some thousand rows.
+const WHOLES: i64 = 20;
 /// How long a host has a turn for itself. It renews it with each batch; after it, another one goes on.
 const TURN_MS: i64 = 60_000;
 
@@ -53,8 +55,6 @@ pub struct ErasureTurn {
     pub requested_at: Timestamp,
     /// The number of rows of each kind before the first was deleted, as a JSON object.
     pub inventory: String,
-    /// The time by the database's clock.
-    pub now: Timestamp,
 }
 
 /// What is counted before the first row goes: a name for the receipt, and the rows of the person ?1.
@@ -66,7 +66,7 @@ const COUNTED: [(&str, &str); 12] = [
     ),
     ("runs", "runs WHERE runs.user_id = erasures.user_id"),
     ("tool_calls", "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = erasures.user_id"),
-    ("approvals", "approvals WHERE approvals.user_id = erasures.user_id"),
+    ("approvals", "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = erasures.user_id"),
     ("sessions", "sessions WHERE sessions.user_id = erasures.user_id"),
     ("api_keys", "api_keys WHERE api_keys.user_id = erasures.user_id"),
     ("identities", "user_identities WHERE user_identities.user_id = erasures.user_id"),
@@ -76,45 +76,43 @@ const COUNTED: [(&str, &str); 12] = [
     ("audit_details", "audit_details WHERE audit_details.user_id = erasures.user_id"),
 ];
 
-/// What is deleted, in this order, each in batches of ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can always
-/// be found by it.
-const STEPS: [(&str, &str); 9] = [
-    (
-        "erase_run_events",
-        "DELETE FROM run_events WHERE (run_id, last_id) IN (SELECT run_events.run_id, run_events.last_id FROM run_events
-             JOIN runs ON runs.id = run_events.run_id WHERE runs.user_id = ?1 LIMIT ?2) RETURNING 1",
-    ),
-    (
-        "erase_messages",
-        "DELETE FROM messages WHERE id IN (SELECT messages.id FROM messages
-             JOIN conversations ON conversations.id = messages.conversation_id WHERE conversations.user_id = ?1 LIMIT ?2) RETURNING 1",
-    ),
-    (
-        "erase_runs",
-        "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
-    ),
+/// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
+/// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
+const STEPS: [(&str, i64, &str); 7] = [
+    ("erase_runs", WHOLES, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_conversations",
+        WHOLES,
         "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_tool_tasks",
+        BATCH,
         "DELETE FROM tool_tasks WHERE (run_id, call_id) IN (SELECT run_id, call_id FROM tool_tasks WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_tool_policies",
+        BATCH,
         "DELETE FROM tool_policies WHERE user_id = ?1 AND pattern IN (SELECT pattern FROM tool_policies WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_audit_details",
-        "DELETE FROM audit_details WHERE event_id IN (SELECT event_id FROM audit_details WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
+        BATCH,
+        "DELETE FROM audit_details WHERE event_id IN (
+             SELECT audit_details.event_id FROM audit_details JOIN audit_events ON audit_events.id = audit_details.event_id
+             WHERE audit_details.user_id = ?1 AND audit_events.action NOT LIKE 'user.%' AND audit_events.action NOT LIKE 'group.%'
+                 AND audit_events.action NOT LIKE 'role.%' AND audit_events.action NOT LIKE 'service_account.%'
+                 AND audit_events.action NOT LIKE 'invitation.%' AND audit_events.action NOT IN ('session.end', 'policy.set')
+             LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_invitations",
+        BATCH,
         "DELETE FROM invitations WHERE id IN (SELECT id FROM invitations WHERE created_by = ?1 OR accepted_by = ?1 LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_rate_limits",
+        BATCH,
         "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE key LIKE '%' || ?1 || '%' LIMIT ?2) RETURNING 1",
     ),
 ];
@@ -147,16 +145,22 @@ impl<D: Database> Store<D> {
     ) -> Result<ErasureRequested, StorageError> {
         const QUERY: &str = "request_erasure";
         let sql = format!(
-            "INSERT INTO erasure_requests (user_id, requested_by, requested_at, due_at, receipt_hash)
-             SELECT users.id, ?2, now_ms(), now_ms() + CAST(?3 AS bigint), CAST(?4 AS text) FROM users
+            "INSERT INTO erasure_requests (user_id, requested_by, requested_at, due_at, receipt_hash, audit_id)
+             SELECT users.id, ?2, now_ms(), now_ms() + CAST(?3 AS bigint), CAST(?4 AS text), ?6 FROM users
              WHERE users.id = ?1 AND COALESCE(access_version, 0) = ?5
                AND ({ROLE} <> 'admin' OR suspended_at IS NOT NULL OR EXISTS (
                    SELECT 1 FROM users AS other WHERE other.id <> ?1 AND other.role = 'admin' AND other.suspended_at IS NULL
                        AND other.kind IS NULL))
              RETURNING due_at"
         );
-        let parameters =
-            [user.id.into(), requested_by.into(), grace_ms.into(), receipt_hash.into(), user.access_version.into()];
+        let parameters = [
+            user.id.into(),
+            requested_by.into(),
+            grace_ms.into(),
+            receipt_hash.into(),
+            user.access_version.into(),
+            Id::new().into(),
+        ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
         if let Some(row) = rows.first() {
             return Ok(ErasureRequested::Due(row.columns(QUERY).timestamp()?));
@@ -166,14 +170,35 @@ impl<D: Database> Store<D> {
         Ok(if unchanged { ErasureRequested::LastAdministrator } else { ErasureRequested::Stale })
     }
 
-    /// Takes back an erasure that has not begun: the account is what it was, without its sessions. `false`: there is none, or it has begun.
+    /// Takes back an erasure that has not begun, on record: the account is what it was, without its sessions. The person can take back what they asked for
+    /// themselves and nothing else. `false`: there is none, or it has begun.
     ///
     /// # Errors
     /// As [`Self::request_erasure`].
-    pub async fn take_back_erasure(&self, user_id: Id) -> Result<bool, StorageError> {
-        let sql = "DELETE FROM erasures WHERE user_id = ?1 AND inventory IS NULL RETURNING user_id";
-        let statement = Statement::new("take_back_erasure", sql, [user_id.into()]).durably();
+    pub async fn take_back_erasure(&self, user_id: Id, by: Id) -> Result<bool, StorageError> {
+        let sql = "INSERT INTO erasure_withdrawals (user_id, withdrawn_by, withdrawn_at, audit_id)
+                   SELECT user_id, ?2, now_ms(), ?3 FROM erasures
+                   WHERE user_id = ?1 AND inventory IS NULL AND (user_id <> ?2 OR requested_by = user_id AND was_suspended = 0)
+                   RETURNING user_id";
+        let parameters = [user_id.into(), by.into(), Id::new().into()];
+        let statement = Statement::new("take_back_erasure", sql, parameters).durably();
         Ok(!self.database.query(statement).await?.is_empty())
+    }
+
+    /// Whether there is work for [`Self::take_erasure_turn`], or an event waits for its place in the audit log's chain.
+    ///
+    /// # Errors
+    /// As [`Self::request_erasure`].
+    pub async fn background_work(&self) -> Result<(bool, bool), StorageError> {
+        const QUERY: &str = "background_work";
+        let sql = "SELECT
+                 CASE WHEN EXISTS (SELECT 1 FROM erasures WHERE erased_at IS NULL AND due_at <= now_ms() AND leased_until < now_ms())
+                     THEN 1 ELSE 0 END,
+                 CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) THEN 1 ELSE 0 END";
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        let Some(row) = rows.first() else { return Ok((false, false)) };
+        let mut columns = row.columns(QUERY);
+        Ok((columns.flag()?, columns.flag()?))
     }
 
     /// The erasure of an account.
@@ -225,7 +250,9 @@ impl<D: Database> Store<D> {
              WHERE user_id = (SELECT user_id FROM erasures
                      WHERE erased_at IS NULL AND due_at <= now_ms() AND leased_until < now_ms() ORDER BY due_at LIMIT 1)
                  AND leased_until < now_ms() AND erased_at IS NULL
-             RETURNING user_id, requested_by, requested_at, inventory, now_ms()",
+                 AND (inventory IS NOT NULL
+                     OR EXISTS (SELECT 1 FROM users WHERE users.id = erasures.user_id AND suspended_at IS NOT NULL))
+             RETURNING user_id, requested_by, requested_at, inventory",
             counts.join(" || ',' || ")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, []).durably()).await?;
@@ -237,7 +264,6 @@ impl<D: Database> Store<D> {
                     requested_by: columns.id()?,
                     requested_at: columns.timestamp()?,
                     inventory: columns.text()?.to_owned(),
-                    now: columns.timestamp()?,
                 })
             })
             .transpose()
@@ -253,34 +279,56 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Deletes the next rows of an account whose turn this host has, and renews the turn. `false`: nothing is left, the account is gone.
+    /// Deletes the next rows of an account whose turn this host has, and renews the turn. `step` is where the deletion is; it begins at 0. `false`: nothing
+    /// is left, the account is gone.
     ///
     /// # Errors
     /// As [`Self::request_erasure`].
-    pub async fn erase_next(&self, user_id: Id) -> Result<bool, StorageError> {
-        for (name, sql) in STEPS {
-            let batch = i64::try_from(BATCH).unwrap_or(i64::MAX);
-            let rows = self.database.query(Statement::new(name, sql, [user_id.into(), batch.into()])).await?;
+    pub async fn erase_next(&self, user_id: Id, step: &mut usize) -> Result<bool, StorageError> {
+        while let Some((name, batch, sql)) = STEPS.get(*step) {
+            let rows = self.database.query(Statement::new(name, *sql, [user_id.into(), (*batch).into()])).await?;
             if !rows.is_empty() {
-                let renew = "UPDATE erasures SET leased_until = now_ms() + ?2 WHERE user_id = ?1 AND erased_at IS NULL";
-                let renew = Statement::new("renew_erasure_turn", renew, [user_id.into(), TURN_MS.into()]);
-                self.database.query(renew.repeatably()).await?;
+                self.lease_erasure(user_id, TURN_MS).await?;
                 return Ok(true);
             }
+            *step = step.saturating_add(1);
         }
         let sql = "DELETE FROM users WHERE id = ?1";
         self.database.query(Statement::new("erase_account", sql, [user_id.into()]).durably().repeatably()).await?;
         Ok(false)
     }
 
-    /// Ends an erasure with its signed receipt. If another host was first, its receipt stays.
+    /// Gives back a turn before its end, so that the next visit goes on at once.
     ///
     /// # Errors
     /// As [`Self::request_erasure`].
-    pub async fn end_erasure(&self, turn: &ErasureTurn, receipt: &str) -> Result<(), StorageError> {
+    pub async fn give_back_erasure_turn(&self, user_id: Id) -> Result<(), StorageError> {
+        self.lease_erasure(user_id, -1).await
+    }
+
+    async fn lease_erasure(&self, user_id: Id, for_ms: i64) -> Result<(), StorageError> {
+        let sql =
+            "UPDATE erasures SET leased_until = now_ms() + CAST(?2 AS bigint) WHERE user_id = ?1 AND erased_at IS NULL";
+        let statement = Statement::new("lease_erasure", sql, [user_id.into(), for_ms.into()]);
+        self.database.query(statement.repeatably()).await?;
+        Ok(())
+    }
+
+    /// Keeps an account closed if its erasure is taken back: an administrator suspends it by itself.
+    pub(crate) async fn keep_suspended(&self, user_id: Id) -> Result<(), StorageError> {
+        let sql = "UPDATE erasures SET was_suspended = 1 WHERE user_id = ?1 AND inventory IS NULL";
+        self.database.query(Statement::new("keep_suspended", sql, [user_id.into()]).durably().repeatably()).await?;
+        Ok(())
+    }
+
+    /// Ends an erasure at this time with its signed receipt. If another host was first, its receipt stays.
+    ///
+    /// # Errors
+    /// As [`Self::request_erasure`].
+    pub async fn end_erasure(&self, user_id: Id, receipt: &str, erased_at: Timestamp) -> Result<(), StorageError> {
         let sql = "INSERT INTO erasure_ends (user_id, requested_by, receipt, erased_at, audit_id)
                    SELECT user_id, requested_by, ?2, CAST(?3 AS bigint), ?4 FROM erasures WHERE user_id = ?1 AND erased_at IS NULL";
-        let parameters = [turn.user_id.into(), receipt.into(), turn.now.as_millis().into(), Id::new().into()];
+        let parameters = [user_id.into(), receipt.into(), erased_at.as_millis().into(), Id::new().into()];
         self.database.query(Statement::new("end_erasure", sql, parameters).durably().repeatably()).await?;
         Ok(())
     }

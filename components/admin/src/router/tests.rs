@@ -478,6 +478,7 @@ fn an_administrator_erases_somebody_and_takes_it_back_until_it_begins() {
     let stronger = test.fixture.person_with("other-admin@example.org", "admin").0;
     let path = format!("/users/{}/erasure", stronger.id);
     assert_eq!(code(&test.send_as(&helper, Method::POST, &path, ask(false))), (403, "beyond_own_role"));
+    assert_eq!(code(&test.send_as(&helper, Method::DELETE, &path, None)), (403, "beyond_own_role"));
 }
 
 #[test]

@@ -385,7 +385,6 @@ fn a_person_changes_name_and_password_and_other_browsers_are_out() {
         ("session.log_in", "ok"),
         ("session.log_in", "ok"),
         ("password.change", "ok"),
-        ("session.log_in", "ok"),
         ("session.log_in", "refused"),
     ];
     assert_eq!(house.recorded(), expected.map(|(action, outcome)| (action.to_owned(), outcome.to_owned())));

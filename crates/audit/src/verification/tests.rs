@@ -146,19 +146,35 @@ fn places_that_were_removed_moved_or_put_there_are_named() {
     assert!(inserted.findings().contains(&Finding::Broken { position: 3, event_id: "forged".into() }));
 }
 
+/// The record with one event more, as somebody who can write to the database adds it and the installation seals it.
+fn with_forged(at: i64, arrived_at: i64, sealed_at: i64) -> Record {
+    let mut record = record();
+    let head = record.verified(None, 9).head;
+    let forged = event(9, at);
+    let (links, claims) = extend(&head, &[(forged.clone(), arrived_at)], sealed_at).unwrap();
+    let link = links.into_iter().next().unwrap();
+    record.entries.push(Entry { link, event: Some(forged), detail: None, has_account: true });
+    record.seals.push(CheckedSeal { first_position: 9, claims: Some(claims) });
+    record
+}
+
 #[test]
 fn an_event_that_comes_later_and_claims_to_be_older_is_named() {
-    for arrived_at in [0, BEGAN] {
-        let mut record = record();
-        let head = record.verified(None, 9).head;
-        let forged = event(9, BEGAN);
-        let (links, claims) = extend(&head, &[(forged.clone(), arrived_at)], BEGAN + 40 * LATE_MS).unwrap();
-        let link = links.into_iter().next().unwrap();
-        record.entries.push(Entry { link, event: Some(forged), detail: None, has_account: true });
-        record.seals.push(CheckedSeal { first_position: 9, claims: Some(claims) });
-        let (position, event_id) = named(9);
-        assert_eq!(record.findings(), [Finding::InsertedLate { position, event_id }]);
+    let now = BEGAN + 40 * LATE_MS;
+    let (position, event_id) = named(9);
+    for (at, arrived_at) in [(BEGAN, 0), (BEGAN, now)] {
+        let found = with_forged(at, arrived_at, now).findings();
+        assert_eq!(found, [Finding::InsertedLate { position, event_id: event_id.clone() }]);
     }
+    let older = with_forged(BEGAN, BEGAN, now).verified(None, 3);
+    assert_eq!(
+        (older.findings.as_slice(), older.warnings),
+        ([].as_slice(), vec![Warning::OlderThanSeal { position, event_id }])
+    );
+    let sealed_at = now + 2 * LONG_MS;
+    let anew = with_forged(now, now, sealed_at).verified(None, 3);
+    assert_eq!(anew.warnings, [Warning::SealedLongAfter { position, sealed_at }]);
+    assert_eq!(record().verified(None, 3).warnings, []);
     let mut past = Verification::new(None);
     past.outside("forged".into());
     past.arrival_without_event("gone".into());

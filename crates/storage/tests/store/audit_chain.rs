@@ -20,6 +20,7 @@ crate::on_each_database! {
     the_database_refuses_to_change_the_record,
     what_goes_past_the_refusal_is_found,
     details_are_erased_apart_from_their_events,
+    nobody_holds_up_the_seal_or_dates_an_event_back,
     the_first_use_of_a_key_in_a_day_is_recorded_once,
 }
 
@@ -99,7 +100,7 @@ fn every_event_gets_one_place_also_when_several_hosts_seal_at_once(place: Place)
     let arrivals: Vec<_> = block_on(fixture.store.audit_links(0, 2)).unwrap();
     let again: Vec<_> = arrivals.into_iter().map(|entry| (entry.event.unwrap(), 1)).collect();
     let (links, claims) = extend(&head, &again, 1).unwrap();
-    block_on(fixture.store.seal_audit(&links, &claims, ("key", "x"))).unwrap();
+    assert!(!block_on(fixture.store.seal_audit(&links, &claims, ("key", "x"))).unwrap());
     assert_eq!(verified(&fixture, None).findings, []);
 }
 
@@ -242,12 +243,41 @@ fn details_are_erased_apart_from_their_events(place: Place) {
     let read = || block_on(fixture.store.audit_records(Some(user.id), None, 10)).unwrap().remove(0).detail;
     assert_eq!(read().as_deref(), Some("planted detail"));
     let other = fixture.another_connection();
+    assert!(run(&other, "DELETE FROM audit_details").is_err(), "nobody else's");
+    let sql = format!("INSERT INTO erasures VALUES ('{}', 'x', 1, 1, 0, NULL, NULL, 0, NULL, NULL)", user.id);
+    run(&other, &sql).unwrap();
+    assert!(run(&other, "DELETE FROM audit_details").is_err(), "it has not begun");
+    run(&other, "UPDATE erasures SET inventory = '{}'").unwrap();
     run(&other, "DELETE FROM audit_details").unwrap();
     assert_eq!(read(), None);
-    assert!(matches!(verified(&fixture, None).findings.as_slice(), [Finding::DetailRemoved { position: 1, .. }]));
-    run(&other, "DELETE FROM users").unwrap();
     let found = verified(&fixture, None);
     assert_eq!((found.findings.as_slice(), found.erased_details), ([].as_slice(), 1));
+    run(&other, "DELETE FROM erasures").unwrap();
+    assert!(matches!(verified(&fixture, None).findings.as_slice(), [Finding::DetailRemoved { position: 1, .. }]));
+}
+
+fn nobody_holds_up_the_seal_or_dates_an_event_back(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let other = fixture.another_connection();
+    record(&fixture, user.id, "1", None);
+    seal(&fixture, 1);
+    let placed = block_on(fixture.store.audit_links(0, 1)).unwrap().remove(0).link.event_id;
+    for event in ["gone 1", "gone 2", &placed] {
+        run(&other, &format!("INSERT INTO audit_arrivals (event_id, arrived_at) VALUES ('{event}', 1)")).unwrap();
+    }
+    // It claims to be of last year, past the trigger.
+    for sql in [
+        "INSERT INTO audit_arrivals (event_id, arrived_at) VALUES ('dated', 9999999999999)",
+        "INSERT INTO audit_events (id, at, user_id, action, subject, outcome) VALUES ('dated', 5, 'u', 'a', 's', 'ok')",
+    ] {
+        run(&other, sql).unwrap();
+    }
+    record(&fixture, user.id, "2", None);
+    seal(&fixture, 1);
+    let found = verified(&fixture, None);
+    assert_eq!(found.head.position, 3, "everything that there is has its place");
+    assert!(found.findings.contains(&Finding::InsertedLate { position: 3, event_id: "dated".into() }), "{found:?}");
 }
 
 fn the_first_use_of_a_key_in_a_day_is_recorded_once(place: Place) {

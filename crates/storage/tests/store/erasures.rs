@@ -1,9 +1,10 @@
 //! Erasing people and conversations: nothing of them is left in any table, whoever is killed meanwhile, and everybody else keeps what is theirs.
 
-use domain::{Decision, Effect, Id, RunState, User};
+use domain::{Decision, Effect, Id, RunState, Timestamp, User};
 use storage::{
     Database as _, Dialect, Statement, Value,
     account_export::SECTIONS,
+    accounts::{AccountChange, AccountChanged},
     approvals::Question,
     audit::AuditEvent,
     erasures::{ErasureRequested, ErasureTurn},
@@ -25,6 +26,8 @@ crate::on_each_database! {
     an_erasure_can_be_taken_back_until_it_begins,
     the_last_administrator_stays,
     a_copy_has_rows_of_every_section_page_by_page,
+    whoever_is_let_in_again_is_not_erased,
+    a_person_takes_back_only_what_they_asked_for,
 }
 
 /// What is planted everywhere.
@@ -148,8 +151,9 @@ fn request(fixture: &Fixture, user: &User, grace_ms: i64) -> ErasureRequested {
 
 fn erase(fixture: &Fixture, turn: &ErasureTurn) {
     block_on(fixture.store.destroy_data_key(turn.user_id)).unwrap();
-    while block_on(fixture.store.erase_next(turn.user_id)).unwrap() {}
-    block_on(fixture.store.end_erasure(turn, "receipt")).unwrap();
+    let mut step = 0;
+    while block_on(fixture.store.erase_next(turn.user_id, &mut step)).unwrap() {}
+    block_on(fixture.store.end_erasure(turn.user_id, "receipt", Timestamp::from_millis(5))).unwrap();
 }
 
 fn nothing_of_an_erased_person_is_left_but_a_pseudonym(place: Place) {
@@ -193,7 +197,7 @@ fn an_erasure_is_done_once_whoever_is_killed_and_however_many_hosts_come_by(plac
     });
     let [killed] = turns.as_slice() else { panic!("{turns:?}") };
     // It deletes something and is killed. Nobody goes on before its turn is over.
-    assert!(block_on(fixture.store.erase_next(user.id)).unwrap());
+    assert!(block_on(fixture.store.erase_next(user.id, &mut 0)).unwrap());
     assert_eq!(block_on(fixture.store.take_erasure_turn()).unwrap(), None);
     let over = Statement::new("t", "UPDATE erasures SET leased_until = 0", []);
     block_on(fixture.another_connection().query(over)).unwrap();
@@ -201,8 +205,8 @@ fn an_erasure_is_done_once_whoever_is_killed_and_however_many_hosts_come_by(plac
     assert_eq!(turn.inventory, killed.inventory, "what was there before anything went");
     erase(&fixture, &turn);
     // The killed one was only slow.
-    assert!(!block_on(fixture.store.erase_next(user.id)).unwrap());
-    block_on(fixture.store.end_erasure(killed, "another receipt")).unwrap();
+    assert!(!block_on(fixture.store.erase_next(user.id, &mut 0)).unwrap());
+    block_on(fixture.store.end_erasure(user.id, "another receipt", Timestamp::from_millis(6))).unwrap();
     let erasure = block_on(fixture.store.erasure(user.id)).unwrap().unwrap();
     assert_eq!(erasure.receipt.as_deref(), Some("receipt"));
     assert_eq!(block_on(fixture.store.take_erasure_turn()).unwrap(), None);
@@ -219,7 +223,7 @@ fn an_erasure_can_be_taken_back_until_it_begins(place: Place) {
     assert!(matches!(request(&fixture, &user, 60_000), ErasureRequested::Due(_)));
     assert_eq!(request(&fixture, &user, 60_000), ErasureRequested::Stale, "it has changed since");
     assert_eq!(block_on(fixture.store.take_erasure_turn()).unwrap(), None, "it is not due");
-    assert!(block_on(fixture.store.take_back_erasure(user.id)).unwrap());
+    assert!(block_on(fixture.store.take_back_erasure(user.id, user.id)).unwrap());
     let back = block_on(fixture.store.user(user.id)).unwrap().unwrap();
     assert!(!back.is_suspended && back.access_version > user.access_version);
     request(&fixture, &back, 60_000);
@@ -227,7 +231,7 @@ fn an_erasure_can_be_taken_back_until_it_begins(place: Place) {
     let admin = block_on(fixture.store.request_erasure(&now, now.id, 0, None)).unwrap();
     assert!(matches!(admin, ErasureRequested::Due(_)), "an earlier one");
     assert!(block_on(fixture.store.take_erasure_turn()).unwrap().is_some());
-    assert!(!block_on(fixture.store.take_back_erasure(user.id)).unwrap(), "it has begun");
+    assert!(!block_on(fixture.store.take_back_erasure(user.id, user.id)).unwrap(), "it has begun");
 }
 
 fn the_last_administrator_stays(place: Place) {
@@ -244,17 +248,60 @@ fn a_copy_has_rows_of_every_section_page_by_page(place: Place) {
     let other = fixture.user("admin@example.org");
     let user = person(&fixture);
     for section in &SECTIONS {
-        let page = |after: Option<(&str, &str)>, limit| {
+        let page = |after: Option<(Value, Value)>, limit| {
             block_on(fixture.store.export_rows(user.id, section, after, limit)).unwrap()
         };
         let whole = page(None, 100);
         assert!(!whole.is_empty(), "{}", section.name);
         let mut paged = page(None, 1);
-        while let [next] = page(paged.last().map(|row| (row.key.0.as_str(), row.key.1.as_str())), 1).as_slice() {
+        while let [next] = page(paged.last().map(|row| row.key.clone()), 1).as_slice() {
             paged.push(next.clone());
         }
         assert_eq!(paged, whole, "{}", section.name);
         let others = block_on(fixture.store.export_rows(other.id, section, None, 100)).unwrap();
         assert!(others.is_empty(), "{} of another person", section.name);
     }
+}
+
+fn whoever_is_let_in_again_is_not_erased(place: Place) {
+    let fixture = Fixture::new(place);
+    fixture.user("admin@example.org");
+    let user = fixture.user("a@example.org");
+    request(&fixture, &user, 0);
+    let closed = block_on(fixture.store.user(user.id)).unwrap().unwrap();
+    let resume = AccountChange { role: None, is_suspended: Some(false) };
+    assert!(matches!(block_on(fixture.store.change_account(&closed, resume)).unwrap(), AccountChanged::Changed(_)));
+    assert_eq!(block_on(fixture.store.take_erasure_turn()).unwrap(), None);
+    assert_eq!(block_on(fixture.store.erasure(user.id)).unwrap(), None);
+}
+
+fn a_person_takes_back_only_what_they_asked_for(place: Place) {
+    let fixture = Fixture::new(place);
+    let admin = fixture.user("admin@example.org");
+    let now = |user: &User| block_on(fixture.store.user(user.id)).unwrap().unwrap();
+    let own = |user: &User| block_on(fixture.store.take_back_erasure(user.id, user.id)).unwrap();
+    // What an administrator ordered.
+    let user = fixture.user("a@example.org");
+    block_on(fixture.store.request_erasure(&user, admin.id, 60_000, None)).unwrap();
+    assert!(!own(&user));
+    assert!(block_on(fixture.store.take_back_erasure(user.id, admin.id)).unwrap());
+    assert!(!now(&user).is_suspended);
+    // What an administrator ordered after the person had asked.
+    request(&fixture, &now(&user), 60_000);
+    block_on(fixture.store.request_erasure(&now(&user), admin.id, 60_000, None)).unwrap();
+    assert!(!own(&user));
+    // Whom an administrator has suspended meanwhile.
+    let other = fixture.user("b@example.org");
+    request(&fixture, &other, 60_000);
+    let suspend = AccountChange { role: None, is_suspended: Some(true) };
+    assert!(matches!(
+        block_on(fixture.store.change_account(&now(&other), suspend)).unwrap(),
+        AccountChanged::Changed(_)
+    ));
+    assert!(!own(&other));
+    assert!(block_on(fixture.store.take_back_erasure(other.id, admin.id)).unwrap());
+    assert!(now(&other).is_suspended, "it stays closed");
+    let records = block_on(fixture.store.audit_records(None, None, 100)).unwrap();
+    let count = |action: &str| records.iter().filter(|record| record.action == action).count();
+    assert_eq!((count("account.erasure_request"), count("account.erasure_take_back")), (4, 2));
 }

@@ -11,7 +11,7 @@ use audit::{
 use identity::statement::{About, StatementVerifier};
 use native_postgres::PostgresDatabase;
 use native_sqlite::SqliteFile;
-use storage::{Database, Store};
+use storage::{Database, Store, audit_chain::ChainState};
 
 use crate::place::Place;
 
@@ -19,6 +19,8 @@ use crate::place::Place;
 const PAGE: u32 = 1000;
 /// Seals read at once: there are never more of them than places.
 const SEALS: u32 = PAGE + 1;
+/// Events wait for seconds where something watches the installation, and for the next person elsewhere.
+const MAX_WAIT_MS: i64 = 24 * 60 * 60 * 1000;
 /// Events that went past the triggers, of which one is enough to know.
 const MAX_OUTSIDE: u32 = 100;
 
@@ -53,7 +55,7 @@ async fn check(place: &Place, arguments: &Arguments) -> Result<()> {
         Place::Sqlite(path) => verify(SqliteFile::open(path)?, noted, keys).await,
         Place::Postgres(url) => verify(PostgresDatabase::open(url.clone()).await?, noted, keys).await,
     };
-    let verified = verified.with_context(|| {
+    let (verified, waiting) = verified.with_context(|| {
         format!("cannot read the audit log of {place}; if its schema is older, run `cargo dev migrate` first")
     })?;
     for finding in &verified.findings {
@@ -62,7 +64,18 @@ async fn check(place: &Place, arguments: &Arguments) -> Result<()> {
     if verified.erased_details > 0 {
         println!("{} details were erased with their accounts", verified.erased_details);
     }
+    for warning in &verified.warnings {
+        println!("warning: {warning}");
+    }
     let Head { position, hash } = &verified.head;
+    if waiting.waiting > 0 {
+        println!("{} events wait for their place, the first for {} s", waiting.waiting, waiting.waiting_ms / 1000);
+    }
+    if waiting.waiting_ms > MAX_WAIT_MS {
+        bail!(
+            "nothing of the audit log of {place} was sealed for more than a day although events wait: start the app, or its chain was taken away"
+        );
+    }
     if !verified.findings.is_empty() {
         bail!("the audit log of {place} was tampered with: see above");
     }
@@ -90,7 +103,11 @@ fn keys(path: &Path) -> Result<Vec<(String, String)>> {
     Ok(keys.iter().filter_map(key).collect())
 }
 
-async fn verify(database: impl Database, noted: Option<Head>, keys: Option<Vec<(String, String)>>) -> Result<Verified> {
+async fn verify(
+    database: impl Database,
+    noted: Option<Head>,
+    keys: Option<Vec<(String, String)>>,
+) -> Result<(Verified, ChainState)> {
     let store = Store::new(database);
     let keys = match keys {
         Some(keys) => keys,
@@ -125,5 +142,5 @@ async fn verify(database: impl Database, noted: Option<Head>, keys: Option<Vec<(
     for event in store.audit_arrivals_without_event("", MAX_OUTSIDE).await? {
         verification.arrival_without_event(event);
     }
-    Ok(verification.finish())
+    Ok((verification.finish(), store.audit_chain_state().await?))
 }
