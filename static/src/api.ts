@@ -16,6 +16,7 @@ import type {
   Effect,
   Grant,
   Group,
+  Identity,
   Invitation,
   Link,
   MadeApiKey,
@@ -122,6 +123,10 @@ export const account = {
   removeSecondFactor: (proof: Proof) => send<void>("POST", "/auth/second-factor/remove", { body: proof, once: true }),
   renewRecoveryCodes: (proof: Proof) =>
     send<RecoveryCodes>("POST", "/auth/second-factor/recovery-codes", { body: proof, once: true }),
+  identities: () => send<{ items: Identity[] }>("GET", "/auth/oidc/identities"),
+  /** Ends the other sessions that began with it. */
+  removeIdentity: (issuer: string, proof: Proof) =>
+    send<void>("POST", "/auth/oidc/identities/remove", { body: { issuer, ...proof }, once: true }),
 };
 
 type RecoveryCodes = { recovery_codes: string[] };

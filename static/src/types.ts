@@ -28,6 +28,9 @@ export type SecondFactor = {
   has_password: boolean;
 };
 
+/** An organisation's identity that opens the person's account. Without a label, the provider is no longer configured. */
+export type Identity = { issuer: string; label: string | null; email: string; created_at: string; used_at: string };
+
 /** A second factor that is being set up. `setup` is sent back with the first code; `address` is what the picture says. */
 export type Setup = { setup: string; secret: string; address: string };
 

@@ -74,12 +74,15 @@ test("closing the tab in the middle loses nothing", async (t) => {
 
 test("two tabs show the same answer, the second also from its beginning", async (t) => {
   const { context, page } = await person(t);
-  const id = await openConversation(page, SLOW);
+  const id = await openConversation(page, "scripted-chunks=2000-delay=50");
   const second = await context.newPage();
   await say(page, "For both of us");
   await eventually(async () => (await textOf(page).catch(() => "")) !== "", "the first words");
+  const early = await textOf(page);
   await second.goto(`/c/${id}`);
   await stopButton(second).waitFor();
+  await eventually(async () => flat(await textOf(second).catch(() => "")).startsWith(flat(early)), "the same beginning");
+  await stopButton(second).click();
   const [one, two] = await Promise.all([answered(page), answered(second)]);
   assert.equal(two, one);
 });

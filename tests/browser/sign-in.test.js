@@ -118,6 +118,18 @@ test("an account with a password is linked after the password, invited or not, a
   assert.equal(new URL(page.url()).pathname, "/");
   assert.equal((await me(page)).name, known.name);
 
+  // Taken off again, it opens the account no more.
+  await page.goto("/settings/account");
+  const linked = page.getByRole("region", { name: "Signing in with an organisation" });
+  await linked.getByText("linus@corp.example").waitFor();
+  await linked.getByRole("button", { name: /^Remove/ }).click();
+  await assertAccessible(page, "taking an organisation off");
+  await linked.getByLabel(/^Your password/).fill(known.password);
+  await linked.getByRole("button", { name: "Remove" }).click();
+  await linked.waitFor({ state: "detached" });
+  await page.goto("/");
+  await composer(page).waitFor();
+
   await context.clearCookies();
   await page.goto("/?sign_in=denied");
   await page.getByText("Nobody was signed in").waitFor();

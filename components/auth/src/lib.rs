@@ -15,6 +15,7 @@ mod record;
 mod routes;
 mod sealing;
 mod second_factor;
+mod sign_up;
 
 use platform::{Answer, Request};
 

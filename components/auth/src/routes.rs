@@ -8,10 +8,7 @@ use axum::{
 };
 use domain::{Id, Timestamp, User};
 use http::{HeaderMap, Method, StatusCode};
-use identity::{
-    Issuer, Purpose, address, link_token::LinkToken, password, refresh_token, refresh_token::RefreshToken,
-    session_token, signup,
-};
+use identity::{Issuer, Purpose, address, password, refresh_token, refresh_token::RefreshToken, session_token};
 use permissions::{Roles, role::former, table::GatewayUse};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -19,18 +16,17 @@ use storage::{
     Database, Store,
     provider_sessions::ProviderSession,
     sessions::{Lifetimes, Rotation, TokenHashes},
-    users::{NewUser, Opening},
 };
 use web::{Allowed, App, Authenticator, Json, Result, Session};
 
 use crate::{
     COMPONENT, account, api_keys,
-    config::{Config, Signup},
+    config::Config,
     cookies, erasure, export,
     limits::{self, Attempt},
     oidc::{self, SignIn},
     record::{LOG_IN, record, record_of},
-    second_factor,
+    second_factor, sign_up,
 };
 
 /// The router's state.
@@ -74,7 +70,7 @@ impl<D: Database> Auth<D> {
 
 pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in: SignIn) -> Router {
     Router::new()
-        .route("/auth/signup", get(sign_up_state::<D>).post(sign_up::<D>))
+        .route("/auth/signup", get(sign_up::state::<D>).post(sign_up::create::<D>))
         .route("/auth/login", post(log_in::<D>))
         .route("/auth/login/second-factor", post(second_factor::log_in::<D>))
         .route("/auth/login/second-factor/setup", post(second_factor::log_in_setup::<D>))
@@ -99,16 +95,6 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
         .route("/.well-known/jwks.json", get(jwks::<D>))
         .merge(oidc::routes())
         .with_state(Auth { app, config, sign_in })
-}
-
-#[derive(Deserialize)]
-struct SignUp {
-    email: String,
-    password: String,
-    #[serde(default)]
-    name: String,
-    /// The secret of an invitation's link.
-    invitation: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -157,24 +143,6 @@ struct SessionBody {
     recovery_codes: Option<Vec<String>>,
 }
 
-/// Whether an account can be made, for the page to know before it shows the form.
-#[derive(Serialize)]
-struct SignUpState {
-    open: bool,
-    /// There is no account yet; the next one becomes the administrator's.
-    first: bool,
-    /// An invitation makes an account.
-    invite: bool,
-    /// The organisations' providers that people can sign in with.
-    providers: Vec<ProviderBody>,
-}
-
-#[derive(Serialize)]
-struct ProviderBody {
-    name: String,
-    label: String,
-}
-
 pub(crate) fn user_body(user: User, roles: &Roles) -> UserBody {
     let access = roles.access(user.roles());
     UserBody {
@@ -188,86 +156,8 @@ pub(crate) fn user_body(user: User, roles: &Roles) -> UserBody {
     }
 }
 
-fn closed(signup: Signup) -> Problem {
-    let detail = match signup {
-        Signup::Invite => {
-            "An account here needs an invitation. Open the link that you were given, or ask an administrator for one."
-        }
-        Signup::Open | Signup::Closed => "This installation accepts no new accounts. Ask its administrator for one.",
-    };
-    Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
-}
-
-pub(crate) fn not_invited(signup: Signup) -> Problem {
-    let detail = match signup {
-        Signup::Open => {
-            "This invitation has expired, was withdrawn or has been used. You can sign up without it: open the page and create an account."
-        }
-        Signup::Invite | Signup::Closed => {
-            "This invitation has expired, was withdrawn or has been used. Ask an administrator for another."
-        }
-    };
-    Problem::new(StatusCode::FORBIDDEN, "invitation_invalid", detail)
-}
-
 pub(crate) fn suspended(status: StatusCode) -> Problem {
     Problem::new(status, "account_suspended", "This account is suspended. Ask an administrator.")
-}
-
-async fn sign_up_state<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<SignUpState>> {
-    let first = !auth.store().has_users().await?;
-    let signup = auth.config.signup;
-    let providers = auth.sign_in.providers.iter();
-    let providers =
-        providers.map(|provider| ProviderBody { name: provider.name.clone(), label: provider.label.clone() }).collect();
-    Ok(Json(SignUpState { open: first || signup == Signup::Open, first, invite: signup != Signup::Closed, providers }))
-}
-
-async fn sign_up<D: Database>(
-    State(auth): State<Auth<D>>,
-    method: Method,
-    headers: HeaderMap,
-    Json(body): Json<SignUp>,
-) -> Result<Response> {
-    auth.check_origin(&method, &headers)?;
-    let email = address::email(&body.email)?;
-    let name = signup::name(&body.name)?;
-    password::check(&body.password, &email)?;
-    let invitation = match &body.invitation {
-        Some(secret) => Some(LinkToken::parse(secret).ok_or_else(|| not_invited(auth.config.signup))?.hash()),
-        None => None,
-    };
-    let opening = match (auth.config.signup, invitation.as_deref()) {
-        (Signup::Open | Signup::Invite, Some(hash)) => Opening::Invited(hash),
-        (Signup::Open, None) => Opening::Open,
-        (Signup::Invite, None) | (Signup::Closed, _) => Opening::OnlyFirst,
-    };
-    // Hashing a password takes long, so it is not done for whoever gets no account.
-    if let Some(refusal) = refused(&auth, opening).await? {
-        return Err(refusal.into());
-    }
-    Attempt::with_new_account(&auth, &headers).await?;
-    let password_hash = password::hash(&body.password)?;
-    let user = NewUser { email: &email, name, password_hash: &password_hash };
-    let Some(user) = auth.store().create_user(user, opening).await? else {
-        let taken =
-            || Problem::conflict("email_taken", "There is an account with this address already. Log in instead.");
-        return Err(refused(&auth, opening).await?.unwrap_or_else(taken).into());
-    };
-    record(&auth, &user, "account.create", "ok").await?;
-    second_factor::after_password(&auth, &headers, (user, Some(&password_hash)), StatusCode::CREATED).await
-}
-
-/// Why nobody gets an account this way, whatever their address.
-async fn refused<D: Database>(auth: &Auth<D>, opening: Opening<'_>) -> Result<Option<Problem>> {
-    let refusal = match opening {
-        Opening::Open => None,
-        Opening::OnlyFirst => Some(closed(auth.config.signup)),
-        Opening::Invited(hash) if auth.store().is_invited(hash).await? => None,
-        Opening::Invited(_) => Some(not_invited(auth.config.signup)),
-    };
-    // The very first account needs no reason.
-    Ok(if refusal.is_some() && !auth.store().has_users().await? { None } else { refusal })
 }
 
 async fn log_in<D: Database>(

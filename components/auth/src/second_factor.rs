@@ -303,7 +303,7 @@ pub(crate) async fn renew_recovery_codes<D: Database>(
     Ok(created(RecoveryCodesBody { recovery_codes: codes.iter().map(ToString::to_string).collect() }))
 }
 
-fn changed() -> Problem {
+pub(crate) fn changed() -> Problem {
     Problem::conflict("changed_meanwhile", "Your account has changed meanwhile. Look at it again.")
 }
 

@@ -45,6 +45,10 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 /// The browser keeps it but asks again each time: a 304 is short, and a new version is seen at once.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
+/// Once a browser has seen an installation over TLS, it asks for it in no other way for two years. Said only where `public_url` is https, because
+/// an address that is not cannot be reached afterwards.
+const ONLY_TLS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
 /// Longer request ids are replaced, because ids are logged.
 const MAX_REQUEST_ID_CHARS: usize = 64;
 
@@ -70,6 +74,9 @@ pub fn answer(asked: &Asked<'_>) -> Response<Bytes> {
     headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
     headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
     headers.insert(HeaderName::from_static("permissions-policy"), PERMISSIONS_POLICY);
+    if asked.site.public_url().starts_with("https:") {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, ONLY_TLS);
+    }
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert(REQUEST_ID, id);
     }

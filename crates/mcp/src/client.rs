@@ -1,7 +1,7 @@
-//! The client half: lists tools and calls them, whichever revision the server speaks.
+//! The client half: lists a server's tools and calls them, in the revision that the server speaks.
 //!
-//! It asks a server with `server/discover`, which every modern server has, and falls back to `initialize`. It keeps what it learnt only for as
-//! long as it lives; [`Listing::era`] can be kept by the caller to spare the question.
+//! It asks the server with `server/discover`, which every modern server has, and falls back to `initialize`. It remembers the server's era only as
+//! long as it lives. A caller can store [`Listing::era`], so that the next client need not ask.
 
 mod answer;
 mod call;
@@ -35,16 +35,16 @@ use crate::{
     wire::Era,
 };
 
-/// The bytes of an answer as they come. Dropping it closes the connection.
+/// The body of a response, chunk by chunk. Dropping it closes the connection.
 pub type BodyStream = Pin<Box<dyn Stream<Item = Result<Bytes, TransportError>>>>;
 
-/// Sends requests. Deadlines are the caller's: dropping a future ends what it does.
+/// Sends HTTP requests. Time limits are the caller's: dropping a future cancels its work.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Transport {
-    /// Sends a request and waits for the head of its answer. Must not follow redirects: they could lead anywhere.
+    /// Sends a request and waits for the head of the response. Must not follow redirects: the client checks their targets.
     async fn send(&self, request: http::Request<Bytes>) -> Result<http::Response<BodyStream>, TransportError>;
 
-    /// Waits.
+    /// Completes after this time.
     async fn sleep(&self, duration: Duration);
 }
 
@@ -58,130 +58,130 @@ impl<T: Transport> Transport for &T {
     }
 }
 
-/// Why there was no answer.
+/// Why there is no response.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TransportError {
-    /// It may not be sent there.
+    /// The request may not be sent to this server.
     #[error("not allowed: {0}")]
     NotAllowed(String),
-    /// Nobody knows where that is.
+    /// The server's host name cannot be resolved.
     #[error("its host name cannot be resolved: {0}")]
     NoName(String),
-    /// Nobody is there who takes connections.
+    /// The server accepts no connection.
     #[error("connection refused: {0}")]
     Refused(String),
-    /// No secure connection could be agreed upon: a certificate that is not trusted, mostly.
+    /// There is no secure connection, mostly because the server's certificate is not trusted.
     #[error("no secure connection: {0}")]
     Tls(String),
-    /// No component of the application has this name.
-    #[error("there is no such server here")]
+    /// The application has no component with this name.
+    #[error("this installation has no such server")]
     Absent,
-    /// There was no connection for some other reason, or it broke.
+    /// The connection failed for another reason, or broke.
     #[error("no connection: {0}")]
     Connection(String),
-    /// It took too long.
+    /// The time limit was reached.
     #[error("timed out")]
     TimedOut,
 }
 
-/// Who calls, and how.
+/// How a [`Client`] introduces itself, and its limits.
 #[derive(Clone)]
 pub struct ClientOptions {
-    /// Sent as `Authorization`.
+    /// The value of the `Authorization` header.
     pub authorization: Option<HeaderValue>,
-    /// How the server speaks, if that is known from an earlier [`Listing`].
+    /// The server's era, if an earlier [`Listing`] named it.
     pub era: Option<Era>,
-    /// Who calls.
+    /// The client's name and version, which every server is told.
     pub software: Implementation,
-    /// The longest answer taken, in bytes, notices included. Events have the limit of the crate `sse` too.
+    /// The most bytes of a response that are read. Notifications before it have a limit of their own. Events also have the limit of the crate `sse`.
     pub max_answer_bytes: usize,
-    /// Answers what the server asks back. `None`: nothing can be asked, and no capability is declared.
+    /// Answers the server's requests for input. `None`: no capability is declared, and a server that asks for input gets none.
     pub input: Option<InputHandler>,
 }
 
 impl ClientOptions {
-    /// Nothing but who calls and how much is read at most.
+    /// Options with these values, no authorization, an unknown era and no input.
     pub fn new(software: Implementation, max_answer_bytes: usize) -> Self {
         Self { authorization: None, era: None, software, max_answer_bytes, input: None }
     }
 }
 
-/// From method and params of a request to its result; `None` if it cannot be answered.
+/// Maps the method and params of a request to its result. `None` if there is no answer.
 pub type AnswerInput = dyn Fn(&str, &Value) -> Option<Value>;
 
-/// Answers what a server asks back during a call.
+/// Answers a server's requests for input during a call.
 #[derive(Clone)]
 pub struct InputHandler {
-    /// What is declared, such as `{"elicitation": {}}`.
+    /// The declared capabilities, such as `{"elicitation": {}}`.
     pub capabilities: Map,
-    /// How it is answered.
+    /// The function that answers.
     pub answer: Rc<AnswerInput>,
 }
 
-/// How far a call is.
+/// The progress of a call.
 #[derive(Clone, PartialEq, Debug, serde::Deserialize)]
 pub struct Progress {
-    /// So much is done.
+    /// The amount done so far.
     pub progress: f64,
-    /// Of so much.
+    /// The total amount, if it is known.
     #[serde(default)]
     pub total: Option<f64>,
-    /// What is being done.
+    /// A text about the current step.
     #[serde(default)]
     pub message: Option<String>,
 }
 
-/// Why there is no result. What a server says here is other people's words.
+/// Why there is no result. Texts from the server are untrusted.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum ClientError {
-    /// There was no answer.
+    /// There is no response.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// An answer of HTTP, not of the protocol; 401 and 403 are always this.
+    /// An HTTP error without a protocol error. 401 and 403 are always this error.
     #[error("the server answered {status}")]
     Http {
-        /// Its status.
+        /// The response's status.
         status: StatusCode,
-        /// Its `WWW-Authenticate`.
+        /// The response's `WWW-Authenticate`.
         www_authenticate: Option<HeaderValue>,
     },
-    /// The server is elsewhere, or says so.
+    /// A redirect that was not followed.
     #[error("the server answered {status} and points to {location}")]
     Moved {
-        /// Its status.
+        /// The response's status.
         status: StatusCode,
-        /// Its `Location`, cut.
+        /// The response's `Location`, cut.
         location: String,
     },
-    /// The session has ended, though it was begun anew.
-    #[error("the server ends every session at once")]
+    /// The server ended the session, and then the new session too.
+    #[error("the server ended a new session at once")]
     SessionEnded,
-    /// An error of the protocol.
+    /// A JSON-RPC error.
     #[error("the server answered error {code}: {message}")]
     Protocol {
-        /// JSON-RPC's code.
+        /// The JSON-RPC error code.
         code: i64,
-        /// The server's words.
+        /// The server's message.
         message: String,
-        /// More about it.
+        /// The error's `data`.
         data: Option<Value>,
     },
-    /// The answer is longer than was allowed.
+    /// The response is longer than the limit.
     #[error("the answer is too large")]
     TooLarge,
-    /// The answer is a list of more messages than are read.
+    /// The response is a batch of more messages than are read.
     #[error("the answer is a list of more than {} messages", answer::MAX_BATCH)]
     TooManyMessages,
-    /// The server asks for something that cannot be answered.
+    /// The server asks for input that cannot be given.
     #[error("the server asks for input that cannot be given")]
     InputRequired(InputNeeded),
-    /// There is no revision that both speak.
+    /// Client and server have no revision in common.
     #[error("the server speaks only {}", .0.join(", "))]
     Version(Vec<String>),
-    /// The answer is not what the protocol says.
-    #[error("the server's answer makes no sense: {0}")]
+    /// The response does not follow the protocol.
+    #[error("the server's answer is not valid: {0}")]
     Malformed(String),
-    /// The request cannot be made.
+    /// The request cannot be written.
     #[error("the request cannot be made: {0}")]
     Request(String),
 }
@@ -190,52 +190,52 @@ pub enum ClientError {
 pub struct Client<T> {
     transport: T,
     url: Uri,
-    /// Where the server has said it is, within its origin.
+    /// The address that a redirect of the server named, on the same origin.
     moved: RefCell<Option<Uri>>,
     options: ClientOptions,
     connection: RefCell<Connection>,
     next_id: Cell<u64>,
 }
 
-/// What is known of the server.
+/// The state of the connection to the server.
 #[derive(Clone, Default)]
 struct Connection {
     era: Option<Era>,
-    /// The version that a legacy server chose; present once it has been initialised.
+    /// The version that a legacy server chose. `None` until it is initialized.
     version: Option<HeaderValue>,
-    /// The session that a legacy server gave.
+    /// The id of a legacy server's session.
     session: Option<HeaderValue>,
     server: Option<Implementation>,
     instructions: Option<String>,
-    /// A legacy server makes a task of a call when it is asked to.
+    /// Whether a legacy server turns a call into a task when the client asks for it.
     makes_tasks: bool,
-    /// The session is not to be ended: a task was made in it.
+    /// Whether the session must stay open, because a task was made in it.
     is_kept: bool,
 }
 
 impl<T: Transport> Client<T> {
-    /// A client of the server at `url`. Nothing is sent yet.
+    /// A client for the server at `url`. Nothing is sent yet.
     pub fn new(transport: T, url: Uri, options: ClientOptions) -> Self {
         let connection = RefCell::new(Connection { era: options.era, ..Connection::default() });
         Self { transport, url, moved: RefCell::default(), options, connection, next_id: Cell::new(1) }
     }
 
-    /// What its requests are proven with.
+    /// The value of the `Authorization` header of its requests.
     pub fn authorization(&self) -> Option<&HeaderValue> {
         self.options.authorization.as_ref()
     }
 
-    /// Whether the server keeps a session for this client, which [`Self::close`] ends.
+    /// Whether there is a session with the server, which [`Self::close`] ends.
     pub fn has_session(&self) -> bool {
         self.connection.borrow().session.is_some()
     }
 
-    /// Whether the server makes a task of a call when it is asked to, as 2025-11-25 has it.
+    /// Whether the server turns a call into a task when the client asks for it (2025-11-25, "Tasks").
     fn makes_tasks_when_asked(&self) -> bool {
         self.connection.borrow().makes_tasks
     }
 
-    /// How the server speaks, as far as is known.
+    /// The server's era, if it is known.
     pub fn era(&self) -> Option<Era> {
         self.connection.borrow().era
     }

@@ -1,6 +1,6 @@
-//! Parts of a request that are said in its headers as well: how values are written there and which arguments of a tool are.
+//! Headers that repeat parts of a request: which arguments of a tool they repeat, and how values are written in them.
 //!
-//! 2026-07-28, "Streamable HTTP", "Request Metadata". Both halves use the same functions, so they agree.
+//! 2026-07-28, "Streamable HTTP", "Request Metadata". Client and server use the same functions, so they agree.
 
 use std::{collections::HashSet, slice};
 
@@ -10,15 +10,15 @@ use serde_json::{Value, value::RawValue};
 
 use crate::model::Map;
 
-/// The extension of JSON Schema that asks for a header.
+/// The JSON Schema keyword that asks for a header.
 const ANNOTATION: &str = "x-mcp-header";
 const PARAMETER_PREFIX: &str = "mcp-param-";
 const BASE64_PREFIX: &str = "=?base64?";
 const BASE64_SUFFIX: &str = "?=";
-/// Integers beyond this are not the same number everywhere (2^53 - 1).
+/// The largest integer that all JSON implementations read alike (2^53 - 1).
 const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 
-/// Writes a value so that it gets through unchanged.
+/// Writes a value so that it arrives unchanged: in Base64 if a header cannot hold it as it is.
 pub(crate) fn encode(value: &str) -> Option<HeaderValue> {
     let plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
         && value.trim_matches([' ', '\t']).len() == value.len()
@@ -34,12 +34,12 @@ fn is_encoded(value: &str) -> bool {
     value.strip_prefix(BASE64_PREFIX).is_some_and(|rest| rest.ends_with(BASE64_SUFFIX))
 }
 
-/// Reads a value, if it is the only one of its name and well-formed.
+/// Reads a header's value; `None` if the header is missing. It is an error if the header is sent twice or is malformed.
 pub(crate) fn decode(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, String> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(format!("{name} is there more than once"));
+        return Err(format!("{name} is sent more than once"));
     }
     let text = value.to_str().map_err(|_| format!("{name} has characters that a header cannot have"))?;
     let encoded = text.strip_prefix(BASE64_PREFIX).and_then(|rest| rest.strip_suffix(BASE64_SUFFIX));
@@ -48,28 +48,28 @@ pub(crate) fn decode(headers: &HeaderMap, name: &HeaderName) -> Result<Option<St
     String::from_utf8(bytes).map(Some).map_err(|_| format!("{name} is not UTF-8"))
 }
 
-/// An argument that is also said in a header.
+/// An argument that a header repeats.
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) header: HeaderName,
-    /// Names of properties from the root of the arguments.
+    /// The names of the properties on the way from the root of the arguments.
     path: Vec<String>,
 }
 
 impl Parameter {
-    /// The argument; `null` is none.
+    /// The argument's value. `null` counts as missing.
     fn value<'a>(&self, arguments: &'a Map) -> Option<&'a Value> {
         let (first, rest) = self.path.split_first()?;
         let value = rest.iter().try_fold(arguments.get(first)?, |value, name| value.get(name))?;
         (!value.is_null()).then_some(value)
     }
 
-    /// What the header is to say.
+    /// The header's value for these arguments.
     pub(crate) fn header_value(&self, arguments: &Map) -> Option<HeaderValue> {
         encode(&text(self.value(arguments)?)?)
     }
 
-    /// Compares what the header says with the argument.
+    /// Checks that the header agrees with the argument.
     pub(crate) fn check(&self, headers: &HeaderMap, arguments: &Map) -> Result<(), String> {
         let name = &self.header;
         let said = decode(headers, name)?;
@@ -79,7 +79,7 @@ impl Parameter {
             (Some(_), None) => Err(format!("{name} is sent, but its argument is missing")),
             (Some(said), Some(value)) => {
                 let same = match value {
-                    // 42 and 42.0 are the same.
+                    // Numbers are compared by value: 42 equals 42.0.
                     Value::Number(number) => said.parse::<f64>().ok() == number.as_f64(),
                     value => text(value).is_some_and(|text| text == said),
                 };
@@ -102,9 +102,9 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Which arguments are said in headers, or why the schema's wishes cannot be followed.
+/// The arguments that headers repeat. The error says why the schema's annotations are invalid.
 pub(crate) fn parameters(input_schema: &RawValue) -> Result<Vec<Parameter>, String> {
-    // Most schemas have none, and need not be parsed to know.
+    // Most schemas have no annotation. A search in the text finds this out without parsing.
     if !input_schema.get().contains(ANNOTATION) {
         return Ok(Vec::new());
     }
@@ -113,12 +113,13 @@ pub(crate) fn parameters(input_schema: &RawValue) -> Result<Vec<Parameter>, Stri
     collect(&schema, Some(&[]), &mut found)?;
     let mut names = HashSet::new();
     match found.iter().find(|parameter| !names.insert(&parameter.header)) {
-        Some(twice) => Err(format!("{ANNOTATION}: {} is asked for twice", twice.header)),
+        Some(twice) => Err(format!("{ANNOTATION}: {} is used twice", twice.header)),
         None => Ok(found),
     }
 }
 
-/// Looks through a schema; `path` is `None` where arguments have no fixed place. As deep as `serde_json` parses, which is bounded.
+/// Collects the annotations in a schema. `path` is `None` where arguments have no fixed place. The recursion is as deep as `serde_json` parses, which
+/// is bounded.
 fn collect(schema: &Value, path: Option<&[String]>, found: &mut Vec<Parameter>) -> Result<(), String> {
     let Value::Object(schema) = schema else { return Ok(()) };
     if let Some(name) = schema.get(ANNOTATION) {
@@ -126,7 +127,7 @@ fn collect(schema: &Value, path: Option<&[String]>, found: &mut Vec<Parameter>) 
     }
     for (keyword, value) in schema {
         match (keyword.as_str(), value) {
-            // These hold values and not schemas.
+            // These keywords hold values, not schemas.
             ("const" | "enum" | "default" | "examples", _) => {}
             ("properties", Value::Object(properties)) => {
                 for (name, property) in properties {
@@ -156,7 +157,7 @@ fn parameter(name: &Value, kind: Option<&Value>, path: Option<&[String]>) -> Res
         kind => kind,
     };
     if !kind.and_then(Value::as_str).is_some_and(|kind| matches!(kind, "string" | "integer" | "boolean")) {
-        return Err(format!("{ANNOTATION} is on something other than a string, an integer or a boolean"));
+        return Err(format!("{ANNOTATION} is set on a property that is not a string, an integer or a boolean"));
     }
     let name = name.as_str().filter(|name| !name.is_empty()).ok_or_else(|| format!("{ANNOTATION} has no name"))?;
     let header = HeaderName::from_bytes(format!("{PARAMETER_PREFIX}{name}").as_bytes())
@@ -164,7 +165,7 @@ fn parameter(name: &Value, kind: Option<&Value>, path: Option<&[String]>) -> Res
     Ok(Parameter { header, path: path.to_vec() })
 }
 
-/// The body is of this media type, whatever its parameters.
+/// Whether the body has this media type, with any parameters.
 pub(crate) fn is(headers: &HeaderMap, media_type: &str) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))

@@ -1,5 +1,5 @@
-//! Reads what servers send as far as it makes sense: a hint that is `null`, a number where a text belongs or a piece of content without its
-//! media type costs that much and no more. What must be there to mean anything is still missed by whoever needs it.
+//! Reads servers' messages leniently. A hint that is `null`, a number in place of a text, or content without its media type does not make the rest of
+//! a message unusable. Callers still miss the fields that they need.
 
 use std::collections::BTreeMap;
 
@@ -8,26 +8,26 @@ use serde_json::{Value, value::RawValue};
 
 use crate::model::{Content, Map, Resource, ResourceBody, ResourceContents};
 
-/// What bytes are said to be of which nothing is said.
+/// The media type of data for which the server names none.
 const UNKNOWN_MEDIA: &str = "application/octet-stream";
-/// What Python writes for numbers that are none.
+/// Numbers that Python writes and JSON does not have.
 const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
-/// The longest name of a kind of content that is repeated.
+/// The longest unknown content type that is repeated in a text.
 const MAX_KIND_CHARS: usize = 60;
 
-/// A field that is not there when it is `null` or of another kind than it should be. Only for JSON text that is read directly.
+/// A field that counts as missing if it is `null` or of the wrong type. It reads a `RawValue`, so it works only directly on JSON text.
 pub(crate) fn field<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(deserializer: D) -> Result<T, D::Error> {
     let text = Box::<RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str::<Option<T>>(text.get()).ok().flatten().unwrap_or_default())
 }
 
-/// Whether a text may write half of a sign that has two (UTF-16, "surrogates").
+/// Whether JSON text may contain an escaped lone surrogate (UTF-16).
 pub(crate) fn may_have_half_a_sign(json: &str) -> bool {
     json.contains("\\ud") || json.contains("\\uD")
 }
 
-/// A text as JSON that programs take for it: without halves of signs, which JavaScript writes when it cuts a text, without Python's `NaN` and
-/// `Infinity`, and without characters in its texts that have to be escaped.
+/// Repairs JSON text: replaces lone surrogates, which JavaScript writes when it cuts a text, and Python's `NaN` and `Infinity`, and escapes control
+/// characters in strings.
 pub(crate) fn as_json(text: &str) -> String {
     let mut json = String::with_capacity(text.len());
     let (mut rest, mut is_in_text) = (text, false);
@@ -51,13 +51,13 @@ pub(crate) fn as_json(text: &str) -> String {
     json
 }
 
-/// An object of which each key is there once: the last counts. Not what lies within.
+/// An object without duplicate keys: the last value of a key counts. Nested objects stay as they are.
 pub(crate) fn each_key_once(json: &str) -> Option<String> {
     let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
     serde_json::to_string(&fields).ok()
 }
 
-/// An escape at the beginning of a text as it may be written, and how long it is there.
+/// The escape sequence at the beginning of a text, repaired if needed, and its length in the text.
 fn escape(text: &str) -> (&str, usize) {
     let unit = |from: usize| {
         let digits = text.get(from..)?.strip_prefix("\\u")?.get(..4)?;
@@ -72,7 +72,7 @@ fn escape(text: &str) -> (&str, usize) {
     (text.get(..length).unwrap_or_default(), length)
 }
 
-/// The text of a value that should be one.
+/// A value as text. `null` is none, and other types are written as JSON.
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -81,7 +81,7 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Whether a flag is set. `null` is not, and `"true"` is.
+/// Whether a flag is set. `null` does not set it; the string `"true"` does.
 pub(crate) fn flag(value: &Value) -> bool {
     match value {
         Value::Bool(set) => *set,
@@ -91,7 +91,7 @@ pub(crate) fn flag(value: &Value) -> bool {
     }
 }
 
-/// The pieces of a result: a list, or what should have been in one.
+/// The content of a result: a list, or a single item that should have been in a list.
 pub(crate) fn contents(value: Value) -> Vec<Content> {
     match value {
         Value::Null => Vec::new(),
@@ -100,7 +100,7 @@ pub(crate) fn contents(value: Value) -> Vec<Content> {
     }
 }
 
-/// One piece.
+/// Reads one item of content.
 pub(crate) fn content(value: Value) -> Content {
     let piece = match value {
         Value::Object(piece) => piece,
@@ -117,13 +117,13 @@ pub(crate) fn content(value: Value) -> Content {
         "resource_link" => link(&piece).map(Content::ResourceLink),
         "resource" => resource(&piece),
         "json" => get("json").or_else(|| get("data")).map(|text| Content::Text { text }),
-        // Some servers leave out what it is, or have a name of their own for it.
+        // Some servers omit the type, or use one of their own.
         _ => get("text").map(|text| Content::Text { text }),
     };
     read.unwrap_or_else(|| Content::Other(kind.chars().take(MAX_KIND_CHARS).collect()))
 }
 
-/// An image; its type may stand in front of its data (RFC 2397).
+/// An image. Its data may be a `data:` URL, which also names the media type (RFC 2397).
 fn image(data: String, mime_type: String) -> Content {
     match data.strip_prefix("data:").and_then(|address| address.split_once(";base64,")) {
         Some((named, data)) => Content::Image { data: data.to_owned(), mime_type: named.to_owned() },
@@ -131,7 +131,7 @@ fn image(data: String, mime_type: String) -> Content {
     }
 }
 
-/// An image as models' servers have it: with its data in a part, or only its address.
+/// An image in the form of model APIs: its data in a nested object, or only its address.
 fn image_elsewhere(piece: &Map) -> Option<Content> {
     let part = ["source", "image_url"].iter().find_map(|key| piece.get(*key)?.as_object()).unwrap_or(piece);
     let get = |key: &str| part.get(key).and_then(text);
@@ -159,9 +159,9 @@ fn link(piece: &Map) -> Option<Resource> {
     })
 }
 
-/// A resource with what is in it; one of which only the address is there is a link to it.
+/// A resource with its body. A resource that has only an address becomes a link.
 fn resource(piece: &Map) -> Option<Content> {
-    // Its parts stand beside `type` where a server forgot that they lie in `resource`.
+    // Some servers put the fields beside `type` instead of into `resource`.
     let resource = piece.get("resource").and_then(Value::as_object).unwrap_or(piece);
     let get = |key: &str| resource.get(key).and_then(text);
     let body = get("text").map(ResourceBody::Text).or_else(|| get("blob").map(ResourceBody::Blob));

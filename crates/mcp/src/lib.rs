@@ -1,7 +1,7 @@
-//! The Model Context Protocol over HTTP, both sides: revision 2026-07-28, which is stateless, and 2025-11-25 with its `initialize`.
+//! The Model Context Protocol over HTTP, client and server: the stateless revision 2026-07-28, and 2025-11-25, which begins with `initialize`.
 //!
-//! Pure: a request goes in and an answer comes out ([`respond`]), or a call goes in and requests go out through a [`Transport`]
-//! ([`Client`]). Who listens, who sends, who may call what and for how long is not decided here. Why not `rmcp`: docs/adr/0012.
+//! Pure: [`respond`] turns a request into a response, and [`Client`] sends its requests through a [`Transport`]. Listening, sending, permissions and
+//! the time limit of a call are the caller's. Why not `rmcp`: docs/adr/0012.
 
 mod client;
 mod header;

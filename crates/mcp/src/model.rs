@@ -1,4 +1,4 @@
-//! What servers offer and answer, as both revisions of the schema spell it.
+//! What servers offer and return: tools, content, resources and prompts, as both revisions write them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -8,29 +8,29 @@ use crate::{lenient, task::ToolExecution};
 /// A JSON object.
 pub type Map = serde_json::Map<String, Value>;
 
-/// A tool, as `tools/list` has it. Schemas are kept byte for byte and a `$ref` in them is never followed. Without a name there is none; all else
-/// that is missing, `null` or of the wrong kind is taken for not said.
+/// A tool, as `tools/list` describes it. Schemas are kept byte for byte, and a `$ref` in them is never followed. The name is required. Schemas are
+/// not checked here. Any other field that is missing, `null` or of the wrong type counts as not given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tool {
-    /// The name by which it is called.
+    /// The name that calls use.
     pub name: String,
-    /// The name for people.
+    /// The display name.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What it does, for the model.
+    /// The description, for the model.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// JSON Schema of the arguments; 2020-12 unless it says otherwise. Nothing is checked of it here. Unsaid: `{}`.
+    /// JSON Schema of the arguments, 2020-12 unless it names another version. `{}` if it is missing.
     #[serde(default = "unsaid")]
     pub input_schema: Box<RawValue>,
     /// JSON Schema of the structured result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Box<RawValue>>,
-    /// Hints about what a call does.
+    /// Hints about the effect of a call.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Annotations::is_empty")]
     pub annotations: Annotations,
-    /// Whether it is called as a task, in 2025-11-25.
+    /// Whether calls become tasks (2025-11-25).
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "ToolExecution::is_unsaid")]
     pub execution: ToolExecution,
     /// `_meta`.
@@ -39,17 +39,17 @@ pub struct Tool {
 }
 
 fn unsaid() -> Box<RawValue> {
-    // The text is JSON; null says as little.
+    // `{}` is valid JSON, so the fallback is never used.
     RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// Hints of a server about its tool. They are not promises: a server that is not trusted may say anything.
+/// A server's hints about its tool. They are not promises: an untrusted server may claim anything.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Annotations {
-    /// The older place of a tool's title.
+    /// The tool's title, in the place where older servers put it.
     #[serde(default, deserialize_with = "lenient::field", skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Changes nothing. Unsaid means no.
+    /// The tool changes nothing. No by default.
     #[serde(
         rename = "readOnlyHint",
         default,
@@ -57,7 +57,7 @@ pub struct Annotations {
         skip_serializing_if = "Option::is_none"
     )]
     pub read_only: Option<bool>,
-    /// May destroy something. Unsaid means yes.
+    /// The tool may destroy something. Yes by default.
     #[serde(
         rename = "destructiveHint",
         default,
@@ -65,7 +65,7 @@ pub struct Annotations {
         skip_serializing_if = "Option::is_none"
     )]
     pub destructive: Option<bool>,
-    /// Calling it again with the same arguments changes nothing more. Unsaid means no.
+    /// Another call with the same arguments changes nothing more. No by default.
     #[serde(
         rename = "idempotentHint",
         default,
@@ -73,7 +73,7 @@ pub struct Annotations {
         skip_serializing_if = "Option::is_none"
     )]
     pub idempotent: Option<bool>,
-    /// Reaches beyond a closed set of things. Unsaid means yes.
+    /// The tool deals with an open set of things, such as the web. Yes by default.
     #[serde(
         rename = "openWorldHint",
         default,
@@ -89,7 +89,7 @@ impl Annotations {
     }
 }
 
-/// A piece of a result or of a prompt.
+/// An item of content in a result or a prompt.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum Content {
@@ -100,26 +100,26 @@ pub enum Content {
     },
     /// An image.
     Image {
-        /// Its bytes in base64.
+        /// The data in base64.
         data: String,
-        /// Its media type.
+        /// The media type.
         mime_type: String,
     },
-    /// A recording.
+    /// Audio.
     Audio {
-        /// Its bytes in base64.
+        /// The data in base64.
         data: String,
-        /// Its media type.
+        /// The media type.
         mime_type: String,
     },
-    /// A resource that can be read.
+    /// A link to a resource that can be read.
     ResourceLink(Resource),
-    /// A resource, here and now.
+    /// A resource with its contents.
     Resource {
         /// The resource.
         resource: ResourceContents,
     },
-    /// A kind that neither revision knows, or one without what makes it one. Never sent: [`Self::known`] says it in words.
+    /// The type of content that is unknown or lacks a required field. Never sent: [`Self::known`] describes it in a text.
     #[serde(skip_serializing)]
     Other(String),
 }
@@ -131,7 +131,7 @@ impl<'de> Deserialize<'de> for Content {
 }
 
 impl Content {
-    /// As it can be sent on: in words, if it was not understood.
+    /// The content as it can be sent. Unknown content becomes a text that describes it.
     #[must_use]
     pub fn known(self) -> Self {
         match self {
@@ -144,72 +144,72 @@ impl Content {
         }
     }
 
-    /// Text.
+    /// Content that is a text.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
 }
 
-/// A resource of a list.
+/// A resource, as lists and links describe it.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Resource {
-    /// Its URI.
+    /// The URI.
     pub uri: String,
-    /// Its name.
+    /// The name.
     #[serde(default)]
     pub name: String,
-    /// The name for people.
+    /// The display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What it is, for the model.
+    /// The description, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Its media type.
+    /// The media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
-    /// Its size in bytes.
+    /// The size in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// Audience, priority and the like, as sent.
+    /// Audience, priority and the like, as the server sent them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Map>,
 }
 
-/// Resources whose URIs follow a pattern.
+/// A pattern for the URIs of resources.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceTemplate {
     /// The pattern (RFC 6570).
     pub uri_template: String,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The name for people.
+    /// The display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What they are, for the model.
+    /// The description, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Their media type, if all have the same.
+    /// The media type, if all these resources have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
 }
 
-/// What is in a resource.
+/// The contents of a resource.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceContents {
-    /// Its URI.
+    /// The URI.
     pub uri: String,
-    /// Its media type.
+    /// The media type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
-    /// Text or bytes.
+    /// The body.
     #[serde(flatten)]
     pub body: ResourceBody,
 }
 
-/// Text or bytes of a resource.
+/// The body of a resource: text or bytes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResourceBody {
@@ -219,34 +219,34 @@ pub enum ResourceBody {
     Blob(String),
 }
 
-/// A prompt of a list.
+/// A prompt, as `prompts/list` describes it.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Prompt {
-    /// The name by which it is asked for.
+    /// The name that requests use.
     pub name: String,
-    /// The name for people.
+    /// The display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What it is for.
+    /// The description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// What it can be filled with.
+    /// The arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<PromptArgument>,
 }
 
-/// An argument of a prompt; always text.
+/// An argument of a prompt. Its value is always a text.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PromptArgument {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The name for people.
+    /// The display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What it is.
+    /// The description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// There is no prompt without it.
+    /// Whether the prompt needs this argument.
     #[serde(default)]
     pub required: bool,
 }
@@ -254,13 +254,13 @@ pub struct PromptArgument {
 /// A message of a prompt.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PromptMessage {
-    /// Who says it.
+    /// The author's role.
     pub role: Role,
-    /// What is said.
+    /// The content.
     pub content: Content,
 }
 
-/// Who says a message of a prompt.
+/// The role of a message's author.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -270,37 +270,37 @@ pub enum Role {
     Assistant,
 }
 
-/// Which software this is. Said by itself and checked by nobody.
+/// The name and version of a client or server, as it claims. Nobody verifies them.
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Implementation {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The name for people.
+    /// The display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Its version.
+    /// The version.
     #[serde(default)]
     pub version: String,
 }
 
-/// How bad it is (RFC 5424), least first.
+/// The severity of a log message (RFC 5424), lowest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// For whoever looks for a fault.
+    /// Details for debugging.
     Debug,
-    /// What happens.
+    /// Normal events.
     Info,
-    /// What happens seldom.
+    /// Normal but significant events.
     Notice,
-    /// May become an error.
+    /// Possible errors.
     Warning,
-    /// Something failed.
+    /// Errors.
     Error,
-    /// A part failed.
+    /// Failures of a component.
     Critical,
-    /// Somebody must act.
+    /// Failures that need action at once.
     Alert,
-    /// Nothing works.
+    /// The system is unusable.
     Emergency,
 }

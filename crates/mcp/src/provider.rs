@@ -1,4 +1,4 @@
-//! The port to whatever offers tools, resources and prompts: a composed provider in the adapter, many servers in the gateway.
+//! The port to the code that offers tools, resources and prompts: one provider in the adapter, many servers in the gateway.
 
 use std::{pin::Pin, rc::Rc};
 
@@ -11,45 +11,45 @@ use crate::{
     task::Task,
 };
 
-/// What a server offers.
+/// A server's tools, resources and prompts.
 ///
-/// Everything but `describe` and `call_tool` may be left out: a server that lists no resources, prompts or completions is not asked for any.
+/// Only `describe` and `call_tool` are required. The other methods are called only if the description has resources, prompts, completions or tasks.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait Provider {
-    /// What there is. Asked for with every request, so it should be at hand.
+    /// The description. Most requests need it, so it must be at hand.
     async fn describe(&self) -> Result<Rc<Description>, Failure>;
 
-    /// Calls a tool. The name need not be one of the list: [`Failure::Unknown`] says so.
+    /// Calls a tool. The name may be unknown: then the result is [`Failure::Unknown`].
     async fn call_tool(&self, call: ToolCall) -> Result<Reply, Failure>;
 
-    /// How far a task is. [`Failure::Unknown`]: there is none of this id, or not for this caller.
+    /// The state of a task. [`Failure::Unknown`] if no task has this id, or if the task belongs to another caller.
     async fn task(&self, id: &str) -> Result<Task, Failure> {
         Err(Failure::Unknown(id.to_owned()))
     }
 
-    /// The same when the task has ended, for which this waits; or when the provider will wait no longer.
+    /// Like [`Self::task`], but waits until the task has ended, or for as long as the provider is willing to wait.
     async fn ended_task(&self, id: &str) -> Result<Task, Failure> {
         self.task(id).await
     }
 
-    /// Answers what a task has asked, by the keys of [`crate::TaskState::InputRequired`]. Anybody can send anything here; other keys mean nothing.
+    /// Answers the requests of a task, by the keys of [`crate::TaskState::InputRequired`]. The answers are untrusted. Unknown keys are ignored.
     async fn update_task(&self, id: &str, responses: Map) -> Result<(), Failure> {
         let _ = responses;
         Err(Failure::Unknown(id.to_owned()))
     }
 
-    /// Has a task stopped. One that has ended stays as it is.
+    /// Stops a task. A task that has ended does not change.
     async fn cancel_task(&self, id: &str) -> Result<(), Failure> {
         Err(Failure::Unknown(id.to_owned()))
     }
 
-    /// Reads a resource of the list, or one that a template stands for.
+    /// Reads a resource that is listed or that matches a template.
     async fn read_resource(&self, uri: &str, context: Context) -> Result<Answer<Vec<ResourceContents>>, Failure> {
         let _ = context;
         Err(Failure::Unknown(uri.to_owned()))
     }
 
-    /// Fills in a prompt.
+    /// Fills a prompt with arguments.
     async fn get_prompt(&self, name: &str, arguments: Map, context: Context) -> Result<Answer<PromptContent>, Failure> {
         let _ = (arguments, context);
         Err(Failure::Unknown(name.to_owned()))
@@ -62,41 +62,40 @@ pub trait Provider {
     }
 }
 
-/// What a server is and has.
+/// A server's names, lists and capabilities.
 #[derive(Clone, Default, Debug)]
 pub struct Description {
-    /// Its name for programs.
+    /// The name for programs.
     pub name: String,
-    /// Its name for people.
+    /// The display name.
     pub title: Option<String>,
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// What a model should know to use it.
+    /// Instructions for the model.
     pub instructions: Option<String>,
-    /// Its tools.
+    /// The tools.
     pub tools: Vec<Tool>,
-    /// Its resources.
+    /// The resources.
     pub resources: Vec<Resource>,
-    /// Patterns of resources that are not listed.
+    /// Templates of resources that are not listed.
     pub templates: Vec<ResourceTemplate>,
-    /// Its prompts.
+    /// The prompts.
     pub prompts: Vec<Prompt>,
-    /// It can propose values ([`Provider::complete`]).
+    /// Whether [`Provider::complete`] proposes values.
     pub has_completions: bool,
-    /// Its replies may have log lines ([`Notice::Log`]).
+    /// Whether replies may contain log messages ([`Notice::Log`]).
     pub has_logging: bool,
-    /// Calls may become tasks ([`Reply::Task`]).
+    /// Whether calls may become tasks ([`Reply::Task`]).
     pub has_tasks: bool,
-    /// For how long the lists stay as they are. `None`: nobody knows, so they are stale at once.
+    /// How long clients may cache the lists. `None`: unknown, so clients must not cache them.
     pub ttl_ms: Option<u64>,
-    /// The lists are this caller's and not to be shown to others.
+    /// Whether the lists are for this caller only and must not be shown to others.
     pub private: bool,
-    /// `tools/list` also tells [`Features`] in its `_meta`, for a [`crate::Client`]: one request is enough to know all there is.
+    /// Whether `tools/list` also carries the [`Features`] in its `_meta`, so that a [`crate::Client`] needs only one request.
     pub tells_features: bool,
 }
 
 impl Description {
-    /// What there is besides tools.
     pub(crate) fn features(&self) -> Features {
         Features {
             instructions: self.instructions.clone(),
@@ -108,22 +107,22 @@ impl Description {
     }
 }
 
-/// What a server has besides tools.
+/// A server's features besides its tools.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Features {
-    /// What a model should know to use it.
+    /// Instructions for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
-    /// Its resources.
+    /// The resources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<Resource>,
-    /// Patterns of resources that are not listed.
+    /// Templates of resources that are not listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub templates: Vec<ResourceTemplate>,
-    /// Its prompts.
+    /// The prompts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<Prompt>,
-    /// It can propose values for arguments.
+    /// Whether the server proposes values for arguments.
     #[serde(default)]
     pub has_completions: bool,
 }
@@ -133,143 +132,143 @@ pub struct Features {
 pub struct ToolCall {
     /// The tool's name.
     pub name: String,
-    /// A JSON object, `{}` if none was sent. Not checked against the tool's schema.
+    /// The arguments: a JSON object, `{}` if none was sent. Not checked against the tool's schema.
     pub arguments: Box<RawValue>,
-    /// What came with it.
+    /// The context of the request.
     pub context: Context,
 }
 
-/// What comes with a request.
+/// The context of a request.
 #[derive(Clone, Default, Debug)]
 pub struct Context {
     /// The request's `_meta`, as sent.
     pub meta: Map,
-    /// The caller's answers to [`InputNeeded::requests`], by the same keys. Anybody can send anything here.
+    /// The caller's answers to [`InputNeeded::requests`], by the same keys. They are untrusted.
     pub input_responses: Map,
-    /// [`InputNeeded::state`], as the caller sent it back. Anybody can send anything here.
+    /// [`InputNeeded::state`], as the caller sent it back. It is untrusted.
     pub request_state: Option<String>,
-    /// What the caller can be asked for, as declared with this request. In 2025-11-25 nothing, for nobody remembers `initialize`.
+    /// The client capabilities that this request declares. In 2025-11-25 there are none, because the server does not remember `initialize`.
     pub client_capabilities: Map,
-    /// The caller takes a task instead of a result.
+    /// Whether the caller accepts a task instead of a result.
     pub takes_task: bool,
-    /// The caller wants to hear of progress; if not, none need be made.
+    /// Whether the caller wants progress. If not, the provider need not report any.
     pub wants_progress: bool,
-    /// The least bad log line that the caller wants to hear, if any.
+    /// The lowest severity of log messages that the caller wants. `None`: it wants none.
     pub log_level: Option<LogLevel>,
 }
 
-/// What a call comes to.
+/// The reply to a call.
 pub enum Reply {
-    /// A result.
+    /// The result.
     Done(Outcome),
-    /// Notices while it works, and [`Notice::Done`] or [`Notice::Task`] as the last. Dropped when the caller has left.
+    /// Notices during the call. The last is [`Notice::Done`] or [`Notice::Task`]. The stream is dropped when the caller has left.
     Live(Pin<Box<dyn Stream<Item = Notice>>>),
-    /// The caller is to answer something and then to call again.
+    /// The caller must answer requests and then call again.
     NeedsInput(InputNeeded),
-    /// It goes on as a task, which can be asked about from now on. Only for those who take one ([`Context::takes_task`]).
+    /// The call continues as a task, which the caller can ask about from now on. Only for callers that accept tasks ([`Context::takes_task`]).
     Task(Task),
 }
 
-/// Something that happens during a call.
+/// An event during a call.
 #[derive(Debug)]
 pub enum Notice {
-    /// How far it is. What does not go up is not passed on.
+    /// Progress. A value that is not higher than the last is not sent.
     Progress {
-        /// So much is done.
+        /// The amount done so far.
         progress: f64,
-        /// Of so much.
+        /// The total amount, if it is known.
         total: Option<f64>,
-        /// What is being done.
+        /// A text about the current step.
         message: Option<String>,
     },
-    /// A line of a log.
+    /// A log message.
     Log {
-        /// How bad it is.
+        /// The severity.
         level: LogLevel,
-        /// Who says it.
+        /// The name of the logger.
         logger: Option<String>,
-        /// Anything.
+        /// Any JSON value.
         data: Value,
     },
-    /// The end: it goes on as a task. Only for those who take one ([`Context::takes_task`]).
+    /// The end: the call continues as a task. Only for callers that accept tasks ([`Context::takes_task`]).
     Task(Task),
-    /// The end.
+    /// The end: the call has a result or failed.
     Done(Result<Outcome, Failure>),
 }
 
 /// A tool's result.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Outcome {
-    /// For the model.
+    /// The content, for the model.
     pub content: Vec<Content>,
-    /// For programs. If there is no `content`, this is sent as text as well.
+    /// The structured result, for programs. If `content` is empty, this is also sent as text.
     pub structured: Option<Value>,
-    /// The tool failed, and `content` says how.
+    /// Whether the tool failed. If so, `content` says why.
     pub is_error: bool,
 }
 
 impl Outcome {
-    /// Text.
+    /// A result that is a text.
     pub fn text(text: impl Into<String>) -> Self {
         Self { content: vec![Content::text(text)], ..Self::default() }
     }
 
-    /// A failure in words that a model can act on.
+    /// A failure, as a text that the model can act on.
     pub fn error(text: impl Into<String>) -> Self {
         Self { is_error: true, ..Self::text(text) }
     }
 }
 
-/// A result, or what is missing for one.
+/// A result, or the input that it needs.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Answer<T> {
     /// The result.
     Done(T),
-    /// The caller is to answer something and then to ask again.
+    /// The caller must answer requests and then ask again.
     NeedsInput(InputNeeded),
 }
 
-/// What the caller is to answer.
+/// Requests that the caller must answer.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct InputNeeded {
-    /// Requests (`{"method", "params"}`) of `elicitation/create`, `sampling/createMessage` or `roots/list`, by keys of the provider's choice.
-    /// Those that the caller did not declare the capability for are not sent.
+    /// Requests (`{"method", "params"}`) of `elicitation/create`, `sampling/createMessage` or `roots/list`, by keys that the provider chooses. A
+    /// request is not sent if the caller did not declare the capability for it.
     pub requests: Map,
-    /// Sent back with the answers. It goes through the caller's hands: what must not be changed must be signed.
+    /// The caller sends it back with the answers. The caller can change it, so sign whatever must not change.
     pub state: Option<String>,
 }
 
-/// A prompt, filled in.
+/// A prompt, filled with arguments.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PromptContent {
-    /// What it is for.
+    /// The description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Its messages.
+    /// The messages.
     pub messages: Vec<PromptMessage>,
 }
 
-/// A value that is being typed.
+/// A request to complete a value.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CompletionRequest {
-    /// What it belongs to.
+    /// The prompt or resource that the value belongs to.
     pub reference: CompletionReference,
     /// The argument's name.
     pub argument: String,
-    /// What there is of the value.
+    /// The beginning of the value.
     pub value: String,
-    /// The other arguments, as far as they are known.
+    /// The values of the other arguments, as far as they are known.
     pub others: Map,
-    /// What came with it.
+    /// The request's `_meta`.
     pub meta: Map,
 }
 
-/// What a value belongs to.
+/// The prompt or resource that a value belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum CompletionReference {
-    /// The prompt of this name.
+    /// The prompt with this name.
     Prompt(String),
-    /// The resource or template of this URI.
+    /// The resource or template with this URI.
     Resource(String),
 }
 
@@ -277,56 +276,56 @@ pub enum CompletionReference {
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Completion {
-    /// The best first; not more than 100 are sent.
+    /// The values, best first. At most 100 are sent.
     pub values: Vec<String>,
-    /// So many there are.
+    /// The total number of values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<u64>,
-    /// There are more.
+    /// Whether there are more values.
     #[serde(default)]
     pub has_more: bool,
 }
 
 /// Why there is no result.
 ///
-/// A failed tool call is a result with `isError`, in these words, so that the model can do better; only [`Failure::Unknown`],
-/// [`Failure::InvalidState`], [`Failure::MissingCapability`] and [`Failure::OnlyAsTask`] are errors of the protocol.
+/// A failed tool call is a result with `isError` and this message, so that the model can react. Only [`Failure::Unknown`], [`Failure::InvalidState`],
+/// [`Failure::MissingCapability`] and [`Failure::OnlyAsTask`] are protocol errors.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Failure {
     /// There is no such tool, resource or prompt.
     #[error("Unknown: {0}")]
     Unknown(String),
-    /// Arguments that it does not take.
+    /// The arguments are not valid.
     #[error("Invalid arguments: {0}")]
     InvalidArguments(String),
-    /// Something that was to be set up is not.
+    /// A setting is missing.
     #[error("Not configured: {0}")]
     NotConfigured(String),
-    /// A server behind it failed.
+    /// A server that the tool uses failed.
     #[error("The service behind this failed: {0}")]
     UpstreamFailed(String),
-    /// It took too long.
+    /// The time limit was reached.
     #[error("This took too long and was given up.")]
     TimedOut,
     /// The result is too large.
     #[error("The result is too large.")]
     TooLarge,
-    /// [`Context::request_state`] or an answer in [`Context::input_responses`] is not what it must be.
+    /// [`Context::request_state`] or an answer in [`Context::input_responses`] is not valid.
     #[error("Invalid request state: {0}")]
     InvalidState(String),
-    /// The caller must be able to do something that it did not declare.
+    /// The caller did not declare a capability that is needed.
     #[error(transparent)]
     MissingCapability(#[from] MissingCapability),
-    /// The caller would have to take a task ([`Context::takes_task`]), and does not.
-    #[error("This tool is called as a task only")]
+    /// The call needs a task, and the caller does not accept tasks ([`Context::takes_task`]).
+    #[error("This tool can only be called as a task")]
     OnlyAsTask,
-    /// A fault of the provider's own.
+    /// A fault in the provider itself.
     #[error("{0}")]
     Internal(String),
 }
 
-/// Which kind of failure a result with `isError` is. Not of the protocol, whose clients read the words: a server made of this crate says it in the
-/// result's `_meta`, for who knows the key.
+/// The kind of failure of a result with `isError`. It is not part of the protocol: a server built with this crate adds it to the result's `_meta`,
+/// for clients that know the key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -343,7 +342,7 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// Its kind, if it is one that is told as a result.
+    /// The kind that is sent with the result, if this failure has one.
     pub(crate) const fn kind(&self) -> Option<FailureKind> {
         match self {
             Self::InvalidArguments(_) => Some(FailureKind::InvalidArguments),
@@ -360,13 +359,13 @@ impl Failure {
     }
 }
 
-/// What the caller must be able to do and did not declare.
+/// Capabilities that the caller needs and did not declare.
 #[derive(Clone, Default, PartialEq, Debug, thiserror::Error)]
 #[error("{}", missing_in_words(.capabilities, .words))]
 pub struct MissingCapability {
     /// The capabilities, such as `{"sampling": {}}`.
     pub capabilities: Map,
-    /// What is said instead of their names, if anything is: what would be asked. Clients before 2026-07-28 get nothing else.
+    /// A message instead of their names, such as the question that would be asked. Clients before 2026-07-28 get only the message.
     pub words: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The server half: one POST of a client and its answer, in either revision. Stateless: nothing outlives the request.
+//! The server half: answers one POST request, in either revision. Stateless: nothing outlives the request.
 
 mod call;
 mod input;
@@ -23,29 +23,29 @@ use crate::{
 pub(crate) use results::Presented;
 pub use throttle::throttle;
 
-/// The largest result of a tool, as sent: what the client half takes in one event, and far beyond what a model reads.
+/// The largest result of a tool, as sent. The client half accepts as much in one event, and a model reads far less.
 pub const MAX_OUTCOME_BYTES: usize = 4 * 1024 * 1024;
 
-/// Who may ask.
+/// Which hosts and origins are accepted.
 #[derive(Clone, Default, Debug)]
 pub struct Settings {
-    /// Values of `Host` that are answered, as they are sent (`localhost:3000`). `None`: all, because something in front has looked.
+    /// Accepted values of the `Host` header, such as `localhost:3000`. `None`: all, because the host was checked before.
     pub allowed_hosts: Option<Vec<String>>,
-    /// Origins, other than the host's own, whose pages may ask (`https://example.com`).
+    /// Origins besides the host's own whose pages may send requests, such as `https://example.com`.
     pub allowed_origins: Vec<String>,
 }
 
-/// The body of an answer.
+/// The body of a response.
 pub enum Body {
-    /// None.
+    /// No body.
     Empty,
     /// `application/json`.
     Json(Vec<u8>),
-    /// `text/event-stream`, to be sent piece by piece as they come. Drop it when the client has left: that ends the call.
+    /// `text/event-stream`. Send each piece as it comes. Drop the stream when the client has left: that ends the call.
     Events(Pin<Box<dyn Stream<Item = Bytes>>>),
 }
 
-/// A request that is not served.
+/// The response to a request that is refused.
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) error: RpcError,
@@ -56,7 +56,7 @@ impl Refusal {
         Self { status, error: RpcError::new(code, message) }
     }
 
-    /// An error within the protocol: HTTP has nothing to say about it.
+    /// A protocol error, with HTTP status 200.
     pub(crate) fn within(code: i64, message: impl Into<String>) -> Self {
         Self::new(StatusCode::OK, code, message)
     }
@@ -67,7 +67,7 @@ impl Refusal {
     }
 }
 
-/// Answers a request. The caller has limited its size.
+/// Answers a request. The caller must have limited the size of its body.
 pub async fn respond<P: Provider>(provider: &P, settings: &Settings, request: Request<Bytes>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let host = head.uri.authority().map(http::uri::Authority::as_str);
@@ -79,7 +79,7 @@ pub async fn respond<P: Provider>(provider: &P, settings: &Settings, request: Re
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
         return response;
     }
-    // A page may send other types across origins without asking first.
+    // Browsers send some other types to other origins without a preflight request.
     if head.headers.contains_key(header::CONTENT_TYPE) && !crate::header::is(&head.headers, "application/json") {
         return empty(StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
@@ -99,7 +99,7 @@ pub async fn respond<P: Provider>(provider: &P, settings: &Settings, request: Re
     }
 }
 
-/// Reads one message. The id of a request is a text or a whole number.
+/// Reads one message. The id of a request must be a string or an integer.
 fn message(body: &[u8]) -> Result<Message, Refusal> {
     let invalid = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, why);
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
@@ -108,7 +108,7 @@ fn message(body: &[u8]) -> Result<Message, Refusal> {
     }
     let message: Message = serde_json::from_slice(body).map_err(|error| {
         let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
-        Refusal::new(StatusCode::BAD_REQUEST, code, format!("Not a message: {error}"))
+        Refusal::new(StatusCode::BAD_REQUEST, code, format!("Not a JSON-RPC message: {error}"))
     })?;
     if message.jsonrpc != "2.0" {
         return Err(invalid("Not JSON-RPC 2.0"));
@@ -120,11 +120,11 @@ fn message(body: &[u8]) -> Result<Message, Refusal> {
     match &message.id {
         None | Some(Value::String(_)) => Ok(message),
         Some(Value::Number(id)) if id.is_i64() || id.is_u64() => Ok(message),
-        Some(_) => Err(invalid("An id is a text or a whole number")),
+        Some(_) => Err(invalid("An id must be a string or an integer")),
     }
 }
 
-/// Keeps pages of other origins out, also those whose name now leads here (DNS rebinding).
+/// Refuses pages of other origins, also if their host name now points to this server (DNS rebinding).
 fn is_allowed(settings: &Settings, headers: &HeaderMap, authority: Option<&str>) -> bool {
     let host = headers.get(header::HOST).map_or(Ok(authority.unwrap_or_default()), HeaderValue::to_str);
     let Ok(host) = host else { return false };
@@ -149,7 +149,7 @@ fn ok(body: Body) -> Response<Body> {
         Body::Events(_) => &[
             (header::CONTENT_TYPE, "text/event-stream"),
             (header::CACHE_CONTROL, "no-store"),
-            // Proxies are to pass events on as they come.
+            // Tells nginx and other proxies not to buffer the events.
             (header::HeaderName::from_static("x-accel-buffering"), "no"),
         ],
     };

@@ -1,8 +1,8 @@
-//! A call that goes on after its request, as a task: in 2026-07-28 the extension `io.modelcontextprotocol/tasks` (SEP-2663), whose tasks the server
-//! makes of its own accord; in 2025-11-25 ("Tasks") part of the protocol, and the client asks for one. Both spell the same things differently, which
-//! is known here and nowhere else.
+//! Tasks: calls that continue after their request. In 2026-07-28 they are the extension `io.modelcontextprotocol/tasks` (SEP-2663), and the server
+//! decides which calls become tasks. In 2025-11-25 ("Tasks") they are part of the protocol, and the client asks for them. This module reads and
+//! writes the spellings of both revisions.
 //!
-//! What a server says of a task is somebody else's, so it is cut here, before anybody keeps it.
+//! What a server says about a task is untrusted, so it is limited here, before it is stored.
 
 use std::time::Duration;
 
@@ -18,66 +18,66 @@ use crate::{
     wire::{Era, RpcError, TASKS_EXTENSION},
 };
 
-/// The longest id of a task: it is kept, and sent in a header, of which servers take some thousand bytes. Those of real servers are UUIDs.
+/// The longest id of a task. It is stored, and sent in a header, where servers accept some thousand bytes. Real servers use UUIDs.
 const MAX_TASK_ID_BYTES: usize = 1024;
-/// The longest words of a server about a task that are read. Whoever shows them shows less, and can look for secrets in them before.
+/// The longest status message of a task. It is longer than what people are shown, so that secrets can be removed before it is cut further.
 const MAX_TASK_MESSAGE_CHARS: usize = 2_000;
-/// The shortest time between two questions about a task, whatever its server says: as often as somebody who waits sees something move.
+/// The shortest poll interval, whatever the server says. A person who waits needs no faster updates.
 const MIN_POLL: Duration = Duration::from_secs(1);
-/// The longest: a person who looks at a task that has ended waits no longer than this.
+/// The longest poll interval. A person sees the end of a task after this time at the latest.
 const MAX_POLL: Duration = Duration::from_secs(60);
-/// What is taken where a server says nothing: what its specification has in its examples.
+/// The poll interval if the server names none. The examples in its specification have this value.
 pub const DEFAULT_POLL: Duration = Duration::from_secs(5);
-/// The longest life of a task, also of one that its server keeps for ever: nobody waits for longer than a month.
+/// The longest lifetime of a task, also of one that its server keeps for ever. Nobody waits longer than a month.
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// A time as servers write it (RFC 3339) has some thirty characters.
+/// The longest timestamp. RFC 3339 needs about thirty characters.
 const MAX_TIME_CHARS: usize = 40;
-/// The longest words about a failed task that are read, likewise.
+/// The longest error message of a failed task. Like a status message, it is cut further before people see it.
 const MAX_ERROR_CHARS: usize = 8_000;
 
-/// A call that goes on at its server.
+/// A call that continues on its server.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Task {
-    /// Its server's name for it.
+    /// The id that the server gave the task.
     pub id: String,
-    /// How far it is.
+    /// The state.
     pub state: TaskState,
-    /// What its server says about that, on one line.
+    /// The server's message about the state, on one line.
     pub message: Option<String>,
-    /// When it was made, as its server says it (RFC 3339).
+    /// When the task was made, as the server says (RFC 3339).
     pub created_at: String,
-    /// When it last changed, likewise.
+    /// When the task last changed, as the server says (RFC 3339).
     pub updated_at: String,
-    /// For how long from its making its server keeps it. `None`: for ever, as far as the server says.
+    /// How long the server keeps the task, counted from when it was made. `None`: for ever, as far as the server says.
     pub ttl: Option<Duration>,
-    /// How long to wait before it is asked about again.
+    /// How long to wait before asking about the task again.
     pub poll: Duration,
-    /// Where it was made, as the client half wants to know it when it asks. Only of an answer to a call, and opaque.
+    /// The connection in which the task was made. The client half needs it to ask about the task. Opaque. Only set in the answer to a call.
     pub session: Option<String>,
 }
 
-/// How far a task is.
+/// The state of a task.
 #[derive(Clone, PartialEq, Debug)]
 pub enum TaskState {
-    /// It is worked on.
+    /// The server is working on it.
     Working,
-    /// It waits for answers to these requests. 2025-11-25 asks them in another way, so there are none here then.
+    /// The task waits for answers to these requests. Empty in 2025-11-25, which sends such requests in another way.
     InputRequired(Map),
-    /// It has a result, be it that of a tool that failed.
+    /// The task has a result, possibly that of a tool that failed.
     Completed(Outcome),
-    /// It has failed otherwise.
+    /// The task failed with an error of the protocol.
     Failed {
-        /// JSON-RPC's code.
+        /// The JSON-RPC error code.
         code: i64,
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
-    /// It was stopped.
+    /// The task was cancelled.
     Cancelled,
 }
 
 impl TaskState {
-    /// Whether nothing more comes.
+    /// Whether the state is final.
     #[must_use]
     pub const fn has_ended(&self) -> bool {
         !matches!(self, Self::Working | Self::InputRequired(_))
@@ -94,31 +94,31 @@ impl TaskState {
     }
 }
 
-/// What a call may become besides a result.
+/// Whether a call may become a task.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Tasks {
-    /// Nothing: no server is told that tasks are understood.
+    /// Never. The client does not declare that it understands tasks.
     #[default]
     Never,
-    /// A task, where the tool cannot be called otherwise or its server decides so.
+    /// Only if the tool requires it or the server decides so.
     IfNeeded,
-    /// A task, wherever there can be one.
+    /// Whenever the server allows it.
     Wanted,
 }
 
-/// What a call comes to.
+/// The answer to a call.
 #[derive(Clone, PartialEq, Debug)]
 pub enum CallAnswer {
-    /// A result.
+    /// The result.
     Result(CallResult),
-    /// It goes on, and its result is asked for later.
+    /// The call continues as a task, and its result is requested later.
     Task(Task),
 }
 
-/// How a tool can be called in 2025-11-25 ("Tool-Level Negotiation"). In 2026-07-28 the server decides with each call.
+/// How a tool can be called in 2025-11-25 ("Tool-Level Negotiation"). In 2026-07-28 the server decides for each call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ToolExecution {
-    /// As a task.
+    /// Whether calls become tasks.
     #[serde(rename = "taskSupport", default, deserialize_with = "lenient::field")]
     pub task_support: TaskSupport,
 }
@@ -129,16 +129,16 @@ impl ToolExecution {
     }
 }
 
-/// Whether a tool is called as a task.
+/// Whether calls of a tool become tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskSupport {
-    /// It is not, and nothing said means the same.
+    /// Never. This is the default.
     #[default]
     Forbidden,
-    /// Its caller decides.
+    /// If the caller asks for it.
     Optional,
-    /// It is called in no other way.
+    /// Always.
     Required,
 }
 
@@ -149,17 +149,17 @@ impl TaskSupport {
     }
 }
 
-/// The extension as a client declares it.
+/// The declaration of the extension among the capabilities.
 pub(crate) fn declaration() -> Value {
     Value::Object(Map::from_iter([(TASKS_EXTENSION.to_owned(), Value::Object(Map::new()))]))
 }
 
-/// Whether declared capabilities have the extension.
+/// Whether these capabilities declare the extension.
 pub(crate) fn is_declared(capabilities: &Map) -> bool {
     capabilities.get("extensions").and_then(|extensions| extensions.get(TASKS_EXTENSION)).is_some_and(Value::is_object)
 }
 
-/// A task as either revision writes it.
+/// A task in the spelling of either revision.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Read {
@@ -187,18 +187,21 @@ struct Read {
     error: Option<RpcError>,
 }
 
-/// The task in which 2025-11-25 packs the answer to a call.
+/// The answer to a call that became a task, in 2025-11-25.
 #[derive(Deserialize)]
 struct Packed {
     task: Box<RawValue>,
 }
 
 impl Task {
-    /// Reads what a server says of a task, or why that is none.
+    /// Reads a task from a server. The error says why it is invalid.
     pub(crate) fn read(json: &RawValue) -> Result<Self, String> {
         let read: Read = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
         if read.task_id.is_empty() || read.task_id.len() > MAX_TASK_ID_BYTES {
-            return Err(format!("a task's id has 1 to {MAX_TASK_ID_BYTES} bytes, and this one {}", read.task_id.len()));
+            return Err(format!(
+                "a task's id must have 1 to {MAX_TASK_ID_BYTES} bytes, and this one has {}",
+                read.task_id.len()
+            ));
         }
         let state = match read.status.as_str() {
             "working" => TaskState::Working,
@@ -206,7 +209,7 @@ impl Task {
             "completed" => TaskState::Completed(CallResult::read(read.result.unwrap_or_default()).into()),
             "failed" => failed(read.error.unwrap_or_else(|| RpcError::new(crate::wire::INTERNAL_ERROR, ""))),
             "cancelled" => TaskState::Cancelled,
-            other => return Err(format!("a task is {:?}", cut(other, MAX_TIME_CHARS))),
+            other => return Err(format!("the status {:?} of a task is unknown", cut(other, MAX_TIME_CHARS))),
         };
         let poll = read.poll_interval_ms.or(read.poll_interval).and_then(milliseconds).unwrap_or(DEFAULT_POLL);
         Ok(Self {
@@ -221,19 +224,19 @@ impl Task {
         })
     }
 
-    /// The same of an answer to a call in 2025-11-25; `None`: it is no task.
+    /// Reads a task from the answer to a call in 2025-11-25. `None`: the answer is no task.
     pub(crate) fn read_packed(json: &RawValue) -> Option<Result<Self, String>> {
         let packed: Packed = serde_json::from_str(json.get()).ok()?;
         packed.task.get().starts_with('{').then(|| Self::read(&packed.task))
     }
 
-    /// For how long it is waited for at most.
+    /// How long the task's end is awaited at most.
     #[must_use]
     pub fn lifetime(&self) -> Duration {
         self.ttl.unwrap_or(MAX_TTL).min(MAX_TTL)
     }
 
-    /// As it is sent in answer to a call, without what belongs to its end.
+    /// The task as the answer to a call, without its result.
     pub(crate) fn created(&self, era: Era) -> Value {
         match era {
             Era::Modern => Value::Object(self.written(era)),
@@ -241,7 +244,7 @@ impl Task {
         }
     }
 
-    /// As it is sent when it is asked about; in 2026-07-28 with what it came to.
+    /// The task as the answer to a request about it. In 2026-07-28 it contains its requests, result or error.
     pub(crate) fn detailed(&self, era: Era) -> Map {
         let mut fields = self.written(era);
         if era == Era::Modern {
@@ -273,7 +276,7 @@ impl Task {
             ("status", Value::from(self.state.name())),
             ("createdAt", Value::from(self.created_at.as_str())),
             ("lastUpdatedAt", Value::from(self.updated_at.as_str())),
-            // Where nothing is said, it is for ever: then that is said.
+            // `null` says that the task is kept for ever, so it must not be left out.
             (ttl, self.ttl.map_or(Value::Null, ms)),
             (poll, ms(self.poll)),
         ];
@@ -281,17 +284,17 @@ impl Task {
     }
 }
 
-/// How a task failed. Other people's words.
+/// The state of a failed task. The message is untrusted, so it is cut.
 pub(crate) fn failed(error: RpcError) -> TaskState {
     TaskState::Failed { code: error.code, message: cut(&error.message, MAX_ERROR_CHARS) }
 }
 
-/// A number of milliseconds that is one.
+/// A duration in milliseconds. Negative numbers and NaN are `None`.
 fn milliseconds(ms: f64) -> Option<Duration> {
     (ms >= 0.0).then(|| Duration::try_from_secs_f64(ms / 1_000.0).unwrap_or(MAX_TTL))
 }
 
-/// On one line and cut.
+/// A text on one line, cut.
 fn cut(text: &str, max_chars: usize) -> String {
     text.trim().chars().take(max_chars).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,4 +1,4 @@
-//! JSON-RPC 2.0 as the protocol uses it: versions, names, codes, and the messages themselves.
+//! JSON-RPC 2.0 as the protocol uses it: versions, names, error codes and messages.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
@@ -9,31 +9,31 @@ use crate::lenient;
 pub const MODERN_VERSION: &str = "2026-07-28";
 /// The last revision that begins with `initialize`.
 pub const LEGACY_VERSION: &str = "2025-11-25";
-/// What the server half speaks, best first. 2025-06-18 differs in nothing that is sent here; older ones want batches.
+/// The versions that the server half supports, best first. 2025-06-18 differs in nothing that is sent here. Older versions require batches.
 pub const SUPPORTED_VERSIONS: [&str; 3] = [MODERN_VERSION, LEGACY_VERSION, "2025-06-18"];
 
-/// The two ways of speaking that the specification tells apart.
+/// The two kinds of revisions that the specification distinguishes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Era {
-    /// 2026-07-28: every request says which version it is and what the client can do.
+    /// 2026-07-28: every request names its version and the client's capabilities.
     Modern,
-    /// 2025-11-25 and before: `initialize` first.
+    /// 2025-11-25 and earlier: a client begins with `initialize`.
     Legacy,
 }
 
 pub(crate) const PARSE_ERROR: i64 = -32700;
 pub(crate) const INVALID_REQUEST: i64 = -32600;
-/// JSON-RPC: the method is not known.
+/// JSON-RPC: the method is unknown.
 pub const METHOD_NOT_FOUND: i64 = -32601;
-/// JSON-RPC: the parameters are wrong. MCP uses it for what does not exist, too.
+/// JSON-RPC: the params are invalid. MCP also uses this code for unknown tools, prompts and resources.
 pub const INVALID_PARAMS: i64 = -32602;
 pub(crate) const INTERNAL_ERROR: i64 = -32603;
-/// A resource that is not there, before 2026-07-28.
+/// The resource is unknown, before 2026-07-28.
 pub(crate) const LEGACY_RESOURCE_NOT_FOUND: i64 = -32002;
-/// A person has to open a page first (2025-11-25, "URL Elicitation Required Error").
+/// A person must open a page first (2025-11-25, "URL Elicitation Required Error").
 pub(crate) const URL_ELICITATION_REQUIRED: i64 = -32042;
 pub(crate) const HEADER_MISMATCH: i64 = -32020;
-/// The client has not declared what the server needs of it.
+/// The client did not declare a capability that the server needs.
 pub const MISSING_CAPABILITY: i64 = -32021;
 pub(crate) const UNSUPPORTED_VERSION: i64 = -32022;
 
@@ -41,15 +41,15 @@ pub(crate) const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(crate) const META_CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 pub(crate) const META_CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 pub(crate) const META_LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
-/// Where a result says which [`crate::FailureKind`] it is.
+/// The key in a result's `_meta` for its [`crate::FailureKind`].
 pub(crate) const META_FAILURE: &str = "edge-assistant/failure";
-/// Where a list of tools has the server's [`crate::Features`].
+/// The key in the `_meta` of a list of tools for the server's [`crate::Features`].
 pub(crate) const META_FEATURES: &str = "edge-assistant/features";
 pub(crate) const META_SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
-/// Where 2025-11-25 says of which task a message is.
+/// The key in `_meta` that names the task to which a message belongs, in 2025-11-25.
 pub(crate) const META_RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 pub(crate) const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
-/// The extension by which a call can go on as a task (SEP-2663).
+/// The extension that lets a call continue as a task (SEP-2663).
 pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
 
@@ -58,19 +58,19 @@ pub(crate) const HEADER_METHOD: &str = "mcp-method";
 pub(crate) const HEADER_NAME: &str = "mcp-name";
 pub(crate) const HEADER_SESSION: &str = "mcp-session-id";
 
-/// Anything that comes in.
+/// An incoming request, notification or response.
 #[derive(Deserialize)]
 pub(crate) struct Message {
     #[serde(default, deserialize_with = "lenient::field")]
     pub(crate) jsonrpc: String,
-    /// `Some(Null)` is an id that is `null`, which no message may have, and which some errors do.
+    /// `Some(Null)` is an id that is `null`. No request may have it; some error responses do.
     #[serde(default, deserialize_with = "present")]
     pub(crate) id: Option<Value>,
     #[serde(default, deserialize_with = "lenient::field")]
     pub(crate) method: Option<String>,
     #[serde(default)]
     pub(crate) params: Option<Box<RawValue>>,
-    /// `null` is a result: of a tool that gives back nothing.
+    /// `null` counts as a result: that of a tool that returns nothing.
     #[serde(default, deserialize_with = "present")]
     pub(crate) result: Option<Box<RawValue>>,
     #[serde(default)]
@@ -78,7 +78,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// Whether it answers the request of this number. Some servers make a text of it, or a fraction.
+    /// Whether the message answers the request with this id. Some servers send the id as a string or as a fraction.
     pub(crate) fn answers(&self, id: u64) -> bool {
         match &self.id {
             Some(Value::Number(number)) => number.as_u64() == Some(id) || number.as_f64() == Some(id as f64),
@@ -87,7 +87,7 @@ impl Message {
         }
     }
 
-    /// Whether it does not say what it answers.
+    /// Whether the message has no id.
     pub(crate) fn is_unnamed(&self) -> bool {
         matches!(self.id, None | Some(Value::Null))
     }
@@ -97,7 +97,7 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     T::deserialize(deserializer).map(Some)
 }
 
-/// An error as JSON-RPC has it.
+/// A JSON-RPC error.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub(crate) struct RpcError {
     pub(crate) code: i64,
@@ -107,7 +107,7 @@ pub(crate) struct RpcError {
 }
 
 impl<'de> Deserialize<'de> for RpcError {
-    /// Whatever a server takes for an error: a text, an object without a code, a code as a text.
+    /// Accepts every form of error that servers send: a string, an object without a code, a code as a string.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = match Value::deserialize(deserializer)? {
             Value::Object(fields) => fields,
@@ -135,7 +135,7 @@ impl RpcError {
     }
 }
 
-/// What goes out.
+/// An outgoing message.
 #[derive(Serialize)]
 pub(crate) struct Outgoing<'a, T: Serialize> {
     jsonrpc: &'static str,
@@ -153,7 +153,7 @@ enum Content<'a, T> {
     Error { error: T },
 }
 
-/// What is said instead of a message that cannot be written: never nothing.
+/// Sent in place of a message that cannot be written as JSON, so that the other side gets an answer.
 const UNWRITABLE: &[u8] =
     br#"{"jsonrpc":"2.0","id":null,"error":{"code":-32603,"message":"The answer cannot be written as JSON"}}"#;
 
@@ -161,7 +161,7 @@ fn to_vec<T: Serialize>(id: Option<&Value>, content: Content<'_, T>) -> Vec<u8> 
     serde_json::to_vec(&Outgoing { jsonrpc: "2.0", id, content }).unwrap_or_else(|_| UNWRITABLE.to_vec())
 }
 
-/// A request, or with no id a notification.
+/// A request, or a notification if there is no id.
 pub(crate) fn call(id: Option<&Value>, method: &str, params: impl Serialize) -> Vec<u8> {
     to_vec(id, Content::Call { method, params })
 }

@@ -1,4 +1,4 @@
-//! The client half against the server half and against servers that others might run.
+//! Tests the client half against the server half, and against servers that behave in other ways.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)]
 
 use std::{
@@ -17,7 +17,7 @@ use mcp::{
 };
 use serde_json::{Value, json, value::to_raw_value};
 
-/// The server half, as it is or as a server that knows only `initialize`.
+/// The server half, or a server that knows only `initialize`.
 struct Wired {
     era: Era,
 }
@@ -43,7 +43,7 @@ impl Transport for Wired {
     }
 }
 
-/// A server whose answers are made up by a function of method, headers and message.
+/// A server whose responses come from a function of method, headers and message.
 struct Scripted<F> {
     script: F,
     seen: RefCell<Vec<Value>>,
@@ -74,7 +74,7 @@ impl<F: Fn(&str, &HeaderMap, &Value) -> Response<BodyStream>> Transport for Scri
 }
 
 fn answer(status: u16, kind: &str, body: &str) -> Response<BodyStream> {
-    // Cut anywhere, as a network does.
+    // Split anywhere, as a network does.
     let chunks: Vec<_> = body.as_bytes().chunks(7).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     let body: BodyStream = Box::pin(stream::iter(chunks));
     Response::builder().status(status).header("content-type", kind).body(body).unwrap()
@@ -156,7 +156,7 @@ fn a_server_that_asks_back_is_answered_if_somebody_can() {
     let find = |name: &str| listing.tools.iter().find(|tool| tool.name == name).unwrap();
     let done = call(&client, find("test_input_required_result_multi_round"), &json!({})).unwrap();
     assert_eq!(done.content, [Content::text("Multi-round complete for Ada who likes Ada")]);
-    // Nobody can: the server is told so with the first request and says what is missing.
+    // A client without input declares no capability, so the server answers at once which one is missing.
     let mute = self::client(Wired { era: Era::Modern });
     let refused = call(&mute, find("test_input_required_result_elicitation"), &json!({}));
     assert!(matches!(refused, Err(ClientError::Protocol { code: -32021, .. })), "{refused:?}");
@@ -212,7 +212,7 @@ fn a_legacy_session_is_kept_and_begun_again_when_it_has_ended() {
                 match (method, session.as_deref()) {
                     ("notifications/initialized", _) => answer(202, "text/plain", ""),
                     ("tools/list", _) => result(message, &json!({"tools": []})),
-                    // The first session ends before anything is called in it.
+                    // The first session ends before any tool is called in it.
                     ("tools/call", Some("s1")) => error(404, message, -32001, &Value::Null),
                     _ => result(message, &json!({"content": []})),
                 }
@@ -408,7 +408,7 @@ fn a_stream_is_read_up_to_its_answer() {
     assert!(matches!(call(&client(&silent), &tool(&json!({})), &json!({})), Err(ClientError::Malformed(_))));
 }
 
-/// A server that needs a second and a half for everything.
+/// A server that takes one and a half seconds for each request.
 struct Slow {
     clock: Rc<Cell<Duration>>,
     seen: RefCell<Vec<String>>,
@@ -417,7 +417,7 @@ struct Slow {
 impl Transport for Slow {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
         self.clock.set(self.clock.get() + Duration::from_millis(1_500));
-        // Others may look at the clock before the answer is there.
+        // Lets timers see the new time before the response is there.
         turn().await;
         let message: Value = serde_json::from_slice(request.body()).unwrap();
         let method = message["method"].as_str().unwrap().to_owned();
@@ -438,7 +438,7 @@ impl Transport for Slow {
     }
 }
 
-/// Lets others have their turn.
+/// Lets other futures run once.
 async fn turn() {
     let mut is_over = false;
     futures::future::poll_fn(|context| {

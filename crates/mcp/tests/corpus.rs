@@ -1,9 +1,9 @@
-//! What servers send, and the right outcome: a file each in `corpus/`. A new report is one more file.
+//! Responses of servers and the right outcome: one file for each case in `corpus/`. A new report becomes one more file.
 //!
-//! `answers` are by method, the n-th request of a method gets the n-th and the last one is repeated. In an answer, `result` or `error` make a
-//! message to the request, `text` is sent as it is with the request's id for `$id`, `open` leaves the connection open after it, `silent` never
-//! answers; `status`, `type` and `headers` are HTTP's. `do` is `list` or `call`. What is expected of the requests is `sent`, their methods.
-//! With `schemas`, the outcome of a list has the schemas of its tools too.
+//! `answers` are listed by method: the n-th request of a method gets the n-th answer, and the last one is repeated. In an answer, `result` or `error`
+//! become a message that answers the request. `text` is sent as it is, with the request's id in place of `$id`. `open` leaves the connection open
+//! afterwards. `silent` never answers. `status`, `type` and `headers` belong to HTTP. `do` is `list` or `call`. `sent` are the methods of the
+//! expected requests. With `schemas`, the outcome of a list also has the schemas of its tools.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::{cell::RefCell, collections::HashMap, fs, path::Path, time::Duration};
@@ -19,7 +19,7 @@ use serde_json::{Value, json, value::to_raw_value};
 
 struct Scripted {
     case: Value,
-    /// How often each method was asked for.
+    /// How often each method was requested.
     asked: RefCell<HashMap<String, usize>>,
     sent: RefCell<Vec<String>>,
 }
@@ -37,7 +37,7 @@ impl Transport for Scripted {
         let nth = *self.asked.borrow_mut().entry(method.clone()).and_modify(|nth| *nth += 1).or_insert(0);
         let answer = match answers.as_array() {
             Some(answers) => answers[nth.min(answers.len() - 1)].clone(),
-            // A notification, and the end of a session.
+            // A notification, or the end of a session.
             None if message["id"].is_null() => json!({"status": 202, "text": ""}),
             None => json!({"status": 404, "text": "", "type": "text/plain"}),
         };
@@ -51,7 +51,7 @@ impl Transport for Scripted {
     }
 
     async fn sleep(&self, _: Duration) {
-        // Time passes once nobody else has anything to do.
+        // The time is over once no other future has anything to do.
         for _ in 0..10 {
             let mut yielded = false;
             futures::future::poll_fn(|context| {
@@ -77,7 +77,7 @@ fn response(answer: &Value, id: &Value) -> Response<BodyStream> {
         }
         _ => answer["text"].as_str().unwrap_or_default().replace("$id", &id.to_string()),
     };
-    // Cut anywhere, as a network does.
+    // Split anywhere, as a network does.
     let chunks: Vec<_> = text.as_bytes().chunks(7).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     let body: BodyStream = match answer["open"] == true {
         true => Box::pin(stream::iter(chunks).chain(stream::pending())),
@@ -94,7 +94,7 @@ fn response(answer: &Value, id: &Value) -> Response<BodyStream> {
     response.body(body).unwrap()
 }
 
-/// What came of it, as the files have it.
+/// The outcome, in the form of the files.
 fn outcome(done: Result<Done, ClientError>, with_schemas: bool) -> Value {
     match done {
         Err(error) => json!({"error": error.to_string()}),
@@ -166,7 +166,7 @@ fn what_servers_send_comes_to_what_is_right() {
         let client = Client::new(&server, url, options);
         let found = RefCell::new(None);
         let mut pool = LocalPool::new();
-        // What hangs is let go, and found nothing.
+        // A case that hangs is abandoned without an outcome.
         let work = async { *found.borrow_mut() = Some(run(&client, &case).await) };
         futures::pin_mut!(work);
         let _ = pool.spawner().spawn_local(async {});

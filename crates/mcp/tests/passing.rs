@@ -1,4 +1,4 @@
-//! What the client half passes on for another client, against the server half.
+//! Tests requests that the client half passes on for another client, against the server half.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn forms() -> Input {
     Input { capabilities: object(json!({ "elicitation": { "form": {} } })), ..Input::default() }
 }
 
-/// A name, as the other client's person entered it.
+/// The other client's answer: a name that its person entered.
 fn answered(key: &str, field: &str, state: Option<String>) -> Input {
     let responses = object(json!({ key: { "action": "accept", "content": { field: "Ada" } } }));
     Input { responses, state, ..forms() }

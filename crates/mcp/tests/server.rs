@@ -1,4 +1,4 @@
-//! The server half from outside: what each revision says about one POST.
+//! Tests the server half from outside: the response to one POST request, in each revision.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::string_slice)]
 
 mod fixture;
@@ -12,7 +12,7 @@ use mcp::{
 };
 use serde_json::{Value, json, value::to_raw_value};
 
-/// Answers every call with what it is made of.
+/// A provider that answers every call with this function's result.
 struct Once(fn() -> Result<Reply, Failure>);
 
 fn tool(name: &str, schema: &Value) -> Tool {
@@ -78,7 +78,7 @@ fn pages_of_other_origins_are_kept_out() {
         allowed_origins: vec!["https://c.example".to_owned()],
     };
     assert_eq!(ask("a.example", Some("https://c.example"), &ours), StatusCode::OK);
-    // A name that an attacker made lead here.
+    // An attacker pointed this host name at the server.
     assert_eq!(ask("evil.example", Some("http://evil.example"), &ours), StatusCode::FORBIDDEN);
     assert_eq!(ask("evil.example", None, &ours), StatusCode::FORBIDDEN);
 }
@@ -109,7 +109,7 @@ fn initialize_is_answered_with_the_last_revision_that_has_it() {
             json!({"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
         let mut request = post(request.to_string());
-        // Some clients send the header before anything is negotiated.
+        // Some clients send the header before the version is negotiated.
         request.headers_mut().insert("mcp-protocol-version", version.parse().unwrap());
         let answered = send(request);
         assert!(!answered.headers.contains_key("mcp-session-id"));
@@ -137,7 +137,7 @@ fn each_era_has_its_methods() {
     for method in ["ping", "resources/subscribe"] {
         assert_eq!(send(legacy(method, json!({}))).json()["result"], json!({}));
     }
-    // Prompts, resources and completions are not there if the provider has none.
+    // A provider without prompts, resources or completions does not have these methods.
     for method in ["prompts/list", "resources/list", "resources/read", "completion/complete"] {
         let answered = send_with(&Once(|| Err(Failure::TimedOut)), &Settings::default(), modern(method, json!({})));
         assert_eq!((answered.status.as_u16(), answered.code()), (404, -32601), "{method}");
@@ -290,9 +290,9 @@ fn notices_go_out_as_they_come_if_the_client_takes_events() {
     assert_eq!(methods, ["notifications/progress", "notifications/message", "notifications/progress", "answer"]);
     assert_eq!(events[2]["params"], json!({"progressToken": "p", "progress": 2.0}));
     assert_eq!(events[3]["result"]["content"][0]["text"], "done");
-    // Nobody asked for notices.
+    // The client did not ask for notices.
     assert_eq!(call(json!({}), both).events().len(), 1);
-    // Nobody takes events.
+    // The client does not accept events.
     assert_eq!(call(asked, "application/json").json()["result"]["content"][0]["text"], "done");
 }
 
@@ -317,7 +317,7 @@ fn of_much_progress_the_last_in_a_pause_is_passed_on_and_nothing_else_waits() {
         Some(None) => "end".to_owned(),
     };
     let mut tick = || drop(ticks.try_recv().unwrap());
-    // The first are passed on at once: a tool with a few steps is heard in each.
+    // The first ones are passed on at once, so that each step of a tool with few steps is seen.
     for step in (1..=16_i8).rev().map(|step| -f64::from(step)) {
         say(progress(step));
         assert_eq!(hear(), step.to_string());
@@ -330,7 +330,7 @@ fn of_much_progress_the_last_in_a_pause_is_passed_on_and_nothing_else_waits() {
     assert_eq!([hear(), hear()], ["log", "nothing"]);
     tick();
     assert_eq!(hear(), "nothing");
-    // The pause ended without progress, so the next comes at once.
+    // The pause ended without progress, so the next progress comes at once.
     say(progress(5.0));
     assert_eq!(hear(), "5");
     say(progress(6.0));
@@ -369,7 +369,7 @@ fn only_what_the_client_declared_is_asked() {
     let refused = call(json!({"elicitation": {"url": {}}}), two);
     assert_eq!((refused.status.as_u16(), refused.code()), (400, -32021));
     assert_eq!(refused.json()["error"]["data"]["requiredCapabilities"], json!({"elicitation": {}, "sampling": {}}));
-    // Before 2026-07-28 there is no way to ask on the way out.
+    // Before 2026-07-28 a server cannot ask for input in its response.
     let params = json!({"name": two});
     assert_eq!(send(legacy("tools/call", params)).json()["result"]["isError"], true);
 }
@@ -383,7 +383,7 @@ fn what_cannot_be_asked_of_anybody_fails_the_call_and_is_not_sent() {
     let many = || asks((0..17).map(|key| (key.to_string(), json!({"method": "roots/list"}))).collect(), None);
     let long = || asks(json!({"a": {"method": "roots/list", "params": {"x": "x".repeat(20_000)}}}), None);
     for (reply, words) in [
-        ((|| asks(json!({}), None)) as fn() -> Result<Reply, Failure>, "does not say what"),
+        ((|| asks(json!({}), None)) as fn() -> Result<Reply, Failure>, "neither a request nor a state"),
         (many, "more than 16"),
         (long, "longer than"),
         (|| asks(json!({"a": {"method": "elicitation/create"}}), None), "not a request"),
@@ -457,7 +457,7 @@ fn a_result_is_sent_whole_whatever_is_in_it() {
     let new = send_with(&odd, &Settings::default(), modern("tools/call", call.clone())).json();
     assert_eq!(new["result"]["content"], json!([{"type": "text", "text": "no"}, unknown]));
     assert_eq!((&new["result"]["structuredContent"], &new["result"]["isError"]), (&json!([7]), &json!(true)));
-    // An older client knows only objects there, and gets the rest in words.
+    // For an older client a structured result must be an object, so it gets this one as text.
     let old = send_with(&odd, &Settings::default(), legacy("tools/call", call)).json();
     assert_eq!(old["result"]["content"][2], json!({"type": "text", "text": "[7]"}));
     assert!(old["result"].get("structuredContent").is_none());

@@ -1,4 +1,4 @@
-//! Calls that go on as tasks: both halves together, in both revisions, and what each says about one POST.
+//! Tests calls that become tasks: both halves together in both revisions, and the response to one POST request.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod fixture;
@@ -22,7 +22,7 @@ use serde_json::{Value, json, value::to_raw_value};
 
 const EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
-/// A server with one tool, whose calls become a task that has ended when it is asked about for the third time.
+/// A server whose calls can become a task, which has ended when it is asked about for the third time.
 #[derive(Default)]
 struct Jobs {
     asked: Cell<u32>,
@@ -83,7 +83,7 @@ impl Provider for Jobs {
     }
 }
 
-/// The way to it; a legacy one knows nothing of the newer revision.
+/// The connection to the server. A legacy one refuses the newer revision.
 struct Wired<'a>(&'a Jobs, Era);
 
 impl Transport for Wired<'_> {
@@ -115,7 +115,7 @@ fn client(jobs: &Jobs, era: Era) -> Client<Wired<'_>> {
 fn call(client: &Client<Wired<'_>>, name: &str, tasks: Tasks) -> Result<CallAnswer, ClientError> {
     let listing = block_on(client.list_tools()).unwrap();
     let mut tool = listing.tools.into_iter().find(|tool| tool.name == name).unwrap();
-    // 2026-07-28 does not say it; whoever kept it from the other revision knows it.
+    // Listings of 2026-07-28 do not have this, but a caller may know it from the other revision.
     if name == "only" {
         tool.execution.task_support = TaskSupport::Required;
     }
@@ -162,10 +162,10 @@ fn what_becomes_a_task_is_what_the_caller_wants_as_far_as_the_revision_lets_it()
         call(&client(&jobs, era), name, tasks).map(|answer| matches!(answer, CallAnswer::Task(_)))
     };
     for (era, name, tasks, expected) in [
-        // The server decides, for whoever understands tasks.
+        // The server decides, if the client understands tasks.
         (Era::Modern, "report", Tasks::IfNeeded, true),
         (Era::Modern, "report", Tasks::Never, false),
-        // The client decides, and must for a tool that is called in no other way.
+        // The client decides, and must ask for a task if the tool requires one.
         (Era::Legacy, "report", Tasks::Wanted, true),
         (Era::Legacy, "report", Tasks::IfNeeded, false),
         (Era::Legacy, "only", Tasks::IfNeeded, true),
@@ -181,7 +181,7 @@ fn ask(request: Request<Bytes>) -> Answered {
     send_with(&Jobs::default(), &Settings::default(), request)
 }
 
-/// A request of 2026-07-28 about a task; whoever sends it understands tasks or not.
+/// A request of 2026-07-28 about a task, from a client that declares that it understands tasks or not.
 fn about(method: &str, mut params: Value, declares: bool) -> Request<Bytes> {
     if declares {
         params["_meta"] = json!({"io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}}});
@@ -261,14 +261,14 @@ fn the_result_of_a_task_says_in_the_older_revision_whose_it_is() {
     assert!(early["error"]["message"].as_str().unwrap().contains("not ended"), "{early}");
 }
 
-/// A server of 2025-11-25 that keeps sessions, and knows a task only in the session in which it was made.
+/// A server of 2025-11-25 that keeps sessions and knows a task only in the session in which it was made.
 #[derive(Default)]
 struct Keeping {
     sessions: Cell<u32>,
     seen: RefCell<Vec<String>>,
-    /// Keeps no sessions after all, and knows its tasks everywhere.
+    /// Keeps no sessions instead, and knows its tasks everywhere.
     is_stateless: bool,
-    /// How its tasks are.
+    /// The status of its tasks.
     status: Option<&'static str>,
 }
 
@@ -318,7 +318,7 @@ fn client_of(server: &Keeping) -> Client<&Keeping> {
     Client::new(server, "http://localhost/mcp".parse().unwrap(), options)
 }
 
-/// The task that a call has become.
+/// Makes a call that becomes a task.
 fn made(client: &Client<&Keeping>) -> mcp::Task {
     let tool = block_on(client.list_tools()).unwrap().tools.remove(0);
     let arguments = to_raw_value(&json!({})).unwrap();

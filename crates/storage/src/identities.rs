@@ -1,6 +1,6 @@
 //! Who people are at the providers that they sign in with, and the accounts that this opens.
 
-use domain::{Id, User};
+use domain::{Id, Timestamp, User};
 
 use crate::{Database, Statement, StorageError, Store, invitations::counts, users::Opening};
 
@@ -15,7 +15,64 @@ pub struct Identity<'a> {
     pub roles: &'a [String],
 }
 
+/// An identity that opens an account, as its person sees it. One account has at most one of each provider.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkedIdentity {
+    /// The provider.
+    pub issuer: String,
+    /// The newest address that the provider has verified.
+    pub email: String,
+    /// When it was linked.
+    pub created_at: Timestamp,
+    /// When somebody last signed in with it.
+    pub used_at: Timestamp,
+}
+
 impl<D: Database> Store<D> {
+    /// The identities that open an account, by provider. There are no more than providers were ever configured.
+    ///
+    /// # Errors
+    /// As [`Self::use_identity`].
+    pub async fn identities(&self, user_id: Id) -> Result<Vec<LinkedIdentity>, StorageError> {
+        const QUERY: &str = "identities";
+        let sql = "SELECT issuer, email, created_at, used_at FROM user_identities WHERE user_id = ?1 ORDER BY issuer";
+        let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns(QUERY);
+                Ok(LinkedIdentity {
+                    issuer: columns.text()?.to_owned(),
+                    email: columns.text()?.to_owned(),
+                    created_at: columns.timestamp()?,
+                    used_at: columns.timestamp()?,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes an identity off an account that was read as `user` and has a password. Its sessions end except this one, and roles that it gave.
+    /// `false`: there is none of this provider, or the account has changed since.
+    ///
+    /// # Errors
+    /// As [`Self::use_identity`].
+    pub async fn remove_identity(
+        &self,
+        user: &User,
+        issuer: &str,
+        kept_session: Option<Id>,
+    ) -> Result<bool, StorageError> {
+        const QUERY: &str = "remove_identity";
+        // On PostgreSQL the trigger asks about the account again, once it has locked it.
+        let sql = "INSERT INTO identity_removals (user_id, issuer, access_version, kept_session, removed_at)
+             SELECT user_identities.user_id, user_identities.issuer, CAST(?3 AS bigint), ?4, now_ms()
+             FROM user_identities JOIN users ON users.id = user_identities.user_id
+             WHERE user_identities.user_id = ?1 AND user_identities.issuer = ?2
+                 AND COALESCE(users.access_version, 0) = ?3 AND users.password_hash IS NOT NULL
+             RETURNING user_id";
+        let parameters = [user.id.into(), issuer.into(), user.access_version.into(), kept_session.into()];
+        Ok(!self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?.is_empty())
+    }
+
     /// The account that an identity opens, after its roles and its verified address were noted. The roles count once a session
     /// of the identity begins. `None`: it opens none yet.
     ///

@@ -132,6 +132,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0021_erasure.sqlite.sql"),
         postgres: include_str!("../../../migrations/0021_erasure.postgres.sql"),
     },
+    Migration {
+        version: 22,
+        name: "0022_identity_removals",
+        sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0022_identity_removals.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -1,4 +1,5 @@
-//! The arguments of a call: text from the model, an object that fits the tool's schema, or words that help the model to mend it.
+//! Checks the arguments of a call: the model's text must be an object that fits the tool's schema. If it is not, the error helps the model to correct
+//! it.
 
 use json_schema::{MAX_SCHEMA_BYTES, Problem, Unusable};
 use serde_json::{Map, Value, value::RawValue};
@@ -7,28 +8,28 @@ use self::unambiguous::Unambiguous;
 
 mod unambiguous;
 
-/// More than this is no call but a document; a long mail or a page of code is a tenth of it.
+/// The longest arguments. A long mail or a page of code is a tenth of this.
 pub const MAX_ARGUMENTS_BYTES: usize = 256 * 1024;
 
-/// Why arguments cannot be used, in words that a model can act on.
+/// Why arguments cannot be used, in a message that the model can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidArguments {
-    /// They are too long.
+    /// The arguments are too long.
     #[error("they are longer than {MAX_ARGUMENTS_BYTES} bytes")]
     TooLong,
-    /// They are no JSON, or JSON nested more than 128 deep.
+    /// The arguments are not JSON, or JSON nested more than 128 deep.
     #[error("they are not valid JSON: {0}")]
     NotJson(#[source] serde_json::Error),
-    /// A name is there twice: one reader takes the first, another the last, and nobody could say what was approved.
+    /// An object has a name twice. Some readers take the first value and others the last, so it would be unclear what was approved.
     #[error("they have a name twice in one object: {0}")]
     Twice(#[source] serde_json::Error),
-    /// They are JSON, but no object.
+    /// The arguments are JSON, but not an object.
     #[error("they must be a JSON object")]
     NotAnObject,
-    /// They do not fit the schema. At most five problems.
+    /// The arguments do not fit the schema. At most five problems.
     #[error("{}", lines(.0))]
     Unfit(Vec<Problem>),
-    /// The fault is the schema's.
+    /// The schema itself cannot be used.
     #[error("the tool's own schema cannot be used: {0}")]
     Schema(#[from] Unusable),
 }
@@ -37,7 +38,7 @@ fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The arguments as the tool gets them: what the model wrote, byte for byte, so that numbers and their order stay as a person approved them.
+/// The arguments as the tool gets them: the model's text byte for byte, so that numbers and their order stay as a person approved them.
 #[must_use]
 pub fn as_sent(arguments: &str) -> &str {
     match arguments.trim() {

@@ -1,6 +1,6 @@
-//! The tools of all servers under the names that models and clients of the gateway see. A name is looked up in a table, never taken apart.
+//! The tools of all servers, under the names that models and clients of the gateway see. Names are looked up in a table and never split into parts.
 //!
-//! What one server lists costs no other server anything: each has its share of what there is room for, and its names.
+//! No server's list takes room from another server: each has a share of the limits, and its own names.
 
 mod names;
 mod shares;
@@ -13,41 +13,41 @@ use crate::{KnownTool, ServerName, cut};
 
 pub use names::{model_name, model_names};
 
-/// The most servers; the work of listing them grows with each.
+/// The most servers. The work of listing tools grows with each.
 pub const MAX_SERVERS: usize = 64;
-/// The most tools of all servers; beyond, a catalog of megabytes would be made for every request.
+/// The most tools of all servers. With more, every request would build a catalog of megabytes.
 pub const MAX_TOOLS: usize = 1_000;
-/// What is shown of all tools together, schemas and descriptions: half of what is read at once of a list of offers.
+/// The most bytes of all tools together, schemas and descriptions: half of the limit for reading a list of offers.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// The same of one server, so that no server fills what a model's prompt or an answer of ours can hold.
+/// The most bytes of one server's tools, so that no server fills a model's prompt or one of our responses.
 pub const MAX_SERVER_BYTES: usize = 512 * 1024;
-/// The longest description kept; the rest is cut. OpenAI documents 1,024 for functions, and accepts more.
+/// The longest description; the rest is cut. OpenAI documents 1,024 for functions, and accepts more.
 pub const MAX_DESCRIPTION_CHARS: usize = 2_000;
-/// The longest title kept; people read it in a question.
+/// The longest title. People read it when they are asked for approval.
 pub const MAX_TITLE_CHARS: usize = 100;
 /// The longest name of a server.
 pub const MAX_SERVER_NAME_CHARS: usize = 64;
-/// The longest name of a tool. The Model Context Protocol ("Tool Names") says 128, and not everybody keeps to it; this is what fits into the
-/// pattern of a policy beside the longest name of a server.
+/// The longest name of a tool. The Model Context Protocol ("Tool Names") says 128, but some servers have longer names. This length fits into a
+/// policy's pattern beside the longest name of a server.
 pub const MAX_TOOL_NAME_CHARS: usize = 191;
 /// The longest name that a model sees (OpenAI, function names).
 pub const MAX_MODEL_NAME_BYTES: usize = 64;
 
-/// The tools there are.
+/// The tools that can be offered.
 #[derive(Debug, Default)]
 pub struct Catalog {
     tools: BTreeMap<String, KnownTool>,
     refused: Vec<Refused>,
 }
 
-/// A server or a tool that is not in the catalog, its names cut.
+/// A server or a tool that is not in the catalog. Its names are cut.
 #[derive(Clone, Debug)]
 pub struct Refused {
     /// The server.
     pub server: String,
-    /// The tool; `None`: all of the server, or so many of its tools as the reason says.
+    /// The tool. `None`: the whole server, or the number of its tools that the reason names.
     pub tool: Option<String>,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
 }
 
@@ -66,44 +66,44 @@ impl Refused {
 /// Why something is not in the catalog.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Reason {
-    /// It has no name.
+    /// The name is empty.
     #[error("it has no name")]
     NoName,
-    /// Its name is too long.
+    /// The name is too long.
     #[error("its name is longer than {0} characters")]
     NameTooLong(usize),
-    /// Its name has characters that could mislead whoever reads it, or a pattern that it is compared with.
+    /// The name has characters that could mislead a reader, or that have a meaning in a policy's pattern.
     #[error(
-        "its name has characters that are not shown or change the direction of writing, or a '*', or as a server's a ':'"
+        "its name has invisible characters, characters that change the direction of writing, a '*', or in a server's name a ':'"
     )]
     Name,
-    /// A server before it has this name.
+    /// An earlier server has this name.
     #[error("another server has this name and comes first")]
     SameServer,
-    /// A tool before it on the same server has this name.
+    /// An earlier tool of the same server has this name.
     #[error("another tool of its server has this name and comes first")]
     SameTool,
-    /// Another tool comes to the same name for models, of whatever length.
+    /// Another tool has the same name for models.
     #[error("another tool has the name {0} too")]
     SameName(String),
     /// There are too many servers.
     #[error("there are more than {MAX_SERVERS} servers")]
     TooManyServers,
-    /// Its server's share of what there is room for is used up.
+    /// The server's share of the bytes is used up.
     #[error("{0} of its tools are left out: their schemas and descriptions are too long together")]
     TooLong(usize),
-    /// Its server's share of the tools there may be is used up.
+    /// The server's share of the number of tools is used up.
     #[error(
         "{0} of its tools are left out: there is room for {MAX_TOOLS} tools of all servers, and each server has a share"
     )]
     TooManyTools(usize),
-    /// Its schema cannot be used.
+    /// The schema cannot be used.
     #[error(transparent)]
     Schema(#[from] Unfit),
 }
 
 impl Reason {
-    /// Whether it is about a part of a server's tools, and the rest is there.
+    /// Whether only some of the server's tools are left out.
     #[must_use]
     pub const fn is_of_part(&self) -> bool {
         matches!(self, Self::TooLong(_) | Self::TooManyTools(_))
@@ -111,7 +111,7 @@ impl Reason {
 }
 
 impl Catalog {
-    /// Makes the catalog. What cannot be in it is in [`Self::refused`], and does no harm to the rest.
+    /// Makes the catalog. Tools and servers that it cannot hold are in [`Self::refused`] and do not affect the others.
     #[must_use]
     pub fn new(servers: Vec<(ServerName, Vec<KnownTool>)>) -> Self {
         let mut catalog = Self::default();
@@ -141,7 +141,7 @@ impl Catalog {
         catalog
     }
 
-    /// What of a server's tools can be used, each as it is shown.
+    /// The usable tools of a server, in the form in which they are shown.
     fn usable(&mut self, server: &str, tools: Vec<KnownTool>) -> Vec<KnownTool> {
         let mut names = HashSet::new();
         let mut usable = Vec::with_capacity(tools.len());
@@ -157,7 +157,7 @@ impl Catalog {
         usable
     }
 
-    /// Leaves out what is more than each server's share.
+    /// Leaves out tools beyond each server's share.
     fn share(&mut self, servers: &mut [(ServerName, Vec<KnownTool>)]) {
         let counts: Vec<usize> = servers.iter().map(|(_, tools)| tools.len()).collect();
         for ((server, tools), share) in servers.iter_mut().zip(shares::of(&counts, MAX_TOOLS)) {
@@ -172,7 +172,7 @@ impl Catalog {
         for ((server, tools), share) in servers.iter_mut().zip(shares::of(&bytes, MAX_BYTES)) {
             let before = tools.len();
             let mut used = 0_usize;
-            // One that is too long does not keep out the shorter ones after it.
+            // A tool that is too long does not keep out shorter tools after it.
             tools.retain(|tool| {
                 let with_it = used.saturating_add(bytes_of(tool));
                 let fits = with_it <= share;
@@ -187,18 +187,18 @@ impl Catalog {
     }
 
     fn refuse(&mut self, server: &str, tool: Option<&str>, reason: Reason) {
-        // A server is asked for so many tools and no more, so this list is bounded by what the listing is.
+        // A listing has a limit for its tools, so this list is bounded too.
         let tool = tool.map(|tool| cut(tool, MAX_TOOL_NAME_CHARS));
         self.refused.push(Refused { server: cut(server, MAX_SERVER_NAME_CHARS), tool, reason });
     }
 
-    /// The tool of this name.
+    /// The tool that models see under this name.
     #[must_use]
     pub fn find(&self, model_name: &str) -> Option<&KnownTool> {
         self.tools.get(model_name)
     }
 
-    /// All tools with their names, in the order of the names, which does not change.
+    /// All tools with their names, in the order of the names, so that the order does not change.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &KnownTool)> {
         self.tools.iter().map(|(name, tool)| (name.as_str(), tool))
     }
@@ -208,32 +208,33 @@ impl Catalog {
         self.tools.values().filter(move |tool| tool.server == server)
     }
 
-    /// What is not in it, and why.
+    /// The servers and tools that are not in the catalog, and why.
     #[must_use]
     pub fn refused(&self) -> &[Refused] {
         &self.refused
     }
 }
 
-/// Gives a tool schemas that every model's server and every client takes. It is done once for a list, and kept with it.
+/// Repairs a tool's input schema, so that all model APIs and clients accept it, and removes an output schema that cannot be repaired. Done once for
+/// each list, and stored with it.
 ///
 /// # Errors
-/// [`Unfit`]: it cannot be shown to any.
+/// [`Unfit`]: the input schema cannot be repaired.
 pub fn mend(tool: &mut mcp::Tool) -> Result<(), Unfit> {
     tool.input_schema = repaired(&tool.input_schema)?;
-    // Clients of the gateway refuse a whole list for one schema of a result that is none.
+    // Clients of the gateway refuse a whole list because of one invalid output schema.
     tool.output_schema = tool.output_schema.take().filter(|schema| repaired(schema).is_ok());
     Ok(())
 }
 
-/// A tool as it is shown: cut, and with a schema that every model's server takes.
+/// A tool in the form in which it is shown: with texts cut, and with an input schema that all model APIs accept.
 fn shown(server: &str, mut tool: KnownTool) -> Result<KnownTool, Unfit> {
     if !tool.is_mended {
         tool.input_schema = repaired(&tool.input_schema)?;
         tool.output_schema = tool.output_schema.filter(|schema| repaired(schema).is_ok());
     }
     server.clone_into(&mut tool.server);
-    // What is not printed costs six characters each where it is written as JSON.
+    // A control character takes six characters in JSON.
     let printed = |text: &str| text.replace(|c: char| c.is_control() && !matches!(c, '\n' | '\t'), " ");
     tool.description = cut(&printed(&tool.description), MAX_DESCRIPTION_CHARS);
     tool.title = tool.title.map(|title| cut(&printed(&title), MAX_TITLE_CHARS));
@@ -258,7 +259,7 @@ fn name_fault(name: &str, max_chars: usize, forbidden: &[char]) -> Option<Reason
     }
 }
 
-/// Whether a character is not shown, or turns the direction of writing around. What joins letters or signs to one is part of words.
+/// Whether a character is invisible or changes the direction of writing. Joiners are allowed, because they are part of words.
 fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(

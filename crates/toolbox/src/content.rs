@@ -1,4 +1,4 @@
-//! What a model reads of what a tool gives back: text, bounded.
+//! The text that a model reads of a tool's result, within limits.
 
 use std::fmt::Write;
 
@@ -7,17 +7,17 @@ use serde_json::Value;
 
 use crate::cut;
 
-/// The longest text that a model gets of one result: some 25,000 tokens, a fifth of a large context.
+/// The longest text that a model gets of one result: about 25,000 tokens, a fifth of a large context.
 pub const MAX_RESULT_CHARS: usize = 100_000;
-/// The longest address, name or media type in a line about something that is not text.
+/// The longest address, name or media type in a line about content that is not text.
 const MAX_LABEL_CHARS: usize = 200;
 
-/// What a model reads of a result: its texts, a line in brackets for what is not text, the structured result if there is no text or if it says
-/// more about a failure, and in brackets what was left out. At most [`MAX_RESULT_CHARS`] and that last line.
+/// The text that a model reads of a result: its texts; a line in brackets for other content; the structured result, if there is no text or if it says
+/// more about a failure; and in brackets how much was left out. At most [`MAX_RESULT_CHARS`] and that last line.
 #[must_use]
 pub fn text_for_model(outcome: &Outcome) -> String {
     let mut parts: Vec<String> = outcome.content.iter().map(words).collect();
-    // Texts of a success are to say the same (MCP, "Structured Content"); those of a failure are mostly one line.
+    // The texts of a success must repeat the structured result (MCP, "Structured Content"). The text of a failure is mostly one line.
     let is_said = |structured: &Value| match outcome.is_error {
         false => has_text(outcome),
         true => outcome.content.iter().any(|content| match content {
@@ -42,7 +42,7 @@ pub fn text_for_model(outcome: &Outcome) -> String {
     text
 }
 
-/// Whether a result says something in a text.
+/// Whether a result has a text.
 pub(crate) fn has_text(outcome: &Outcome) -> bool {
     outcome.content.iter().any(|content| match content {
         Content::Text { text } => !text.trim().is_empty(),
@@ -81,7 +81,7 @@ fn words(content: &Content) -> String {
     }
 }
 
-/// How many bytes a result takes when it is written down.
+/// The number of bytes of a result that is written as JSON.
 #[must_use]
 pub fn written_bytes(outcome: &Outcome) -> usize {
     let bytes = |json: serde_json::Result<Vec<u8>>| json.map_or(usize::MAX, |json| json.len());
@@ -90,12 +90,12 @@ pub fn written_bytes(outcome: &Outcome) -> usize {
     known.map(|content| bytes(serde_json::to_vec(content))).fold(structured, usize::saturating_add)
 }
 
-/// A text on one line, so that it cannot look like more than a label.
+/// A text on one line and without brackets, so that it cannot pass for other content.
 fn label(text: &str) -> String {
     cut(&text.replace(|c: char| c.is_control() || c == '[' || c == ']', " "), MAX_LABEL_CHARS)
 }
 
-/// How many bytes a base64 text stands for.
+/// The number of bytes that a base64 text encodes.
 fn decoded_bytes(base64: &str) -> u64 {
     let digits = base64.trim_end_matches('=').len();
     u64::try_from(digits.saturating_mul(3) / 4).unwrap_or(u64::MAX)

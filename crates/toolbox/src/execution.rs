@@ -1,5 +1,5 @@
-//! The way of a call: find, validate, permit, ask, limit, look into the cache, write down, call, audit. For the model and for clients of the
-//! gateway alike, and there is no other.
+//! The steps of a call: find the tool, validate the arguments, check permission, ask for approval, limit the rate, look into the cache, record the
+//! start, call, audit. Models and clients of the gateway use the same steps; there is no other way.
 
 use std::{pin::pin, time::Duration};
 
@@ -20,62 +20,62 @@ use crate::{
     world::{Approval, AuditEntry, Called, Reached, Started, World},
 };
 
-/// A tool that takes longer has hung, as far as the person who waits is concerned.
+/// The time limit of a call. To the person who waits, a slower tool has hung.
 pub const CALL_LIMIT: Duration = Duration::from_secs(55);
-/// The largest result, with its images: as much as our own servers send.
+/// The largest result, including its images. Our own servers send no larger ones.
 pub const MAX_OUTCOME_BYTES: usize = mcp::MAX_OUTCOME_BYTES;
 
-/// The longest words about what is wrong with a result. The path to it is as long as whoever answers likes.
+/// The longest description of a problem with a result. The server can make the path in it as long as it likes.
 const MAX_PROBLEM_CHARS: usize = 300;
 
-/// What a call came to.
+/// The end of a call, or the reason why it has to wait.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Execution {
-    /// A result, be it a failure in words.
+    /// A result. Failures are results too.
     Result {
         /// The result; [`crate::text_for_model`] is what the model reads.
         outcome: Outcome,
-        /// What it is.
+        /// The code for the audit.
         code: AuditCode,
     },
-    /// The person has to decide first.
+    /// The person must decide first.
     ApprovalNeeded {
         /// The server.
         server: ServerName,
-        /// The tool's name for people.
+        /// The tool's display name.
         title: String,
-        /// Whether it always asks, so that nothing but this call can be allowed.
+        /// Whether the tool always asks, so that only this one call can be allowed.
         always_asks: bool,
-        /// Whether it is asked about because others would hear something in it that may be private.
+        /// Whether the question is asked because the call may disclose something private to others.
         may_disclose: bool,
-        /// Until when, in milliseconds since 1970.
+        /// When the question expires, in milliseconds since 1970.
         expires_at_ms: i64,
     },
-    /// It was made, and goes on at its server.
+    /// The call was made and continues as a task on its server.
     Task {
         /// The server.
         server: ServerName,
-        /// The tool's name there.
+        /// The tool's name on its server.
         tool: String,
-        /// The tool's name for people.
+        /// The tool's display name.
         title: String,
-        /// What the server says of it.
+        /// The task, as the server describes it.
         task: Box<Task>,
-        /// Since when, in milliseconds since 1970.
+        /// When the task began, in milliseconds since 1970.
         started_at_ms: i64,
     },
-    /// The tool asks the client of the gateway something, and is to be called again with the answer.
+    /// The tool asks the gateway's client for input, and the client must call again with the answer.
     InputNeeded(InputNeeded),
-    /// The tool would ask the client of the gateway something, which has not declared that it can be asked.
+    /// The tool needs input from the gateway's client, which did not declare that it can be asked.
     CapabilityNeeded(MissingCapability),
-    /// The run is somebody else's by now; nothing was done.
+    /// Another executor has the run now. Nothing was done.
     LeaseLost,
 }
 
-/// Makes a call, unless something is against it.
+/// Makes a call, unless a rule forbids it.
 ///
 /// # Errors
-/// The world's. Nothing was called then.
+/// Those of the [`World`]. Nothing was called then.
 pub async fn execute<W: World>(
     world: &W,
     catalog: &Catalog,
@@ -83,7 +83,7 @@ pub async fn execute<W: World>(
     arguments: &str,
 ) -> Result<Execution, W::Error> {
     let found = catalog.find(name);
-    // First of all: whatever else is against it by now, nobody may be told that this call was not made.
+    // This check comes first. Otherwise another refusal could say that the call was not made, although it was begun.
     if world.begun() && !found.is_some_and(KnownTool::may_repeat) {
         return Ok(refuse(world, &ToolFailure::NotRepeated(name, found)).await);
     }
@@ -99,14 +99,15 @@ pub async fn execute<W: World>(
         Ok(permitted) => permitted,
         Err(otherwise) => return Ok(otherwise),
     };
-    // A person's yes to this very call is not to be lost, and what was begun has been counted.
+    // An approved call must not be lost to the rate limit, and a begun call was counted already.
     if permitted == Permitted::Unasked
         && !world.begun()
         && let Err(retry_after_ms) = world.take_rate(tool).await?
     {
         return Ok(refuse(world, &ToolFailure::TooMany(tool, retry_after_ms)).await);
     }
-    // What was read of something private is to be on record for each conversation that reads it.
+    // Each conversation that reads something private needs a record of the call. A cached result skips [`World::start`], so private results are not
+    // cached.
     let ttl_ms = tool.result_ttl_ms.filter(|ttl_ms| *ttl_ms > 0 && tool.reads_only() && !tool.reads_private);
     let cache = ttl_ms.map(|ttl_ms| (cache_key(tool, &arguments), ttl_ms));
     if let Some((key, _)) = &cache
@@ -119,14 +120,14 @@ pub async fn execute<W: World>(
         Started::Again if !tool.may_repeat() => {
             return Ok(refuse(world, &ToolFailure::NotRepeated(name, Some(tool))).await);
         }
-        // What a run does is written down by that; for others this is all there is.
+        // A run records its calls. For other clients, this entry in the audit is the only record.
         Started::First if !world.can_ask() && !tool.reads_only() => audit(world, tool, AuditCode::Begun).await,
         Started::First | Started::Again => {}
     }
     let called = match call(world, tool, sent).await {
         Ok(Reached::Task(task)) => return keep(world, tool, task).await,
         Ok(Reached::Result(called)) => Ok(called),
-        // What a server elsewhere asks would look as if this installation asked it.
+        // The question of somebody else's server would look like a question of this installation.
         Err(CallFailure::InputNeeded(needed)) if !world.can_ask() && !tool.remote => {
             audit(world, tool, AuditCode::InputAsked).await;
             return Ok(Execution::InputNeeded(needed));
@@ -148,7 +149,7 @@ pub async fn execute<W: World>(
     Ok(finish(world, tool, outcome, code).await)
 }
 
-/// What a call comes to, whenever its tool answers: at once, or as the end of a task.
+/// The outcome of a call and its code, whether the tool answers at once or with the end of a task.
 #[must_use]
 pub fn judged(tool: &KnownTool, called: Result<Called, CallFailure>) -> (Outcome, AuditCode) {
     let failed = |cause| {
@@ -157,7 +158,7 @@ pub fn judged(tool: &KnownTool, called: Result<Called, CallFailure>) -> (Outcome
     };
     match called {
         Err(cause) => failed(cause),
-        // The transport reads no more either; what is counted here is what is kept.
+        // The transport has the same limit. Counted here is the size of the stored result.
         Ok(called) if written_bytes(&called.outcome) > MAX_OUTCOME_BYTES => failed(CallFailure::TooLarge),
         Ok(Called { outcome, failure }) if outcome.is_error => {
             (outcome, failure.map_or(AuditCode::ToolError, AuditCode::of_tool))
@@ -166,11 +167,11 @@ pub fn judged(tool: &KnownTool, called: Result<Called, CallFailure>) -> (Outcome
     }
 }
 
-/// A task is kept before anybody waits for it: whoever comes after asks about it, and does not make the call again.
+/// Stores a task before anyone waits for it, so that a later executor asks about the task instead of repeating the call.
 async fn keep<W: World>(world: &W, tool: &KnownTool, task: Box<Task>) -> Result<Execution, W::Error> {
     let kept = world.keep_task(tool, &task).await;
     let Ok(Some(started_at_ms)) = kept else {
-        // Nobody could ask about it.
+        // The task is not stored, so nobody could ask about it.
         world.cancel_task(tool, &task).await;
         return kept.map(|_| Execution::LeaseLost);
     };
@@ -182,13 +183,13 @@ async fn keep<W: World>(world: &W, tool: &KnownTool, task: Box<Task>) -> Result<
 /// Why a call may be made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Permitted {
-    /// Nobody need be asked.
+    /// No approval is needed.
     Unasked,
-    /// The person said yes to this very call.
+    /// The person approved this very call.
     Approved,
 }
 
-/// Whether the call may be made, or what is to be answered instead.
+/// Whether the call may be made, or the answer to give instead.
 async fn permit<W: World>(
     world: &W,
     tool: &KnownTool,
@@ -206,7 +207,7 @@ async fn permit<W: World>(
         && world.has_read_private()
         && decide_exposed(tool, &permission.installation, &permission.user) == Effect::Ask
     {
-        // A schema that cannot be read proposes nothing.
+        // A schema that cannot be read proposes no values.
         let schema = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
         if !says_only(arguments, sent, &schema, &world.written_by_person().await?) {
             effect = Effect::Ask;
@@ -215,7 +216,7 @@ async fn permit<W: World>(
     }
     let failure = match (effect, permission.approval) {
         (Effect::Deny, _) => ToolFailure::Denied(tool),
-        // Who was asked about this very call and said no is not overruled by what holds for others.
+        // A person's no to this very call counts, whatever policies allow.
         (_, Approval::Denied) => ToolFailure::Declined(tool),
         (_, Approval::Allowed) => return Ok(Ok(Permitted::Approved)),
         (Effect::Allow, _) => return Ok(Ok(Permitted::Unasked)),
@@ -241,7 +242,7 @@ fn needed(tool: &KnownTool, may_disclose: bool, expires_at_ms: i64) -> Execution
     Execution::ApprovalNeeded { server, title, always_asks: tool.always_asks, may_disclose, expires_at_ms }
 }
 
-/// Makes the call. Whoever cannot ask later gets what a task comes to within the time that any call has.
+/// Makes the call. A caller that cannot ask about a task later gets the task's result, if it ends within [`CALL_LIMIT`].
 async fn call<W: World>(world: &W, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
     let mut limit = pin!(world.sleep(CALL_LIMIT));
     let reached = match select(pin!(world.call(tool, arguments)), limit.as_mut()).await {
@@ -252,11 +253,11 @@ async fn call<W: World>(world: &W, tool: &KnownTool, arguments: &str) -> Result<
         Reached::Task(task) if !world.can_wait() => *task,
         reached => return Ok(reached),
     };
-    // Boxed: few calls need it, and all would carry it.
+    // Boxed, because few calls need this future and all would have to hold it.
     let end = Box::pin(end_in_time(world, tool, &made));
     match select(end, limit).await {
         Either::Left((end, _)) => {
-            // It may go on all the same: asking for something, or out of reach.
+            // The task may still continue: it may ask for something, or its server may be out of reach.
             if end.is_err() {
                 world.cancel_task(tool, &made).await;
             }
@@ -269,8 +270,8 @@ async fn call<W: World>(world: &W, tool: &KnownTool, arguments: &str) -> Result<
     }
 }
 
-/// A result, and in words what is wrong with it, if it does not have the form that its tool announced. It is given all the same: the call was
-/// made. What cannot be compared within the limits is not.
+/// Adds a note to a result that does not fit the tool's output schema. The result is kept, because the call was made. If the schema or the result
+/// exceeds the limits of the check, there is no note.
 fn compared(tool: &KnownTool, mut outcome: Outcome) -> Outcome {
     let Some((schema, structured)) = tool.output_schema.as_ref().zip(outcome.structured.as_ref()) else {
         return outcome;
@@ -279,10 +280,10 @@ fn compared(tool: &KnownTool, mut outcome: Outcome) -> Outcome {
         let schema = Some(schema.get()).filter(|schema| schema.len() <= json_schema::MAX_SCHEMA_BYTES)?;
         json_schema::check(&serde_json::from_str(schema).ok()?, structured).ok()?.into_iter().next()
     };
-    // A schema is kept as it was sent, and what is right by what it plainly stands for is right.
+    // Output schemas are stored unrepaired. A result is right if it fits the schema or the repaired schema.
     let problem = problem(schema).and_then(|_| problem(&json_schema::repaired(schema).ok()?));
     if let Some(problem) = problem {
-        // As text it would count as said, with nothing but the note beside it.
+        // The note alone would count as the result's text, so the structured result is added as text before it.
         if !has_text(&outcome) {
             outcome.content.push(Content::text(cut(
                 &structured.to_string(),
@@ -290,7 +291,7 @@ fn compared(tool: &KnownTool, mut outcome: Outcome) -> Outcome {
             )));
         }
         let cause = cut(&problem.to_string(), MAX_PROBLEM_CHARS);
-        let note = format!("[the tool's answer does not have the form that it announced: {cause}]");
+        let note = format!("[the tool's answer does not fit the tool's output schema: {cause}]");
         outcome.content.push(Content::text(note));
     }
     outcome
@@ -301,7 +302,7 @@ async fn refuse<W: World>(world: &W, failure: &ToolFailure<'_>) -> Execution {
     match failure {
         ToolFailure::UnknownTool(name) | ToolFailure::NotRepeated(name, None) => {
             let entry = AuditEntry { server: None, tool: cut(name, crate::catalog::MAX_TOOL_NAME_CHARS), code };
-            // Logged by the world.
+            // The world logs its own error.
             let _ = world.audit(entry).await;
         }
         ToolFailure::InvalidArguments(tool, _)
@@ -323,11 +324,11 @@ async fn finish<W: World>(world: &W, tool: &KnownTool, outcome: Outcome, code: A
 }
 
 async fn audit<W: World>(world: &W, tool: &KnownTool, code: AuditCode) {
-    // Logged by the world.
+    // The world logs its own error.
     let _ = world.audit(AuditEntry { server: Some(tool.server.clone()), tool: tool.name.clone(), code }).await;
 }
 
-/// The same for the same call, in whatever order and form its arguments were written.
+/// The cache's key of a call. It does not depend on the order and spelling of the arguments.
 fn cache_key(tool: &KnownTool, arguments: &Map<String, Value>) -> String {
     let mut text = format!("{}\0{}\0", tool.server, tool.name);
     canonical(&Value::Object(arguments.clone()), &mut text);

@@ -1,7 +1,7 @@
-//! What a call could carry out: words of a mail, an event or an account in the arguments of a tool that others hear.
+//! Finds calls that could disclose private data: words of a mail, an event or an account in the arguments of a tool that others hear.
 //!
-//! A mail can ask for that, and a model may do as it says. So where something private was read before, what the person did not write is shown
-//! to them first. How far that goes: docs/tools.md.
+//! A mail can contain an instruction to disclose something, and a model may follow it. So once something private was read, the person is asked about
+//! arguments that they did not write. How far this protects: docs/tools.md.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,21 +9,21 @@ use serde_json::{Map, Value};
 
 use crate::{Catalog, KnownTool};
 
-/// How much of a call may be free: what the person did not write and a text could be hidden in, such as a page's number, a flag, a quotation mark.
-/// Ordinary calls have up to ten of these. Each says no more than a letter does, so all of a call no more than a word.
+/// How much of a call may be free, which means that the person did not write it and that a text could be hidden in it: a page's number, a flag, a
+/// quotation mark. Ordinary calls have up to ten of these. Each holds no more than a letter does, so a whole call holds no more than a word.
 const FREE: usize = 16;
-/// Whole numbers below this say little: how many results are wanted, which page.
+/// Whole numbers below this hold little: the number of results, a page.
 const SMALL_BELOW: u64 = 100;
-/// Such a number says as much as two signs.
+/// Such a number holds as much as two characters.
 const NUMBER: usize = 2;
-/// A sign outside ASCII that the person did not write is one of a hundred thousand, and a word in capitals of its own (`GitHub` for `github`) can
-/// spell in them.
+/// The cost of a sign outside ASCII that the person did not write, which is one of a hundred thousand, and of a word with its own mix of capitals
+/// (`GitHub` for `github`), which can spell something.
 const ODD: usize = 4;
-/// What stands before an address that the person wrote without it.
+/// Schemes that may be added to an address that the person wrote without one.
 const SCHEMES: [&str; 2] = ["https://", "http://"];
 
-/// Whether one of these calls, on record by the names that the model had for their tools, may have read something private. Older records have a
-/// tool's own name, which several servers may have. A tool that is no longer there may have read anything.
+/// Whether one of these calls may have read something private. Calls are recorded under the names that models see; older records have the tool's own
+/// name, which several servers may have. A tool that is no longer listed may have read anything.
 #[must_use]
 pub fn may_have_read_private(catalog: &Catalog, called: &[String]) -> bool {
     let is_private = |name: &String| match catalog.find(name) {
@@ -36,15 +36,15 @@ pub fn may_have_read_private(catalog: &Catalog, called: &[String]) -> bool {
     called.iter().any(is_private)
 }
 
-/// Whether others hear what a tool is given. What people's own accounts hear is the person's, wherever these are; of a server elsewhere nothing
-/// is known.
+/// Whether others hear the arguments of a tool. A person's own accounts belong to the person, wherever their servers are. About somebody else's
+/// server nothing is known.
 #[must_use]
 pub fn is_heard_by_others(tool: &KnownTool) -> bool {
     tool.annotations.open_world && (tool.remote || !tool.reads_private)
 }
 
-/// Whether arguments say nothing but what the person has written, what the tool's author proposes, and of all else so little that it may be
-/// free. `sent` are the same arguments as they are sent: how they are written can say something too.
+/// Whether arguments hold only what the person has written, what the tool's author proposes, and little enough else. `sent` is the text of the same
+/// arguments as it is sent, because its spelling can hold something too.
 #[must_use]
 pub fn says_only(arguments: &Map<String, Value>, sent: &str, schema: &Value, written: &[String]) -> bool {
     let written = Written::new(written);
@@ -52,23 +52,23 @@ pub fn says_only(arguments: &Map<String, Value>, sent: &str, schema: &Value, wri
     call.says(arguments, schema).is_some() && call.take(free_spellings(sent)).is_some()
 }
 
-/// Whether a value is one of those that the schema names.
+/// Whether the schema names this value.
 fn is_proposed(value: &Value, property: &Value) -> bool {
     let choices = property.get("enum").and_then(Value::as_array).into_iter().flatten();
     choices.chain(property.get("const")).chain(property.get("default")).any(|proposed| proposed == value)
 }
 
-/// What the person has written.
+/// The texts that the person has written, prepared for look-ups.
 struct Written {
-    /// Each word in small letters, and which of all words it is.
+    /// Each word in lower case, with its positions among all words.
     places: HashMap<String, Vec<usize>>,
-    /// Words as they are written.
+    /// The words as the person wrote them.
     spellings: HashSet<String>,
-    /// What stands between two words, with them.
+    /// Pairs of neighbouring words with the signs between them.
     joints: HashSet<String>,
-    /// Signs outside ASCII.
+    /// The signs outside ASCII.
     signs: HashSet<char>,
-    /// For scripts that do not part their words.
+    /// The whole texts in lower case, for scripts without spaces between words.
     texts: Vec<String>,
 }
 
@@ -99,19 +99,19 @@ impl Written {
         written
     }
 
-    /// Whether it is part of a text in a script without spaces. Single signs are not: they could spell anything.
+    /// Whether a word is part of a text in a script without spaces. Single characters are not accepted: they could spell anything.
     fn has_within(&self, word: &str) -> bool {
         let is_of_such_a_script = !word.is_ascii() && !word.chars().any(|c| c.is_ascii() || c.is_lowercase());
         is_of_such_a_script && word.chars().nth(1).is_some() && self.texts.iter().any(|text| text.contains(word))
     }
 }
 
-/// A call that is looked through. Each step gives `None` once it has found what the person has to be asked about.
+/// The check of one call. Each step returns `None` once the person must be asked.
 struct Call<'w> {
     written: &'w Written,
     /// How much may still be free.
     left: usize,
-    /// How often each word was said.
+    /// How often each word was used.
     used: HashMap<String, usize>,
 }
 
@@ -127,7 +127,7 @@ impl Call<'_> {
             match properties.and_then(|properties| properties.get(name)) {
                 Some(property) if is_proposed(value, property) => self.take(1)?,
                 Some(_) => self.value(value)?,
-                // A name that the tool does not have is a text like any other.
+                // A property that the schema does not have is checked like a text.
                 None => {
                     self.text(name)?;
                     self.value(value)?;
@@ -138,7 +138,8 @@ impl Call<'_> {
     }
 
     fn value(&mut self, value: &Value) -> Option<()> {
-        // Not recursive: how deep it goes is somebody else's choice. What lies within another value could lie there in another number.
+        // Not recursive, because the model chooses the depth. Inside another value even an empty value costs one, because the number of such values
+        // can hold something.
         let mut rest = vec![(value, 0)];
         while let Some((value, place)) = rest.pop() {
             match value {
@@ -192,7 +193,7 @@ impl Call<'_> {
         Some(())
     }
 
-    /// What stands between two words: as the person wrote it, or a blank.
+    /// Checks the signs between two words. They cost nothing if the person wrote them between the same words, or if they are one space.
     fn signs(&mut self, before: &str, signs: &str, after: &str) -> Option<()> {
         let is_blank = signs == " " && !before.is_empty() && !after.is_empty();
         if signs.is_empty() || is_blank || self.written.joints.contains(&joint(before, signs, after)) {
@@ -204,7 +205,8 @@ impl Call<'_> {
         Some(())
     }
 
-    /// A word, which may be said as often as the person wrote it, and behind those that they wrote before it. The place of what may follow.
+    /// Checks a word. It costs nothing if it occurs no more often than the person wrote it, and after the words that they wrote before it. Returns
+    /// the position from which the next word may follow.
     fn word(&mut self, word: &str, lower: &str, from: usize) -> Option<usize> {
         let Some(places) = self.written.places.get(lower) else {
             self.take(1)?;
@@ -228,7 +230,7 @@ impl Call<'_> {
     }
 }
 
-/// A text as what stands before each word, and the word; behind the last word, signs without one.
+/// Splits a text into words, each with the signs before it. Signs at the end have an empty word.
 fn parts(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -243,7 +245,7 @@ fn parts(text: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Two words in small letters, and the signs between them.
+/// Two words in lower case, and the signs between them.
 fn joint(before: &str, signs: &str, after: &str) -> String {
     [before, signs, after].concat()
 }
@@ -253,8 +255,8 @@ fn is_capitalised(word: &str, lower: &str) -> bool {
     letters.next().is_some_and(|first| first.to_uppercase().chain(letters).eq(word.chars()))
 }
 
-/// How much of a JSON text could be written otherwise and mean the same: blanks, but for one behind a comma or a colon, and characters written by
-/// their number that need not be. Whoever writes all characters outside ASCII by number, or none, and all numbers alike, says nothing with that.
+/// How much of a JSON text could be written in another way with the same meaning: white space, except one space after a comma or a colon, and `\u`
+/// escapes of characters that need none. A model that escapes all characters outside ASCII or none, with digits in one case, hides nothing in that.
 fn free_spellings(json: &str) -> usize {
     let (mut free, mut is_in_text, mut before) = (0_usize, false, ' ');
     let (mut numbered, mut as_they_are) = (0_usize, 0_usize);
@@ -276,7 +278,7 @@ fn free_spellings(json: &str) -> usize {
                     });
                     let code = u32::from_str_radix(&digits, 16).unwrap_or_default();
                     count(&mut numbered, code >= 0x7f);
-                    // Printed, or with a letter of its own: \b, \t, \n, \f, \r.
+                    // Printable, or with a short escape: \b, \t, \n, \f, \r.
                     matches!(code, 0x20..0x7f | 0x08 | 0x09 | 0x0a | 0x0c | 0x0d)
                 }
                 escaped => escaped == Some('/'),

@@ -1,4 +1,4 @@
-//! Everything that a call can come to, in words for the model and the person, and in codes for the audit. The one place for both.
+//! All failures of a call: their messages for the model and the person, and the codes for the audit. Both are written only here.
 
 use std::fmt;
 
@@ -8,57 +8,57 @@ use serde_json::Value;
 
 use crate::{InvalidArguments, KnownTool, cut, execution::CALL_LIMIT, policy::exact_pattern};
 
-/// The longest piece of somebody else's words in a failure.
+/// The longest part of another party's message in a failure.
 pub const MAX_CAUSE_CHARS: usize = 2_000;
 
-/// Where to read why a component ended.
+/// Where an operator finds out why a component ended.
 const SEE_LOG: &str = "The log of the component names the reason";
 
-/// The world could not make a call.
+/// Why the world could not make a call, or the call failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CallFailure {
-    /// The server does not know the tool, though it listed it.
+    /// The server does not know the tool, although it listed it.
     #[error("its server no longer has it")]
     Unknown,
-    /// The server does not take the arguments.
+    /// The server does not accept the arguments.
     #[error("its server does not take these arguments: {0}")]
     InvalidArguments(String),
     /// The server lacks a setting, an account or the like.
     #[error("it is not set up here: {0}")]
     NotConfigured(String),
-    /// What the tool itself relies on failed.
+    /// Something that the tool uses failed.
     #[error("it failed: {0}")]
     Upstream(String),
-    /// It asks the person something first.
+    /// The tool needs input from the person.
     #[error("{}", asks(&questions(.0)))]
     InputNeeded(InputNeeded),
-    /// It asks the person something first, and knows that it cannot be answered.
+    /// The tool needs input from the person, and knows that it cannot be asked for here.
     #[error("{}", asks(.question))]
     Unanswerable {
-        /// What it asks, in its own words.
+        /// The tool's question.
         question: String,
-        /// What the client of the gateway would have to be able to do, as the protocol says it.
+        /// The capabilities that the gateway's client would have to declare, in the protocol's form.
         capabilities: mcp::Map,
     },
-    /// It took too long.
+    /// The time limit was reached.
     #[error("it took longer than {} s and was given up; whether it took effect is not known", CALL_LIMIT.as_secs())]
     TimedOut,
-    /// It goes on at its server, and whoever wanted it cannot ask later.
+    /// The call continues as a task on its server, and the caller cannot ask about it later.
     #[error(
-        "it takes longer than {} s and goes on as a task, which this client does not say that it understands (the extension \
+        "it takes longer than {} s and continues as a task, and this client does not declare that it understands tasks (the extension \
          io.modelcontextprotocol/tasks), so its server was asked to stop it; whether it took effect is not known",
         CALL_LIMIT.as_secs()
     )]
     Outlasts,
-    /// Its server no longer knows the task that it has become.
-    #[error("its server no longer knows the task that it has become; whether it took effect is not known")]
+    /// The server no longer knows the call's task.
+    #[error("its server no longer knows the task of this call; whether it took effect is not known")]
     TaskLost,
-    /// Its component ended while it worked: the tool, or another that worked there at the same time, trapped or computed without end.
+    /// The component ended during the call, because this tool or another one that ran in it at the same time trapped or computed without end.
     #[error("{}; whether it took effect is not known. {SEE_LOG}", ended(component, *seconds))]
     Crashed {
         /// The component.
         component: String,
-        /// How long it had worked.
+        /// How long the call had run.
         seconds: u64,
     },
     /// The installation has no such component.
@@ -67,36 +67,36 @@ pub enum CallFailure {
         /// The component.
         component: String,
     },
-    /// Its answer is too large.
+    /// The result is too large.
     #[error("its answer is too large; whether it took effect is not known")]
     TooLarge,
-    /// Its server cannot be reached.
+    /// The server cannot be reached.
     #[error("its server cannot be reached: {0}")]
     Unreachable(String),
 }
 
-/// Why a call has no result of its tool.
+/// Why a call has no result from its tool.
 #[derive(Debug)]
 pub enum ToolFailure<'t> {
     /// There is no such tool.
     UnknownTool(&'t str),
-    /// The arguments are not what the tool takes.
+    /// The arguments are not valid.
     InvalidArguments(&'t KnownTool, InvalidArguments),
     /// The user's roles do not allow it.
     NotPermitted(&'t KnownTool),
     /// A policy forbids it.
     Denied(&'t KnownTool),
-    /// A person would have to be asked, and cannot be.
+    /// A person's approval is needed, and nobody can be asked here.
     CannotAsk(&'t KnownTool),
-    /// The person said no.
+    /// The person declined the call.
     Declined(&'t KnownTool),
-    /// The person said nothing in time.
+    /// The person did not decide in time.
     Expired(&'t KnownTool),
-    /// There were too many calls.
+    /// There were too many calls. With the milliseconds until the next is allowed.
     TooMany(&'t KnownTool, u64),
-    /// It was begun before, by somebody who did not live to see its end. Its name, and the tool if there still is one.
+    /// The call was begun before by an executor that did not see its end. With the tool's name, and the tool if it is still listed.
     NotRepeated(&'t str, Option<&'t KnownTool>),
-    /// It was made, and failed.
+    /// The call failed in the world.
     Call(&'t KnownTool, CallFailure),
 }
 
@@ -171,14 +171,14 @@ impl fmt::Display for ToolFailure<'_> {
     }
 }
 
-/// What a tool asks, in its own words.
+/// The questions of a request for input, in the tool's words.
 fn questions(needed: &InputNeeded) -> String {
     let message = |request: &Value| Some(request.pointer("/params/message")?.as_str()?.trim().to_owned());
     let messages: Vec<String> = needed.requests.values().filter_map(message).collect();
     messages.join(" ")
 }
 
-/// The model can ask the person, and the tool may have an argument for the answer.
+/// Tells the model what to do: it can ask the person, and the tool may have an argument for the answer.
 fn asks(question: &str) -> String {
     let question = if question.is_empty() { "it does not say what".to_owned() } else { format!("{question:?}") };
     format!(
@@ -191,7 +191,7 @@ fn ended(component: &str, seconds: u64) -> String {
     format!("its component, {component}, ended after {seconds} s while it worked")
 }
 
-/// What a call came to, for the audit and for metrics.
+/// The outcome of a call, for the audit and for metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[expect(missing_docs, reason = "the codes say it, and `ToolFailure` says more")]
 pub enum AuditCode {
@@ -199,15 +199,15 @@ pub enum AuditCode {
     Ok,
     /// The tool answered that it failed.
     ToolError,
-    /// An answer was given again.
+    /// The result came from the cache.
     Cached,
-    /// A person was asked.
+    /// A person was asked for approval.
     ApprovalAsked,
-    /// It goes on at its server.
+    /// The call continues as a task on its server.
     Task,
     /// A call that may change something is about to be made for a client that may leave before it ends.
     Begun,
-    /// The tool asks the person something first.
+    /// The tool needs input from the person first.
     InputAsked,
     UnknownTool,
     InvalidArguments,
@@ -228,7 +228,7 @@ pub enum AuditCode {
 }
 
 impl AuditCode {
-    /// Of a tool that says itself how it failed.
+    /// The code for a failure that the tool itself named.
     #[must_use]
     pub const fn of_tool(failure: FailureKind) -> Self {
         match failure {
@@ -240,7 +240,7 @@ impl AuditCode {
         }
     }
 
-    /// The written form.
+    /// The code as text.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -272,7 +272,7 @@ impl AuditCode {
 }
 
 impl ToolFailure<'_> {
-    /// Its code.
+    /// The code for the audit.
     #[must_use]
     pub const fn code(&self) -> AuditCode {
         match self {

@@ -1,7 +1,7 @@
-//! The tools there are, and the one way a call takes: [`execute`].
+//! The catalog of tools, and [`execute`], the only way to call one.
 //!
-//! Pure: who lists the tools, keeps the policies and makes the calls is behind the port [`World`]. Of MCP
-//! it knows what a result is made of, and of its messages, a database or Spin nothing. Tools and schemas are other people's, so everything about them is bounded.
+//! Pure: listing tools, storing policies and making calls are behind the port [`World`]. This crate knows the form of an MCP result, but not MCP's
+//! messages, a database or Spin. Tools and their schemas come from others, so everything about them has a limit.
 
 pub mod arguments;
 pub mod catalog;
@@ -29,42 +29,42 @@ pub use redaction::Redaction;
 pub use tasks::end_of;
 pub use world::{Approval, AuditEntry, Called, Permission, Reached, Started, World};
 
-/// The name of a server, given by the installation's configuration, never by the server itself.
+/// The name of a server. The installation's configuration chooses it, never the server.
 pub type ServerName = String;
 
 /// A tool, as its server lists it.
 #[derive(Clone, Debug)]
 pub struct KnownTool {
-    /// The server that has it.
+    /// The tool's server.
     pub server: ServerName,
-    /// Its name there.
+    /// The tool's name on its server.
     pub name: String,
-    /// Its name for people.
+    /// The display name.
     pub title: Option<String>,
-    /// What it does, for the model.
+    /// The description, for the model.
     pub description: String,
-    /// JSON Schema of its arguments.
+    /// JSON Schema of the arguments.
     pub input_schema: Box<RawValue>,
-    /// JSON Schema of its structured result.
+    /// JSON Schema of the structured result.
     pub output_schema: Option<Box<RawValue>>,
-    /// Whether [`catalog::mend`] has seen to both.
+    /// Whether [`catalog::mend`] has processed both schemas.
     pub is_mended: bool,
-    /// What it says about itself.
+    /// The tool's hints about itself.
     pub annotations: Annotations,
-    /// Whether its server is somebody else's, so that what it says about itself is only said.
+    /// Whether the server belongs to somebody else, so that the tool's hints are not trusted.
     pub remote: bool,
-    /// Whether what it gives back is a person's or the installation's own: it is passed secrets, or its server an authorization.
+    /// Whether results may be private to a person or the installation, because the tool gets secrets or its server gets an authorization.
     pub reads_private: bool,
-    /// Whether the person is asked before every call, whatever was allowed.
+    /// Whether the person is asked before every call, whatever policies allow.
     pub always_asks: bool,
-    /// Whether it is called as a task, as its server of 2025-11-25 says.
+    /// Whether calls become tasks, as a server of 2025-11-25 says.
     pub task_support: TaskSupport,
-    /// How long a result may be given again for the same arguments, if the listing says so. Milliseconds.
+    /// How long a result may be cached for the same arguments, in milliseconds, if the listing says so.
     pub result_ttl_ms: Option<u64>,
 }
 
 impl KnownTool {
-    /// A tool of a server elsewhere that is not listed any more, of which only its name is known.
+    /// A tool of somebody else's server that is no longer listed, so that only its name is known.
     #[must_use]
     pub fn unlisted(server: ServerName, name: String) -> Self {
         Self {
@@ -84,36 +84,36 @@ impl KnownTool {
         }
     }
 
-    /// Whether it changes nothing, as far as we believe what it says.
+    /// Whether the tool changes nothing. Hints of other people's tools do not count.
     #[must_use]
     pub const fn reads_only(&self) -> bool {
         self.annotations.read_only && !self.remote
     }
 
-    /// Whether a call that was begun may be made again, likewise.
+    /// Whether a call that was begun may be made again. Hints of other people's tools do not count.
     #[must_use]
     pub const fn may_repeat(&self) -> bool {
         (self.annotations.read_only || self.annotations.idempotent) && !self.remote
     }
 
-    /// Its name for people.
+    /// The display name, or else the name.
     #[must_use]
     pub fn title(&self) -> &str {
         self.title.as_deref().unwrap_or(&self.name)
     }
 }
 
-/// What a tool says about itself (Model Context Protocol, `ToolAnnotations`). The default is what holds when it says nothing.
+/// A tool's hints about itself (Model Context Protocol, `ToolAnnotations`). The default applies to a tool without hints.
 #[expect(clippy::struct_excessive_bools, reason = "four independent statements, as the protocol has them")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Annotations {
-    /// It changes nothing.
+    /// The tool changes nothing.
     pub read_only: bool,
-    /// It may destroy something.
+    /// The tool may destroy something.
     pub destructive: bool,
     /// A second call with the same arguments changes nothing more.
     pub idempotent: bool,
-    /// It deals with more than a closed set of things: the web, people.
+    /// The tool deals with an open set of things, such as the web or people.
     pub open_world: bool,
 }
 
@@ -123,7 +123,7 @@ impl Default for Annotations {
     }
 }
 
-/// A text cut to a number of characters, with a sign that it was.
+/// A text cut to a number of characters. `…` shows that it was cut.
 fn cut(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),

@@ -1,19 +1,20 @@
-//! Who may call what without being asked: policies of the installation and of the user, compared with a tool's `server:tool`.
+//! Decides which calls need approval: policies of the installation and of the user, compared with a tool's `server:tool`.
 //!
-//! In a pattern `*` stands for any characters of its side of the first `:`, and every other character for itself.
+//! In a pattern, `*` stands for any characters on its side of the first `:`. Every other character stands for itself.
 
 use domain::Effect;
 use wildmatch::WildMatchPattern;
 
 use crate::{KnownTool, cut, exposure::is_heard_by_others};
 
-/// The longest pattern: a server's name and a tool's, and some `*`.
+/// The longest pattern: the names of a server and a tool, and some `*`.
 pub const MAX_PATTERN_CHARS: usize = 256;
 
-/// `*` alone is a wildcard: no name has a NUL in it. Takes at most as many steps as pattern times name has characters.
+/// Only `*` is a wildcard: the single-character wildcard is NUL, which no name has. A match takes at most as many steps as the lengths of pattern and
+/// name multiplied.
 type Glob = WildMatchPattern<'*', '\0'>;
 
-/// A pattern and its effect.
+/// A pattern, and the effect on the tools that it matches.
 #[derive(Clone, Debug)]
 pub struct Policy {
     server: Glob,
@@ -22,33 +23,33 @@ pub struct Policy {
     weight: Weight,
 }
 
-/// How specific a pattern is: its literal characters, then whether there is nothing else in it.
+/// How specific a pattern is: the number of its literal characters, then whether it has no `*`.
 type Weight = (usize, bool);
 
-/// A pattern that is none.
+/// Why a pattern is invalid.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidPattern {
-    /// It has not the form.
+    /// The pattern does not have the form `server:tool`.
     #[error("a pattern has the form server:tool, and * in either stands for anything")]
     Form,
-    /// It is too long.
+    /// The pattern is too long.
     #[error("a pattern has at most {MAX_PATTERN_CHARS} characters")]
     TooLong,
-    /// It has control characters.
+    /// The pattern has control characters.
     #[error("a pattern has no control characters")]
     Control,
-    /// In a list, what holds is not said before it.
-    #[error("a policy is allow, ask or deny and a pattern")]
+    /// An entry of a list does not begin with an effect.
+    #[error("a policy is allow, ask or deny, and then a pattern")]
     Effect,
 }
 
-/// An entry of a list that is no policy.
+/// An invalid entry in a list of policies.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("\"{entry}\": {cause}")]
 pub struct InvalidPolicy {
     /// The entry, cut.
     pub entry: String,
-    /// What is wrong with it.
+    /// Why the entry is invalid.
     pub cause: InvalidPattern,
 }
 
@@ -75,20 +76,20 @@ impl Policy {
         }
     }
 
-    /// Reads what was stored. A pattern that an older version took and this one does not is as good as none; a deny among them is taken to
-    /// deny everything.
+    /// Reads a stored policy. A pattern that an older version accepted and this one does not is ignored; if its effect is deny, it denies everything
+    /// instead.
     #[must_use]
     pub fn stored(pattern: &str, effect: Effect) -> Option<Self> {
         Self::parse(pattern, effect).ok().or_else(|| (effect == Effect::Deny).then(Self::deny_everything))
     }
 
-    /// Whether it is about a tool.
+    /// Whether the pattern matches a tool.
     #[must_use]
     pub fn matches(&self, tool: &KnownTool) -> bool {
         self.names(&tool.server, &tool.name)
     }
 
-    /// Whether it denies the tool of this name on a server.
+    /// Whether the policy denies the tool with this name on this server.
     #[must_use]
     pub fn denies(&self, server: &str, name: &str) -> bool {
         self.effect == Effect::Deny && self.names(server, name)
@@ -101,7 +102,7 @@ impl Policy {
     /// Reads a list as an operator writes it: `allow calendar:list_*, deny mail:*`.
     ///
     /// # Errors
-    /// What is wrong with the first that is wrong.
+    /// [`InvalidPolicy`] for the first invalid entry.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, InvalidPolicy> {
         let entry = |entry: &str| {
             let wrong = |cause| InvalidPolicy { entry: cut(entry, MAX_PATTERN_CHARS), cause };
@@ -113,7 +114,7 @@ impl Policy {
         text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(entry).collect()
     }
 
-    /// What holds when policies cannot be read.
+    /// The policy to use when the stored policies cannot be read.
     #[must_use]
     pub fn deny_everything() -> Self {
         Self { server: Glob::new("*"), tool: Glob::new("*"), effect: Effect::Deny, weight: (0, false) }
@@ -124,20 +125,20 @@ impl Policy {
     }
 }
 
-/// The pattern that is about exactly one tool. No name of a tool has a `*`, and none of a server a `:` (see [`crate::catalog`]).
+/// The pattern that matches exactly one tool. No tool's name has a `*`, and no server's name a `:` (see [`crate::catalog`]).
 #[must_use]
 pub fn exact_pattern(tool: &KnownTool) -> String {
     format!("{}:{}", tool.server, tool.name)
 }
 
-/// What happens to calls of a tool.
+/// Decides whether calls of a tool are allowed, asked about or denied.
 ///
-/// - A deny of either wins.
-/// - Of what is left, a tool that always asks does.
-/// - Within the user's policies, and within the installation's, the most specific wins; of equals the strictest.
-/// - The user's wins over the installation's, except that an allow does not loosen the installation's ask, unless it names exactly this tool,
-///   which is what a person writes who was asked and said "always".
-/// - If nobody says anything, tools that only read are allowed where we can believe them, and the others asked for.
+/// - A deny of the installation or the user wins.
+/// - Otherwise a tool that always asks is asked about.
+/// - Among the user's policies, and among the installation's, the most specific wins; if several are equally specific, the strictest.
+/// - The user's policy wins over the installation's. But an allow does not loosen the installation's ask, unless it names exactly this tool: such a
+///   policy is stored when a person who is asked answers "always".
+/// - Without any policy, our own tools that only read are allowed, and all others are asked about.
 #[must_use]
 pub fn decide(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Effect {
     if installation.iter().chain(user).any(|policy| policy.denies(&tool.server, &tool.name)) {
@@ -158,8 +159,8 @@ pub fn decide(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Eff
     }
 }
 
-/// What happens to calls of a tool after something private was read, as far as they say what the person did not write: where others hear them,
-/// the person is asked, unless a policy allows exactly this tool.
+/// Decides calls of a tool after something private was read, if their arguments hold what the person did not write. If others hear the arguments, the
+/// person is asked, unless a policy allows exactly this tool.
 #[must_use]
 pub fn decide_exposed(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Effect {
     let effect = decide(tool, installation, user);

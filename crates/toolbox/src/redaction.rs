@@ -1,22 +1,22 @@
-//! Takes secrets that were passed to a tool out of what it gives back, before a model, a log or a person sees it.
+//! Removes secrets that were passed to a tool from the tool's results, before a model, a log or a person sees them.
 //!
-//! Against accidents: a server that repeats a request in its error, a tool that prints what it was given. A tool that wants to give a
-//! secret away can write it in some other way, and nothing here would notice.
+//! This protects against accidents: a server that repeats a request in its error, a tool that prints its input. A tool that wants to disclose a
+//! secret can encode it in another way, which is not detected here.
 
 use mcp::{Content, Map, Outcome, Resource, ResourceBody};
 use serde_json::Value;
 
 use crate::CallFailure;
 
-/// What is shorter is in too many texts by chance, and taking it out would tell more than leaving it.
+/// The shortest secret that is removed. Shorter ones occur in many texts by chance, and removing them would disclose more than it hides.
 pub const MIN_CHARS: usize = 8;
-/// What is there instead.
+/// The text in place of a secret.
 pub const REDACTED: &str = "[secret]";
 
-/// Texts that nobody may see.
+/// The secrets to remove.
 #[derive(Default)]
 pub struct Redaction {
-    /// The longest first, so that what is part of another does not leave the rest of it behind.
+    /// The longest first, so that a secret that is part of another does not leave the rest of the other behind.
     secrets: Vec<String>,
 }
 
@@ -27,11 +27,11 @@ impl std::fmt::Debug for Redaction {
 }
 
 impl Redaction {
-    /// For these values. Those shorter than [`MIN_CHARS`] are not looked for.
+    /// Removes these values. Values shorter than [`MIN_CHARS`] are ignored.
     pub fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let mut secrets = Vec::new();
         for value in values.into_iter().filter(|value| value.chars().nth(MIN_CHARS.saturating_sub(1)).is_some()) {
-            // As it looks in a text that is JSON.
+            // The secret as it is escaped in a JSON text.
             let quoted = Value::from(value).to_string();
             let escaped = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default();
             if escaped != value && !escaped.is_empty() {
@@ -43,7 +43,7 @@ impl Redaction {
         Self { secrets }
     }
 
-    /// A result without them. The bytes of images and recordings stay as they are.
+    /// Removes the secrets from a result. The data of images and audio stays unchanged.
     #[must_use]
     pub fn outcome(&self, mut outcome: Outcome) -> Outcome {
         if self.secrets.is_empty() {
@@ -58,7 +58,7 @@ impl Redaction {
         outcome
     }
 
-    /// What went wrong, without them.
+    /// Removes the secrets from a failure.
     #[must_use]
     pub fn failure(&self, mut failure: CallFailure) -> CallFailure {
         match &mut failure {
@@ -85,7 +85,7 @@ impl Redaction {
         failure
     }
 
-    /// Takes them out of a text.
+    /// Removes the secrets from a text.
     pub fn text(&self, text: &mut String) {
         for secret in &self.secrets {
             if text.contains(secret.as_str()) {
@@ -122,9 +122,9 @@ impl Redaction {
         }
     }
 
-    /// Texts, the names of fields, and numbers that are written like a secret.
+    /// Removes the secrets from strings, names of fields, and numbers with the same digits.
     fn json(&self, value: &mut Value) {
-        // Not recursive: how deep it goes is somebody else's choice.
+        // Not recursive, because the tool's server chooses the depth.
         let mut waiting = vec![value];
         while let Some(value) = waiting.pop() {
             match value {

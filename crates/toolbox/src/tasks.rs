@@ -1,4 +1,4 @@
-//! Calls that go on at their servers as tasks: what a task comes to, and how long it is waited for if nobody can ask later.
+//! Calls that continue as tasks on their servers: the result of a task, and the wait for callers that cannot ask later.
 
 use std::{pin::pin, time::Duration};
 
@@ -7,10 +7,10 @@ use mcp::{Task, TaskState};
 
 use crate::{CallFailure, Called, KnownTool, World, execution::CALL_LIMIT};
 
-/// So long before the end of [`CALL_LIMIT`], a task is asked about once more, whatever its server says about the interval.
+/// This long before the end of [`CALL_LIMIT`], the task is asked about once more, whatever poll interval the server names.
 const LAST_QUESTION: Duration = Duration::from_secs(5);
 
-/// What a task has come to, if it has: a call's answer like any other. A task that asks for something can get nothing here, so that is its end.
+/// The result of a task that has ended, in the form of a call's result. A task that asks for input counts as ended, because nobody can answer it.
 #[must_use]
 pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
     match state {
@@ -27,9 +27,9 @@ pub fn end_of(state: TaskState) -> Option<Result<Called, CallFailure>> {
     }
 }
 
-/// The same for whoever cannot ask later: the server is asked until the task has ended. Dropped when [`CALL_LIMIT`] is over.
+/// Asks about a task until it has ended, for callers that cannot ask later. The future is dropped at the end of [`CALL_LIMIT`].
 pub(crate) async fn end_in_time<W: World>(world: &W, tool: &KnownTool, made: &Task) -> Result<Called, CallFailure> {
-    // What the call itself answered has no result, so it is not an end.
+    // The answer to the call has no result, so even a task that has ended must be asked about.
     let mut poll = if made.state == TaskState::Working { made.poll } else { Duration::ZERO };
     let mut last = pin!(world.sleep(CALL_LIMIT.saturating_sub(LAST_QUESTION)).fuse());
     loop {
@@ -42,7 +42,7 @@ pub(crate) async fn end_in_time<W: World>(world: &W, tool: &KnownTool, made: &Ta
                 poll = task.poll;
             }
             Err(CallFailure::TaskLost) => return Err(CallFailure::TaskLost),
-            // It is asked again, as long as there is time.
+            // The task is asked about again, as long as there is time.
             Err(_) => poll = made.poll,
         }
     }

@@ -1,63 +1,64 @@
-//! What `stream` and `chat` ask of `tools` over the private routes. A call is answered with lines of JSON, each a [`Said`]. Not for clients: they
-//! speak MCP or use the public API.
+//! The messages of `stream` and `chat` to `tools` on the private routes. The answer to a call is a sequence of JSON lines, each a [`Said`]. Clients
+//! do not use these routes: they speak MCP or use the public API.
 
 use std::borrow::Cow;
 
 use domain::tool::{ToolAnswer, ToolProgress};
 use serde::{Deserialize, Serialize};
 
-/// Where `tools` executes a call of a run.
+/// The route on which `tools` executes a call of a run.
 pub const CALLS_PATH: &str = "/internal/calls";
 
-/// Who asks: the executor of a run. Nobody else knows the owner of its lease, so this says for whom it is, too.
+/// The executor of a run, which makes the request. Only the executor knows the owner of the lease, so this also tells for which person the request
+/// is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Executor<'a> {
     /// The run, as an id.
     pub run_id: Cow<'a, str>,
-    /// The owner of its lease.
+    /// The owner of the run's lease.
     pub lease_owner: Cow<'a, str>,
 }
 
-/// A call that a run's executor wants made.
+/// A call that the executor of a run requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Call<'a> {
-    /// Who wants it.
+    /// The executor.
     pub executor: Executor<'a>,
     /// The model's id for the call.
     pub call_id: Cow<'a, str>,
     /// The tool's name, as offered.
     pub name: Cow<'a, str>,
-    /// What the model wrote.
+    /// The arguments, as the model wrote them.
     pub arguments: Cow<'a, str>,
 }
 
-/// Where `tools` asks about the tasks of a run for which it is time. Whoever asks this can do no more by it than what is due anyway.
+/// The route on which `tools` asks about a run's tasks that are due. A request cannot cause more than is due anyway.
 pub const ASK_TASKS_PATH: &str = "/internal/tasks/ask";
-/// Where `tools` stops tasks of runs that were stopped, have ended or are deleted. Likewise.
+/// The route on which `tools` stops tasks of runs that were stopped, have ended or are deleted. A request cannot cause more than is due anyway.
 pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
 
-/// Which tasks are stopped at once. Others that are to be stopped come with them.
+/// The tasks to stop at once. Other tasks that are due to be stopped are stopped too.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StopTasks<'a> {
-    /// A run, as an id, if it is about one.
+    /// The id of a run, if the request is about one.
     pub run_id: Option<Cow<'a, str>>,
 }
 
-/// A run whose tasks are looked after.
+/// A run whose tasks are asked about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TasksOf<'a> {
     /// The run, as an id.
     pub run_id: Cow<'a, str>,
-    /// Whose it is, likewise.
+    /// The run's owner, as an id.
     pub user_id: Cow<'a, str>,
 }
 
-/// A line of the answer. The last one is the call's.
+/// A line of the answer to a call. The last line is the result.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Said {
-    /// How far it is, some times a second at most.
+    /// Progress, at most some times a second.
     Progress(ToolProgress),
-    /// What it came to.
+    /// The result.
     Answer(ToolAnswer),
 }

@@ -1,4 +1,4 @@
-//! The port through which a call reaches everything outside: the store, the servers, time.
+//! The port through which a call reaches everything outside: the store, the servers, the clock.
 
 use std::time::Duration;
 
@@ -7,93 +7,94 @@ use permissions::Access;
 
 use crate::{AuditCode, CallFailure, KnownTool, Outcome, Policy, ServerName};
 
-/// What a call needs of the world. One value of it is one call, by one user.
+/// The outside of a call. One value stands for one call of one user.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
 pub trait World {
-    /// The store failed, so nothing can be said about the call.
+    /// The store failed, so nothing is known about the call.
     type Error;
 
-    /// The policies that hold, and how far the approval of this call is.
+    /// The policies that apply, and the state of this call's approval.
     async fn permission(&self, tool: &KnownTool) -> Result<Permission, Self::Error>;
 
-    /// Whether what the tool needs is there, as far as is known before the call. Nobody is asked to approve what cannot be done.
+    /// Whether the tool has the settings that it needs, as far as this is known before the call. A person must not be asked to approve a call that
+    /// cannot work.
     async fn is_set_up(&self, tool: &KnownTool) -> Result<(), CallFailure>;
 
-    /// Asks the person about this call. When the question expires, in milliseconds since 1970. Asked again: the same. `None`: the run is
-    /// somebody else's by now.
+    /// Asks the person about this call. Returns when the question expires, in milliseconds since 1970. A second request returns the same. `None`:
+    /// another executor has the run now.
     async fn ask_approval(&self, tool: &KnownTool) -> Result<Option<i64>, Self::Error>;
 
-    /// Takes one call from what may be made. `Err`: none is left; how many milliseconds until one is.
+    /// Counts a call against the rate limit. `Err`: the limit is reached; the milliseconds until a call is allowed again.
     async fn take_rate(&self, tool: &KnownTool) -> Result<Result<(), u64>, Self::Error>;
 
-    /// A result kept for this key. A cache that cannot be read has none. Keys know nothing of users: results that are one user's are kept
-    /// under that user's name.
+    /// The cached result for this key. `None` also if the cache cannot be read. Keys do not contain the user: the world stores results of a single
+    /// user under that user.
     async fn cached(&self, key: &str) -> Option<Outcome>;
 
-    /// Keeps a result. What goes wrong is the world's to log.
+    /// Stores a result in the cache. The world logs its own error.
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64);
 
-    /// Writes down that the call is about to be made. For clients that are no run: always [`Started::First`].
+    /// Records that the call is about to be made. For clients without a run: always [`Started::First`].
     async fn start(&self) -> Result<Started, Self::Error>;
 
-    /// Makes the call with these arguments, byte for byte. Reads no more than [`MAX_OUTCOME_BYTES`](crate::execution::MAX_OUTCOME_BYTES). Dropped
-    /// when [`CALL_LIMIT`](crate::execution::CALL_LIMIT) is over.
+    /// Makes the call with these arguments, byte for byte. Reads at most [`MAX_OUTCOME_BYTES`](crate::execution::MAX_OUTCOME_BYTES). The future is
+    /// dropped at the end of [`CALL_LIMIT`](crate::execution::CALL_LIMIT).
     async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure>;
 
-    /// Keeps a task that the call has become, for whoever asks later what it came to. Since when it is one, in milliseconds since 1970. `None`:
+    /// Stores the task of this call, so that its result can be requested later. Returns when the task began, in milliseconds since 1970. `None`:
     /// nobody waits for it any more.
     async fn keep_task(&self, tool: &KnownTool, task: &Task) -> Result<Option<i64>, Self::Error>;
 
-    /// Asks how far a task is, which a call has become.
+    /// Asks for the state of a task of this call.
     async fn task(&self, tool: &KnownTool, task: &Task) -> Result<Task, CallFailure>;
 
-    /// Has a task stopped, as far as its server does that. What goes wrong is the world's to log.
+    /// Stops a task, if its server does that. The world logs its own error.
     async fn cancel_task(&self, tool: &KnownTool, task: &Task);
 
-    /// Appends to the audit. What goes wrong is the world's to log: the result is not lost over it.
+    /// Appends to the audit. The world logs its own error: the call's result must not be lost because of it.
     async fn audit(&self, entry: AuditEntry) -> Result<(), Self::Error>;
 
-    /// Waits.
+    /// Completes after this time.
     async fn sleep(&self, duration: Duration);
 
-    /// Whether this very call was begun before, by somebody who did not live to see its end.
+    /// Whether this very call was begun before, by an executor that did not see its end.
     fn begun(&self) -> bool;
 
     /// Whether this call can wait for a person. A run can; an outside client cannot.
     fn can_ask(&self) -> bool;
 
-    /// Whether whoever wants this call can ask later what it came to. A run can, and an outside client that says so.
+    /// Whether the caller can ask for the result later. A run can, and so can an outside client that declares it.
     fn can_wait(&self) -> bool;
 
-    /// Whether something private was read before in this conversation, which this call could carry out.
+    /// Whether something private was read earlier in this conversation, which this call could disclose.
     fn has_read_private(&self) -> bool;
 
-    /// What the person has written in this conversation. Asked for only when it matters.
+    /// The texts that the person has written in this conversation. Read only when they are needed.
     async fn written_by_person(&self) -> Result<Vec<String>, Self::Error>;
 }
 
-/// What is known about whether a call may be made.
+/// The rules that decide whether a call may be made.
 #[derive(Clone, Debug, Default)]
 pub struct Permission {
-    /// What the user's roles allow.
+    /// The permissions of the user's roles.
     pub access: Access,
     /// The installation's policies.
     pub installation: Vec<Policy>,
-    /// The user's.
+    /// The user's policies.
     pub user: Vec<Policy>,
-    /// The approval of this very call.
+    /// The state of this call's approval.
     pub approval: Approval,
 }
 
-/// How far the approval of a call is.
+/// The state of a call's approval.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Approval {
-    /// Nobody was asked.
+    /// The person was not asked.
     #[default]
     None,
     /// The person was asked and has not decided.
     Pending {
-        /// Milliseconds since 1970.
+        /// When the question expires, in milliseconds since 1970.
         expires_at_ms: i64,
     },
     /// The person said yes.
@@ -104,43 +105,43 @@ pub enum Approval {
     Expired,
 }
 
-/// Whether a call was written down before.
+/// Whether the start of a call was recorded before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Started {
-    /// It was not.
+    /// No: this is the first start.
     First,
-    /// It was.
+    /// Yes: the call was begun before.
     Again,
-    /// The run is somebody else's by now.
+    /// Another executor has the run now.
     LeaseLost,
 }
 
-/// What is kept about a call. No content: not its arguments, not its result.
+/// The record of a call for the audit. It has no content: neither arguments nor result.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AuditEntry {
-    /// The server; `None`: there is no such tool.
+    /// The server. `None`: there is no such tool.
     pub server: Option<ServerName>,
-    /// The tool's name there, or what was asked for.
+    /// The tool's name on its server, or the name that was called.
     pub tool: String,
-    /// What it came to.
+    /// The outcome.
     pub code: AuditCode,
 }
 
-/// What a tool answered.
+/// A tool's answer to a call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Called {
-    /// Its result.
+    /// The result.
     pub outcome: Outcome,
-    /// If it failed, which kind of failure that is, as far as its server is believed.
+    /// The kind of failure if the tool failed, as far as its server is trusted.
     pub failure: Option<FailureKind>,
 }
 
-/// What a call has come to so far.
+/// The answer to a call so far.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Reached {
-    /// Its tool has answered.
+    /// The tool has answered.
     Result(Called),
-    /// It goes on at its server.
+    /// The call continues as a task on its server.
     Task(Box<Task>),
 }
 

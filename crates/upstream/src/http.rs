@@ -28,7 +28,10 @@ pub enum Unanswered {
     /// The request was not sent, so it had no effect.
     #[error("{0}")]
     NotSent(String),
-    /// The request may have arrived and taken effect.
+    /// The connection ended before the whole answer had arrived. The request may have arrived and taken effect.
+    #[error("{0}")]
+    Broken(String),
+    /// There is no answer that can be used. The request may have arrived and taken effect.
     #[error("{0}")]
     Lost(String),
     /// The time limit was reached. The request may have arrived and taken effect.
@@ -54,7 +57,9 @@ impl Unanswered {
 impl From<Unanswered> for Failure {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
-            Unanswered::NotSent(words) | Unanswered::Lost(words) => Self::UpstreamFailed(words),
+            Unanswered::NotSent(words) | Unanswered::Broken(words) | Unanswered::Lost(words) => {
+                Self::UpstreamFailed(words)
+            }
             Unanswered::TimedOut => Self::TimedOut,
         }
     }
@@ -71,6 +76,18 @@ pub trait Http {
     /// # Errors
     /// [`Unanswered`].
     async fn send(&self, request: Request<Vec<u8>>, limits: Limits) -> Outcome;
+
+    /// Sends a request that changes nothing on the server. It is sent once more if the connection breaks: servers end connections at any time,
+    /// also those that the host had kept open.
+    ///
+    /// # Errors
+    /// [`Unanswered`].
+    async fn read(&self, request: Request<Vec<u8>>, limits: Limits) -> Outcome {
+        match self.send(request.clone(), limits).await {
+            Err(Unanswered::Broken(_)) => self.send(request, limits).await,
+            outcome => outcome,
+        }
+    }
 }
 
 /// The servers that `allowed_outbound_hosts` allows.
@@ -98,7 +115,7 @@ async fn exchange(request: Request<Vec<u8>>, max_bytes: usize, host: &str) -> Ou
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Unanswered::Lost(format!("the answer of {host} is longer than {max_bytes} bytes")))
         }
-        Err(_) => Err(Unanswered::Lost(format!("{host} broke off its answer"))),
+        Err(_) => Err(Unanswered::Broken(format!("{host} broke off its answer"))),
     }
 }
 
@@ -116,7 +133,7 @@ fn unanswered(code: ErrorCode, host: &str) -> Unanswered {
         ErrorCode::TlsCertificateError | ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => {
             Unanswered::Lost(format!("{host} cannot be reached over TLS: its certificate may not be valid"))
         }
-        other => Unanswered::Lost(format!("{host} does not answer: {other}")),
+        other => Unanswered::Broken(format!("{host} does not answer: {other}")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use axum::{Router, body::Body};
 use domain::Id;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use problem::{Problem, REQUEST_ID};
 use serde::Serialize;
 use tower_service::Service;
@@ -16,6 +16,18 @@ use crate::{
 
 /// Longer ids from outside are replaced, so that ids can be logged.
 const MAX_REQUEST_ID_BYTES: usize = 64;
+
+/// The most bytes of all headers together, names and values. Spin's limit is far higher. A browser's cookies and a program's token are a few kilobytes.
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+
+/// Of every answer, unless its route says otherwise: it is data, not a page; nobody frames it, nobody keeps it, and another site's page cannot embed it.
+const OF_EVERY_ANSWER: [(HeaderName, HeaderValue); 5] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
 
 /// The most bytes logged of an address, a method or a cause: clients send kilobytes of each, and people read the log.
 const MAX_LOGGED_BYTES: usize = 512;
@@ -46,11 +58,15 @@ pub async fn serve(component: &'static str, mut router: Router, mut request: Req
     let trace_id = trace_id(request.headers()).map(str::to_owned);
     let encoding = compression::wanted(request.headers());
 
-    let mut response = match router.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    let (mut response, refused) = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
+        (Response::default(), Some(too_many_headers()))
+    } else {
+        match router.call(request).await {
+            Ok(response) => (response, None),
+            Err(never) => match never {},
+        }
     };
-    let problem = response.extensions_mut().remove::<Problem>().or_else(|| unrouted(&response));
+    let problem = refused.or_else(|| response.extensions_mut().remove::<Problem>()).or_else(|| unrouted(&response));
     if let Some(problem) = &problem {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = problem.to_response(&request_id).map(Body::from);
@@ -61,7 +77,9 @@ pub async fn serve(component: &'static str, mut router: Router, mut request: Req
         response.headers_mut().insert(REQUEST_ID, value);
         response = compression::compressed(response, encoding).await;
     }
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in OF_EVERY_ANSWER {
+        response.headers_mut().entry(name).or_insert(value);
+    }
 
     let access = Access {
         request_id: &request_id,
@@ -76,6 +94,17 @@ pub async fn serve(component: &'static str, mut router: Router, mut request: Req
     let level = if response.status().is_server_error() { Level::Error } else { Level::Info };
     log(component, level, "request", access);
     response
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len())).sum()
+}
+
+fn too_many_headers() -> Problem {
+    let detail = format!(
+        "The headers of the request are longer than {MAX_HEADER_BYTES} bytes together. In a browser, delete this site's cookies and log in again."
+    );
+    Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail)
 }
 
 /// Shortens a text for the log.

@@ -1,13 +1,15 @@
-/** The person's own account: the name, the password, the second factor. */
-import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+/** The person's own account: the name, the password, the second factor, the organisations that sign in. */
+import { useEffect, useState } from "preact/hooks";
 import { account, describe } from "../api.ts";
 import { changed, endedBy } from "../state/session.ts";
 import type { Proof, SecondFactor, Setup, User } from "../types.ts";
 import { announce } from "./announce.tsx";
 import { Header } from "./header.tsx";
+import { Identities } from "./identities.tsx";
 import { Fault, passwordOf, textOf, useSubmit, When } from "./page-list.tsx";
+import { ProofForm, Secret } from "./proof.tsx";
 import { RecoveryCodes, SetupForm } from "./second-factor.tsx";
+import { Section } from "./section.tsx";
 
 export function AccountSettings({ user }: { user: User }) {
   const [state, setState] = useState<SecondFactor | null>(null);
@@ -37,21 +39,10 @@ export function AccountSettings({ user }: { user: User }) {
             )}
             {state !== null && <SecondFactorForms state={state} load={load} />}
           </Section>
+          {state !== null && <Identities state={state} />}
         </div>
       </div>
     </>
-  );
-}
-
-function Section({ title, children }: { title: string; children: ComponentChildren }) {
-  const id = useId();
-  return (
-    <section aria-labelledby={id}>
-      <h2 id={id} class="font-semibold">
-        {title}
-      </h2>
-      {children}
-    </section>
   );
 }
 
@@ -112,19 +103,6 @@ function Password({ user }: { user: User }) {
         </p>
       )}
     </Section>
-  );
-}
-
-
-function Secret({ name, label, autocomplete }: { name: string; label: string; autocomplete: string }) {
-  const id = useId();
-  return (
-    <div class="grid gap-1">
-      <label for={id} class="text-sm">
-        {label}
-      </label>
-      <input id={id} name={name} type="password" class="field" autocomplete={autocomplete} required />
-    </div>
   );
 }
 
@@ -251,52 +229,3 @@ function left(codes: number): string {
   return codes === 1 ? "You have one recovery code left." : `You have ${codes} recovery codes left.`;
 }
 
-/** Asks for the password, or for a code if there is a second factor. */
-function ProofForm({
-  button,
-  mayUseCode,
-  send,
-  cancel,
-}: {
-  button: string;
-  mayUseCode: boolean;
-  send: (proof: Proof) => Promise<void>;
-  cancel: () => void;
-}) {
-  const [byCode, setByCode] = useState(false);
-  const { fault, waiting, submit } = useSubmit((data) =>
-    send(byCode ? { code: textOf(data, "code") } : { password: passwordOf(data, "password") }),
-  );
-  const id = useId();
-  const form = useRef<HTMLFormElement>(null);
-  // The button that led here, or the other field, is gone.
-  useEffect(() => form.current?.querySelector<HTMLElement>("input")?.focus(), [byCode]);
-  return (
-    <form ref={form} class="mt-3 grid gap-2" onSubmit={submit}>
-      {byCode ? (
-        <>
-          <label for={id} class="text-sm">
-            A code of your app, or a recovery code
-          </label>
-          <input id={id} name="code" class="field" autocomplete="one-time-code" required />
-        </>
-      ) : (
-        <Secret name="password" label="Your password, to show that it is you" autocomplete="current-password" />
-      )}
-      <Fault text={fault} />
-      <div class="mt-1 flex flex-wrap items-center gap-2">
-        <button type="submit" class="main-button" disabled={waiting}>
-          {button}
-        </button>
-        <button type="button" class="plain-button" onClick={cancel}>
-          Cancel
-        </button>
-        {mayUseCode && (
-          <button type="button" class="text-button text-sm" onClick={() => setByCode(!byCode)}>
-            {byCode ? "Use your password" : "Use a code"}
-          </button>
-        )}
-      </div>
-    </form>
-  );
-}

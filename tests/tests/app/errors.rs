@@ -49,6 +49,39 @@ async fn an_id_that_came_with_the_request_comes_back_if_it_is_fit_for_a_log() ->
 }
 
 #[tokio::test]
+async fn every_answer_of_every_component_is_closed_to_other_sites() -> Result<()> {
+    let person = Person::new().await?;
+    for path in [
+        "/api/conversations",
+        "/api/none",
+        "/api/admin/users",
+        "/api/runs/01990000-0000-7000-8000-000000000000/events",
+        "/api/tools",
+        "/auth/me",
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+        "/oauth/none",
+        "/mcp",
+        "/health",
+        "/ready",
+        "/",
+    ] {
+        for response in [anonymous(Method::GET, path)?.send().await?, person.request(Method::GET, path).send().await?] {
+            let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+            assert!(
+                header("content-security-policy").is_some_and(|it| it.contains("frame-ancestors 'none'")),
+                "{path}"
+            );
+            assert_eq!(header("x-content-type-options"), Some("nosniff"), "{path}");
+            assert_eq!(header("referrer-policy"), Some("no-referrer"), "{path}");
+            assert_eq!(header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+            assert!(header("cache-control").is_some(), "{path}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_nowhere_is_404() -> Result<()> {
     let person = Person::new().await?;
     for path in [

@@ -7,6 +7,7 @@
 mod accounts;
 mod back_channel;
 mod config;
+mod identities;
 mod link;
 mod outside;
 mod providers;
@@ -37,7 +38,8 @@ use web::{
 use crate::{
     COMPONENT, cookies,
     record::record,
-    routes::{Auth, hashes, not_invited, presented_token},
+    routes::{Auth, hashes, presented_token},
+    sign_up,
 };
 
 pub(crate) use config::{SignIn, checks};
@@ -156,6 +158,8 @@ pub(crate) fn routes<D: Database + 'static>() -> Router<Auth<D>> {
         .route("/auth/oidc/callback/{provider}", get(come_back::<D>))
         .route("/auth/oidc/link", post(link::link::<D>))
         .route("/auth/oidc/backchannel-logout", post(back_channel::log_out::<D>))
+        .route("/auth/oidc/identities", get(identities::list::<D>))
+        .route("/auth/oidc/identities/remove", post(identities::remove::<D>))
 }
 
 #[derive(Deserialize)]
@@ -201,7 +205,8 @@ async fn log_in_invited<D: Database>(
     Json(body): Json<LogInInvited>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    let invitation = LinkToken::parse(&body.invitation).ok_or_else(|| not_invited(auth.config.signup))?.to_string();
+    let invitation =
+        LinkToken::parse(&body.invitation).ok_or_else(|| sign_up::not_invited(auth.config.signup))?.to_string();
     let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, Some(invitation)).await?;
     let location = response.headers_mut().remove(header::LOCATION);
     let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or(return_to::HOME).to_owned();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{Method, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use tool_provider::{Context, Failure};
-use upstream::{Account, Http, Limits, Redirect, redirect};
+use upstream::{Account, Http, Limits, Redirect, Unanswered, redirect};
 use url::Url;
 
 use crate::{
@@ -159,8 +159,10 @@ impl<'a, T: Http> Server<'a, T> {
         }
         let request = request.body(body.into_bytes()).map_err(unexpected)?;
         let is_change = matches!(*method, Method::PUT | Method::DELETE);
-        let answer = self.transport.send(request, LIMITS).await;
-        answer.map_err(|why| if is_change { why.of_change() } else { why.into() })
+        if is_change {
+            return self.transport.send(request, LIMITS).await.map_err(Unanswered::of_change);
+        }
+        Ok(self.transport.read(request, LIMITS).await?)
     }
 
     /// An address from the server, if it is on the same server. Some servers know their name, but not the scheme or port by which they are reached

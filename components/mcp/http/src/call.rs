@@ -47,7 +47,12 @@ async fn exchange<T: Http>(
     loop {
         let sent = next.clone();
         let limits = Limits { bytes: ANSWER_BYTES_MAX, wait: deadline.left() };
-        let response = transport.send(next, limits).await.map_err(|why| unanswered(operation, why))?;
+        let outcome = if operation.only_reads() {
+            transport.read(next, limits).await
+        } else {
+            transport.send(next, limits).await
+        };
+        let response = outcome.map_err(|why| unanswered(operation, why))?;
         let Some(base) = Url::parse(&sent.uri().to_string()).ok() else {
             return answer::read(operation, &response, secrets);
         };

@@ -267,7 +267,14 @@ impl<'a, T: Http> Way<'a, T> {
         }
         let request = request.body(body.into_bytes());
         let request = request.map_err(|error| not_sent(format!("The mail server cannot be asked: {error}.")))?;
-        Ok(self.transport.send(request, Limits { bytes: ANSWER_BYTES_MAX, wait }).await?)
+        let limits = Limits { bytes: ANSWER_BYTES_MAX, wait };
+        // JMAP posts everything; only the session is known to change nothing.
+        let is_read = *method == Method::GET;
+        Ok(if is_read {
+            self.transport.read(request, limits).await?
+        } else {
+            self.transport.send(request, limits).await?
+        })
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn get(
         .header(header::ACCEPT, accept)
         .body(Vec::new())
         .map_err(|_| Failure::InvalidArguments("This address cannot be requested.".to_owned()))?;
-    Ok(world.send(request, limits).await?)
+    Ok(world.read(request, limits).await?)
 }
 
 impl World for Outside {

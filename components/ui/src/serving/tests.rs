@@ -133,7 +133,11 @@ fn every_answer_is_closed_to_others_and_has_an_id() {
         assert_eq!(headers["cross-origin-opener-policy"], "same-origin");
         assert!(headers["permissions-policy"].to_str().unwrap().contains("camera=()"));
         assert_eq!(headers[REQUEST_ID].len(), Uuid::nil().to_string().len());
+        assert_eq!(headers[header::STRICT_TRANSPORT_SECURITY], "max-age=63072000");
     }
+    let (site, headers) = (Site::new("http://127.0.0.1:3000"), HeaderMap::new());
+    let plain = answer(&Asked { method: &Method::GET, path: "/", site: &site, headers: &headers });
+    assert!(plain.headers().get(header::STRICT_TRANSPORT_SECURITY).is_none(), "it could not be reached afterwards");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! From the body of an answer to the messages in it, never holding more than was allowed.
+//! Reads the messages in the body of a response, within limits.
 //!
-//! What a body is, it says itself by its first sign; what its header says counts only where that says nothing.
+//! The first character of a body tells whether it is JSON or a stream of events. The header decides only if that character does not.
 
 use std::{cell::RefCell, collections::VecDeque, fmt, rc::Rc};
 
@@ -15,35 +15,35 @@ use serde_json::value::RawValue;
 use super::{BodyStream, ClientError};
 use crate::{header::is, lenient, wire::Message};
 
-/// An error's body is read up to this: it is shown, at most, in part.
+/// The most bytes that are read of an error's body. At most a part of it is shown.
 pub(crate) const MAX_ERROR_BYTES: usize = 64 * 1024;
-/// How many bytes are looked through for the end of an answer that has no blank line or whose connection stays open: four of the longest.
+/// The most bytes that are parsed in search of the end of a response that lacks its blank line or whose connection stays open: four times the longest
+/// event.
 const MAX_LOOKED_BYTES: usize = 16 * 1024 * 1024;
-/// How many bytes the notices before an answer may have together, beside the answer. A server that tells its progress for a minute stays far
-/// below it.
+/// The most bytes of all notifications before a response, not counting the response. A minute of progress is far shorter.
 const MAX_NOTICE_BYTES: usize = 16 * 1024 * 1024;
-/// How many messages a list of them may have. Servers that send lists answer one request and tell of some steps; read whole, three bytes of a
-/// list become two hundred.
+/// The most messages in a batch. Servers that send batches answer one request and report a few steps. Parsed, three bytes of a batch can become two
+/// hundred.
 pub(crate) const MAX_BATCH: usize = 100;
-/// The longest piece of a media type that is repeated.
+/// The longest part of a media type that an error repeats.
 const MAX_TYPE_CHARS: usize = 60;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Messages of a body, one after the other.
+/// Reads the messages of a body, one after the other.
 pub(crate) struct Messages {
     body: BodyStream,
-    /// How many bytes may still come, apart from notices that have been read.
+    /// The bytes that may still come. Notifications no longer count once they are read.
     budget: usize,
-    /// How many bytes of notices may still come.
+    /// The bytes of notifications that may still come.
     notices: usize,
-    /// How many may still be looked through.
+    /// The bytes that may still be parsed in search of the end.
     looks: usize,
     form: Form,
-    /// Texts that are whole and not read yet: read, they may be much larger.
+    /// Complete texts that are not parsed yet, because parsed they can be much larger.
     texts: VecDeque<String>,
-    /// What was in the last one.
+    /// The messages of the last parsed text.
     waiting: VecDeque<Message>,
-    /// The last chunk ends as a message does.
+    /// Whether the last chunk ends as a message does.
     may_be_whole: bool,
     ended: bool,
     says_events: bool,
@@ -51,9 +51,9 @@ pub(crate) struct Messages {
 }
 
 enum Form {
-    /// Nothing but blanks has come.
+    /// Only white space has come so far.
     Unknown(Vec<u8>),
-    /// The body is one message, or a list of them.
+    /// The body is a message or a batch.
     Whole(Vec<u8>),
     Events(sse::Decoder),
 }
@@ -76,7 +76,7 @@ impl Messages {
         }
     }
 
-    /// The next message; `None` at the end. Events without a message in them are nothing: some servers keep a stream alive that way.
+    /// The next message; `None` at the end. Events without a message are skipped: some servers keep a stream alive with them.
     pub(crate) async fn next(&mut self) -> Result<Option<Message>, ClientError> {
         loop {
             if let Some(message) = self.waiting.pop_front() {
@@ -131,12 +131,12 @@ impl Messages {
                 let form = match text.trim_ascii_start().first() {
                     None => return Ok(()),
                     Some(b'{' | b'[') => Form::Whole(Vec::new()),
-                    // As the fields of events and their comments begin, and no JSON.
+                    // The first characters of the fields and comments of events. No JSON message begins with them.
                     Some(b'd' | b'e' | b'i' | b'r' | b':') => Form::Events(sse::Decoder::default()),
                     Some(_) if self.says_events => Form::Events(sse::Decoder::default()),
                     Some(_) => Form::Whole(Vec::new()),
                 };
-                // The mark may come in pieces: then its first bytes are still alone.
+                // The byte order mark may come in several chunks.
                 if BYTE_ORDER_MARK.starts_with(text) {
                     return Ok(());
                 }
@@ -147,8 +147,8 @@ impl Messages {
         }
     }
 
-    /// Takes an answer that is whole, though what ends it has not come: a server may leave out an event's blank line, or the connection open.
-    /// Nothing can follow the end of a JSON text but blanks.
+    /// Takes a response that is complete although its end has not come: a server may omit an event's blank line or leave the connection open. Only
+    /// white space can follow a complete JSON text.
     fn look_ahead(&mut self) -> Result<(), ClientError> {
         let messages = match &self.form {
             Form::Unknown(_) => return Ok(()),
@@ -162,11 +162,11 @@ impl Messages {
                 self.looks = looks;
                 let mut events = Vec::new();
                 decoder.clone().finish(&mut events);
-                // What has not ended is one event.
+                // At most one event is unfinished.
                 events.first().map(|event| parse(event.as_bytes())).transpose()?.unwrap_or_default()
             }
         };
-        // What is no answer comes again, when it has ended.
+        // Only responses are taken. Other messages are read when their event has ended.
         self.waiting.extend(messages.into_iter().filter(|message| message.method.is_none()));
         Ok(())
     }
@@ -184,10 +184,10 @@ impl Messages {
                 let messages = parse(whole)?;
                 if messages.is_empty() {
                     let kind = match self.media_type.as_str() {
-                        "" => "something without a type",
+                        "" => "content without a type",
                         media_type => media_type,
                     };
-                    return Err(ClientError::Malformed(format!("it is no JSON-RPC message, but {kind}")));
+                    return Err(ClientError::Malformed(format!("it is not a JSON-RPC message, but {kind}")));
                 }
                 self.waiting.extend(messages);
                 Ok(())
@@ -196,10 +196,10 @@ impl Messages {
     }
 }
 
-/// The messages of a text: one, one a line, or a list of them as servers before 2025-06-18 send it. None, if there is none in it.
+/// The messages of a text: a single message, one message per line, or a batch, as servers before 2025-06-18 send it. Empty if there is none.
 fn parse(text: &[u8]) -> Result<Vec<Message>, ClientError> {
     let text = String::from_utf8_lossy(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text));
-    // Of what is only passed on, nobody looks at the escapes before it is read.
+    // A `RawValue` is kept without a check of its escapes, so a text with a possible lone surrogate is repaired before it is parsed.
     if !lenient::may_have_half_a_sign(&text) {
         let messages = parse_json(&text)?;
         if !messages.is_empty() {
@@ -219,7 +219,7 @@ fn parse_json(text: &str) -> Result<Vec<Message>, ClientError> {
             let Batch { messages, is_over } = serde_json::from_str(text).unwrap_or_default();
             if is_over { Err(ClientError::TooManyMessages) } else { Ok(messages) }
         }
-        // A gateway has packed it into a text.
+        // Some gateways wrap a message in a JSON string.
         Some(b'"') => {
             let inner: Option<String> = serde_json::from_str(text).ok();
             Ok(inner.and_then(|inner| serde_json::from_str(&inner).ok()).into_iter().collect())
@@ -238,7 +238,7 @@ fn parse_json(text: &str) -> Result<Vec<Message>, ClientError> {
     }
 }
 
-/// A list of messages, up to [`MAX_BATCH`]. What is none is left out.
+/// A batch of up to [`MAX_BATCH`] messages. Invalid ones are left out.
 #[derive(Default)]
 struct Batch {
     messages: Vec<Message>,
@@ -273,7 +273,7 @@ impl<'de> Deserialize<'de> for Batch {
     }
 }
 
-/// The error that an answer of another status than 2xx has in its body, if it has one, and the body's text.
+/// The error message in the body of a response whose status is not 2xx, if there is one, and the text of the body.
 pub(crate) async fn error_message(headers: &HeaderMap, body: BodyStream) -> (Option<Message>, String) {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let copied = Rc::clone(&seen);

@@ -1,4 +1,4 @@
-//! A call of a tool, with the rounds that it may take until the server has all it wants to know.
+//! Calls a tool, in as many rounds as the server needs to get its input.
 
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -16,10 +16,10 @@ use crate::{
     wire::{Era, HEADER_MISMATCH, META_FAILURE},
 };
 
-/// How often a server may ask back during one call. More is no dialogue but a loop.
+/// The most rounds of a call. A server that asks for input more often is in a loop.
 const MAX_ROUNDS: usize = 8;
 
-/// What a result is made of, under all its names.
+/// The fields of a result, in all spellings that servers use.
 const PARTS: [&str; 8] = [
     "content",
     "contents",
@@ -34,18 +34,18 @@ const PARTS: [&str; 8] = [
 /// A tool's result.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CallResult {
-    /// For the model.
+    /// The content, for the model.
     pub content: Vec<Content>,
-    /// For programs.
+    /// The structured result, for programs.
     pub structured: Option<Value>,
-    /// The tool failed, and `content` says how.
+    /// Whether the tool failed. If so, `content` says why.
     pub is_error: bool,
-    /// Which kind of failure that is, if the server says so. Anybody can say anything here.
+    /// The kind of failure, if the server names it. Untrusted.
     pub failure: Option<FailureKind>,
 }
 
 impl CallResult {
-    /// Whatever a server answers: the call was made, so nothing of it is refused that can be read at all.
+    /// Reads any result. The call was made, so everything in it that can be read is kept.
     pub(crate) fn read(result: Value) -> Self {
         let Value::Object(mut fields) = result else {
             return Self { content: lenient::contents(result), structured: None, is_error: false, failure: None };
@@ -55,7 +55,7 @@ impl CallResult {
         let failure = meta.as_ref().and_then(|meta| FailureKind::deserialize(meta.get(META_FAILURE)?).ok());
         fields.remove("resultType");
         if !is_of_protocol && !fields.is_empty() {
-            // Only what the tool itself said.
+            // Without any field of the protocol, the object is the tool's own output.
             return Self {
                 content: Vec::new(),
                 structured: Some(Value::Object(fields)),
@@ -68,7 +68,7 @@ impl CallResult {
         Self {
             failure,
             content: either("content", "contents").map(lenient::contents).unwrap_or_default(),
-            // As the first revision had it, and as Python's names are.
+            // `toolResult` comes from the first revision, and the names with `_` from Python.
             structured: either("structuredContent", "structured_content")
                 .or_else(|| either("toolResult", "tool_result")),
             is_error: either("isError", "is_error").is_some_and(|flag| lenient::flag(&flag)),
@@ -100,8 +100,8 @@ impl From<Kind> for InputNeeded {
 }
 
 impl<T: Transport> Client<T> {
-    /// Calls a tool of the listing. `arguments` is a JSON object and is sent as it is; `meta` becomes `_meta`, with the protocol's own keys added.
-    /// Progress is asked for if somebody wants to hear it.
+    /// Calls a tool of the listing. `arguments` is a JSON object and is sent unchanged. `meta` becomes `_meta`, with the protocol's own keys added.
+    /// The server is asked for progress only if `on_progress` is given.
     ///
     /// # Errors
     /// [`ClientError`]. A tool that failed is a result with `is_error`.
@@ -115,7 +115,7 @@ impl<T: Transport> Client<T> {
         result_of(self.call_tool_or_task(tool, arguments, meta, on_progress, Tasks::Never).await?)
     }
 
-    /// The same of a tool whose call may go on after its answer, as far as `tasks` says.
+    /// Like [`Self::call_tool`], but the call may become a task, as `tasks` says.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -130,8 +130,8 @@ impl<T: Transport> Client<T> {
         self.call_as_defined(tool, arguments, &meta, None, on_progress, tasks).await
     }
 
-    /// Calls a tool, and once more if its definition has changed. `passed`: the questions of the server are another client's, which answers them with
-    /// its next call. Without it they are answered here.
+    /// Calls a tool, and once more if its definition has changed. With `passed`, the server's requests for input go to another client, which answers
+    /// them with its next call. Without it, they are answered here.
     pub(super) async fn call_as_defined(
         &self,
         tool: &Tool,
@@ -145,7 +145,7 @@ impl<T: Transport> Client<T> {
         if !matches!(answer, Err(ClientError::Protocol { code: HEADER_MISMATCH, .. })) {
             return answer;
         }
-        // The definition has changed, and the server has done nothing yet.
+        // The tool's definition has changed, and the server has not made the call.
         let listing = self.list_tools().await?;
         match listing.tools.iter().find(|new| new.name == tool.name) {
             Some(tool) => self.rounds(tool, arguments, meta, passed, on_progress, tasks).await,
@@ -188,7 +188,7 @@ impl<T: Transport> Client<T> {
                 let task = task.map_err(ClientError::Malformed)?;
                 return Ok(CallAnswer::Task(Task { session: self.kept_session(), ..task }));
             }
-            // What is no object says nothing of its kind.
+            // A result that is not an object has no `resultType`.
             let kind: Kind = serde_json::from_str(result.get()).unwrap_or_default();
             match kind.result_type.as_deref() {
                 None | Some("complete") => return parsed(&result).map(CallResult::read).map(CallAnswer::Result),
@@ -198,13 +198,13 @@ impl<T: Transport> Client<T> {
                 }
                 Some("input_required") if passed.is_some() => return Err(ClientError::InputRequired(kind.into())),
                 Some("input_required") => input = self.give(kind)?,
-                Some(other) => return Err(ClientError::Malformed(format!("resultType {other:?}"))),
+                Some(other) => return Err(ClientError::Malformed(format!("the resultType {other:?} is unknown"))),
             }
         }
         Err(ClientError::Malformed(format!("input was asked for {MAX_ROUNDS} times")))
     }
 
-    /// Answers everything that is asked, or nothing.
+    /// Answers all of the server's requests. If one cannot be answered, none is.
     fn give(&self, kind: Kind) -> Result<Input, ClientError> {
         let answer = |request: &Value| {
             let input = self.options.input.as_ref()?;
@@ -225,7 +225,7 @@ impl<T: Transport> Client<T> {
 pub(super) fn result_of(answer: CallAnswer) -> Result<CallResult, ClientError> {
     match answer {
         CallAnswer::Result(result) => Ok(result),
-        CallAnswer::Task(_) => Err(ClientError::Malformed("a task, which nobody asked for".to_owned())),
+        CallAnswer::Task(_) => Err(ClientError::Malformed("it is a task, and none was asked for".to_owned())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! One request and its answer, in either era; and finding out which.
+//! Sends a request and reads its response, in either era, and finds out the server's era.
 
 use std::{collections::BTreeMap, pin::pin, time::Duration};
 
@@ -28,24 +28,24 @@ use crate::{
     },
 };
 
-/// A server that knows `server/discover` has its answer at hand; one that does not may leave it unanswered.
+/// The time limit for `server/discover`. A server that knows the method answers at once. Others may never answer.
 const DISCOVERY_LIMIT: Duration = Duration::from_secs(2);
-/// How servers say that they do not know a session, at the beginning of what they say.
+/// The beginnings of the messages with which servers say that they do not know a session.
 const SESSION_LOST: [&str; 5] =
     ["server not initialized", "session not found", "no valid session id", "invalid session id", "session has expired"];
-/// The codes that they say it with. Others are those of a tool that may know sessions of its own, and may have done something.
+/// The error codes of these messages. Other codes come from tools, which may have sessions of their own and may have changed something.
 const SESSION_LOST_CODES: [i64; 3] = [-32000, -32001, INVALID_REQUEST];
-/// How a proxy says that its server has refused the request.
+/// How a proxy says that the server behind it refused the request.
 const REFUSED_BEHIND: [&str; 2] = ["http 400", "http 404"];
-/// The longest id of somebody else's that is repeated.
+/// The longest part of an unexpected id that an error repeats.
 const MAX_ID_CHARS: usize = 40;
 
-/// Params of a request by name; raw, so that arguments stay as they are.
+/// The params of a request by name. They are raw, so that arguments are sent byte for byte.
 pub(crate) type Params = BTreeMap<&'static str, Box<RawValue>>;
-/// What is told about progress.
+/// Called with each progress.
 pub(crate) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
 
-/// Lends it for one request.
+/// Lends the callback to one request.
 pub(crate) fn reborrow<'a>(on_progress: &'a mut Option<OnProgress<'_>>) -> Option<OnProgress<'a>> {
     match on_progress {
         Some(on_progress) => Some(&mut **on_progress),
@@ -59,11 +59,11 @@ pub(crate) struct Call<'a> {
     pub(crate) method: &'static str,
     pub(crate) params: Params,
     pub(crate) meta: Map,
-    /// For `Mcp-Name`.
+    /// The value of `Mcp-Name`.
     pub(crate) name: Option<&'a str>,
-    /// It may come to a task, or is about one.
+    /// Whether the request may make a task or is about one.
     pub(crate) takes_task: bool,
-    /// `Mcp-Param-*`.
+    /// The `Mcp-Param-*` headers.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -73,7 +73,7 @@ impl Call<'_> {
     }
 }
 
-/// JSON text of a value that cannot fail to have one.
+/// A value as JSON text.
 pub(crate) fn raw(value: &impl Serialize) -> Result<Box<RawValue>, ClientError> {
     to_raw_value(value).map_err(|error| ClientError::Request(error.to_string()))
 }
@@ -86,7 +86,7 @@ struct Discovered {
     instructions: Option<String>,
     #[serde(rename = "_meta", default, deserialize_with = "lenient::field")]
     meta: Map,
-    /// Where drafts had it.
+    /// The place of this field in drafts of the specification.
     #[serde(default, deserialize_with = "lenient::field")]
     server_info: Option<Implementation>,
 }
@@ -94,7 +94,7 @@ struct Discovered {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Initialized {
-    /// Unsaid: the one that was asked for.
+    /// If it is missing, the server uses the version that was asked for.
     #[serde(default, deserialize_with = "lenient::field")]
     protocol_version: Option<String>,
     #[serde(default, deserialize_with = "lenient::field")]
@@ -106,7 +106,7 @@ struct Initialized {
 }
 
 impl Initialized {
-    /// Whether calls of its tools can become tasks when they are asked to (2025-11-25, "Tasks", "Server Capabilities").
+    /// Whether calls of the server's tools become tasks on request (2025-11-25, "Tasks", "Server Capabilities").
     fn makes_tasks(&self) -> bool {
         let tasks = self.capabilities.get("tasks");
         tasks.and_then(|tasks| tasks.get("requests")?.get("tools")?.get("call")).is_some_and(Value::is_object)
@@ -114,7 +114,7 @@ impl Initialized {
 }
 
 impl<T: Transport> Client<T> {
-    /// Finds out how the server speaks, unless that is known, and initialises a legacy one.
+    /// Finds out the server's era, unless it is known, and initializes a legacy server.
     pub(crate) async fn connect(&self) -> Result<Era, ClientError> {
         let (era, initialized) = {
             let connection = self.connection.borrow();
@@ -128,7 +128,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Asks the server what it is. What is not a modern answer is taken for a legacy server's, and silence too.
+    /// Sends `server/discover`. A server whose answer is not modern counts as legacy, and so does one that does not answer.
     pub(crate) async fn discover(&self) -> Result<Era, ClientError> {
         let discovery = pin!(self.ask_what_it_is());
         let answer = match select(discovery, pin!(self.transport.sleep(DISCOVERY_LIMIT))).await {
@@ -138,7 +138,7 @@ impl<T: Transport> Client<T> {
         match answer {
             Ok(result) => match serde_json::from_str::<Discovered>(result.get()) {
                 Ok(discovered) => self.discovered(discovered).await,
-                // Some servers answer anything with something.
+                // Some servers answer unknown methods with a result.
                 Err(_) => self.initialize().await,
             },
             Err(ClientError::Version(supported)) => self.fall_back(supported).await,
@@ -171,7 +171,7 @@ impl<T: Transport> Client<T> {
     }
 
     async fn fall_back(&self, supported: Vec<String>) -> Result<Era, ClientError> {
-        // Anything before 2026-07-28 is legacy; dates compare as text.
+        // Versions before 2026-07-28 are legacy. Versions are dates, so they can be compared as text.
         if supported.iter().any(|version| version.as_str() < MODERN_VERSION) {
             self.initialize().await
         } else {
@@ -179,7 +179,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// `initialize`, as revisions up to 2025-11-25 want it. A server that refuses the version instead of naming its own is asked with its own.
+    /// Sends `initialize`, as revisions up to 2025-11-25 require. A server that refuses the version and lists older ones is asked again with the
+    /// newest of them.
     async fn initialize(&self) -> Result<Era, ClientError> {
         match self.initialize_with(LEGACY_VERSION).await {
             Err(ClientError::Protocol { data: Some(data), code, message }) => {
@@ -217,12 +218,13 @@ impl<T: Transport> Client<T> {
             connection.makes_tasks = makes_tasks;
         }
         let body = wire::call(None, "notifications/initialized", Map::new());
-        // What it answers to what needs no answer does not matter: if it cannot go on, it says so next.
+        // The response to a notification does not matter. A server that cannot continue says so at the next request.
         self.send(self.legacy_request(body)?).await?;
         Ok(Era::Legacy)
     }
 
-    /// Ends the session, if the server keeps one. Whether it listens is its affair: many answer 405. The client can be used on and begins anew.
+    /// Ends the session, if there is one and no task was made in it. The response does not matter: many servers answer 405. The client can still be
+    /// used and then begins a new session.
     pub async fn close(&self) {
         if !self.has_session() || self.connection.borrow().is_kept {
             return;
@@ -239,7 +241,7 @@ impl<T: Transport> Client<T> {
         self.options.input.as_ref().map(|input| input.capabilities.clone()).unwrap_or_default()
     }
 
-    /// Sends a request the way the server understands and returns its result.
+    /// Sends a request in the server's era and returns the result.
     pub(crate) async fn exchange(
         &self,
         call: Call<'_>,
@@ -260,7 +262,7 @@ impl<T: Transport> Client<T> {
                 if !is_lost {
                     return answer;
                 }
-                // Nothing was done in it, so this may be sent again.
+                // The server has not handled the request, so it can be sent again.
                 self.initialize().await?;
                 self.exchange_legacy(again, on_progress).await
             }
@@ -274,7 +276,7 @@ impl<T: Transport> Client<T> {
     ) -> Result<Box<RawValue>, ClientError> {
         let id = self.take_id();
         call.meta.insert(META_VERSION.to_owned(), MODERN_VERSION.into());
-        // What is passed on for another client says what that one can do.
+        // A request that is passed on declares the other client's capabilities.
         let capabilities = call.meta.entry(META_CLIENT_CAPABILITIES).or_insert_with(|| self.capabilities().into());
         if call.takes_task
             && let Value::Object(capabilities) = capabilities
@@ -289,7 +291,8 @@ impl<T: Transport> Client<T> {
         headers.insert(HEADER_VERSION, HeaderValue::from_static(MODERN_VERSION));
         headers.insert(HEADER_METHOD, HeaderValue::from_static(call.method));
         if let Some(name) = call.name {
-            let value = encode(name).ok_or_else(|| ClientError::Request("the name fits no header".to_owned()))?;
+            let value = encode(name)
+                .ok_or_else(|| ClientError::Request("the name cannot be written in a header".to_owned()))?;
             headers.insert(HEADER_NAME, value);
         }
         headers.extend(call.headers);
@@ -342,7 +345,7 @@ impl<T: Transport> Client<T> {
         id
     }
 
-    /// Reads up to the answer to `id`. Dropping the rest closes the connection.
+    /// Reads messages up to the response to `id`. Dropping the rest closes the connection.
     async fn read(
         &self,
         id: u64,
@@ -355,7 +358,7 @@ impl<T: Transport> Client<T> {
         }
         let (head, body) = response.into_parts();
         let mut messages = Messages::new(&head.headers, body, self.options.max_answer_bytes);
-        // What does not say what it answers counts if nothing else comes.
+        // A response without an id counts if no better one comes.
         let mut unnamed = None;
         while let Some(message) = messages.next().await? {
             let (answers, is_unnamed) = (message.answers(id), message.is_unnamed());
@@ -370,7 +373,7 @@ impl<T: Transport> Client<T> {
                 Message { method: Some(method), id: Some(asked), params, .. } => {
                     self.reply(&asked, &method, params.as_deref()).await?;
                 }
-                // It could not read the request, so it cannot say which it was.
+                // The server could not read the request, so it does not know its id.
                 Message { error: Some(error), .. }
                     if answers || is_unnamed && matches!(error.code, PARSE_ERROR | INVALID_REQUEST) =>
                 {
@@ -384,7 +387,7 @@ impl<T: Transport> Client<T> {
                 }
                 Message { id: Some(other), result, error, .. } if result.is_some() || error.is_some() => {
                     let other: String = other.to_string().chars().take(MAX_ID_CHARS).collect();
-                    let words = format!("it answers a request {other} that was not made; ours was {id}");
+                    let words = format!("it answers request {other}, but the request was {id}");
                     unnamed.get_or_insert(Err(ClientError::Malformed(words)));
                 }
                 _ => {}
@@ -394,7 +397,7 @@ impl<T: Transport> Client<T> {
         unnamed.unwrap_or_else(nothing)
     }
 
-    /// Why a request was not served.
+    /// The error for a response whose status is not 2xx.
     async fn refusal(&self, id: u64, response: http::Response<super::BodyStream>) -> ClientError {
         let (status, refusal) = (response.status(), http_error(&response));
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -406,7 +409,7 @@ impl<T: Transport> Client<T> {
         let error = message.and_then(|message| message.error);
         match error {
             Some(error) if status == StatusCode::NOT_FOUND && error.code == METHOD_NOT_FOUND => protocol(error),
-            // Whether an answer to the request itself is about the session is told by its code.
+            // This error answers the request itself. Its code tells [`Self::exchange`] whether it is about the session.
             Some(error) if is_ours && !matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) => protocol(error),
             error if self.ends_session(status, error.as_ref().map_or(&text, |error| &error.message), &text) => {
                 ClientError::SessionEnded
@@ -416,7 +419,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Whether a refusal says that the session it was sent in is no more. A server has to say 404 then; some have other words for it.
+    /// Whether a refusal means that the session no longer exists. The specification requires 404; some servers use other statuses and messages.
     fn ends_session(&self, status: StatusCode, message: &str, text: &str) -> bool {
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => self.has_session(),
@@ -429,7 +432,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Whether a message says that the server does not know our session, so that it has done nothing. One that names another session is of a tool.
+    /// Whether a message says that the server does not know our session, so that nothing was done. A message that names another session comes from a
+    /// tool.
     fn is_of_our_session(&self, message: &str) -> bool {
         let connection = self.connection.borrow();
         let Some(session) = connection.session.as_ref().and_then(|session| session.to_str().ok()) else { return false };
@@ -439,7 +443,7 @@ impl<T: Transport> Client<T> {
         rest.is_some_and(|rest| !rest.trim_start().starts_with(':') || rest.contains(&session.to_lowercase()))
     }
 
-    /// Answers what a legacy server asks on the stream of a call. A modern one must not ask, and is not answered.
+    /// Answers a request that a legacy server sends in the response to a call. A modern server must not send any, and gets no answer.
     async fn reply(&self, id: &Value, method: &str, params: Option<&RawValue>) -> Result<(), ClientError> {
         if self.era() != Some(Era::Legacy) {
             return Ok(());
@@ -481,12 +485,12 @@ fn http_error<B>(response: &http::Response<B>) -> ClientError {
     ClientError::Http { status: response.status(), www_authenticate }
 }
 
-/// Whether a server that answers so would answer `initialize` no better: it is modern, wants a login, or is not to be reached.
+/// Whether `initialize` would fail too: the server is modern, requires a login, or cannot be reached.
 fn would_answer_nothing_else(error: &ClientError) -> bool {
     match error {
         ClientError::Protocol { code, .. } => (UNSUPPORTED_VERSION..=wire::HEADER_MISMATCH).contains(code),
         ClientError::Http { status, .. } => *status == StatusCode::UNAUTHORIZED,
-        // One that breaks the connection may do so for a method that it does not know.
+        // Some servers close the connection when they do not know the method.
         ClientError::Transport(error) => !matches!(error, TransportError::Connection(_) | TransportError::TimedOut),
         ClientError::Moved { .. } | ClientError::Request(_) => true,
         _ => false,

@@ -1,4 +1,4 @@
-//! The tools of a server.
+//! Lists the tools of a server.
 
 use std::{
     collections::HashMap,
@@ -21,54 +21,54 @@ use crate::{
     wire::{Era, META_FEATURES, METHOD_NOT_FOUND},
 };
 
-/// More pages than any list needs; each is bounded by [`super::ClientOptions::max_answer_bytes`].
+/// The most pages: more than any list needs. Each is limited by [`super::ClientOptions::max_answer_bytes`].
 const MAX_PAGES: usize = 32;
-/// Definitions of all pages together: a hundred times what a model is told of one server.
+/// The most bytes of all definitions together: far more than a model is told of one server.
 const MAX_LISTING_BYTES: usize = 4 * 1024 * 1024;
-/// How long pages after the first are waited for, counted from the very beginning: a little less than whoever lists waits for the whole. If the
-/// first takes longer, it alone is the list.
+/// The time limit for the pages after the first, counted from the start of the listing. It is a little shorter than the caller's limit for the whole
+/// list. If the first page takes longer, the list has only that page.
 const PAGES_LIMIT: Duration = Duration::from_secs(4);
-/// More tools than any model could be told about.
+/// The most tools: more than any model could be told about.
 const MAX_TOOLS: usize = 2048;
-/// A cursor is kept, and sent back: those of real servers have some hundred bytes.
+/// The longest cursor, because cursors are kept. Those of real servers have some hundred bytes.
 const MAX_CURSOR_BYTES: usize = 4 * 1024;
 
-/// What a server has.
+/// A server's tools, and what it says about itself.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// Its tools, in its order, each name once.
+    /// The tools, in the server's order, each name once.
     pub tools: Vec<Tool>,
-    /// Those that cannot be used.
+    /// The tools that cannot be used.
     pub refused: Vec<RefusedTool>,
-    /// Why there may be more than these.
+    /// Why the list may be incomplete.
     pub cut: Option<Cut>,
-    /// For how long this stays so, in milliseconds. `None`: the server does not say, as legacy ones cannot.
+    /// How long the list may be cached, in milliseconds. `None`: the server does not say. Legacy servers cannot say it.
     pub ttl_ms: Option<u64>,
-    /// This is for this authorization only and not to be shown to others.
+    /// Whether the list is only for this authorization and must not be shown to others.
     pub private: bool,
-    /// How the server speaks; [`super::ClientOptions::era`] can be set to it the next time.
+    /// The server's era. The next client can be given it as [`super::ClientOptions::era`].
     pub era: Era,
-    /// Which software it says it is, if it was asked: it is not when how it speaks was known before.
+    /// The server's name and version, as it claims. `None` if it names none or was not asked: a server that is known to be modern is not asked.
     pub server: Option<Implementation>,
-    /// What a model should know to use it, likewise. Other people's words.
+    /// Instructions for the model; `None` under the same conditions. Untrusted.
     pub instructions: Option<String>,
-    /// What it has besides tools, if it is made of this crate and says so ([`crate::Description::tells_features`]). Anybody can say anything here.
+    /// The server's features besides tools, if it is built with this crate and sends them ([`crate::Description::tells_features`]). Untrusted.
     pub features: Option<Features>,
 }
 
 /// A tool whose definition is invalid.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RefusedTool {
-    /// Its name; empty if it has none.
+    /// The name; empty if there is none.
     pub name: String,
-    /// What is wrong.
+    /// Why the definition is invalid.
     pub reason: String,
 }
 
-/// Why a list may not be whole.
+/// Why a list may be incomplete.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum Cut {
-    /// The server goes round in a circle.
+    /// A cursor came a second time.
     #[error("the server sends the same page again and again")]
     Circle,
     /// There are too many pages.
@@ -80,15 +80,15 @@ pub enum Cut {
     /// The definitions are too long.
     #[error("the list is longer than {MAX_LISTING_BYTES} bytes")]
     Bytes,
-    /// Where the next page begins is said in too many words.
+    /// The cursor of the next page is too long.
     #[error("the cursor of its next page is longer than {MAX_CURSOR_BYTES} bytes")]
     Cursor,
-    /// A page that is not the first cannot be had.
+    /// A page after the first cannot be read.
     #[error("its page {number} cannot be read: {cause}")]
     Page {
-        /// Which, from 1.
+        /// The number of the page, from 1.
         number: usize,
-        /// Why.
+        /// The cause.
         cause: ClientError,
     },
 }
@@ -98,7 +98,7 @@ pub enum Cut {
 struct Page {
     #[serde(default)]
     tools: Option<Box<RawValue>>,
-    /// Anything: it is opaque and goes back as it came.
+    /// Any JSON value: it is opaque and is sent back unchanged.
     #[serde(default)]
     next_cursor: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "lenient::field")]
@@ -109,14 +109,14 @@ struct Page {
     meta: HashMap<String, Box<RawValue>>,
 }
 
-/// Tools that lie in an object of their name once more.
+/// A list of tools inside another object with the field `tools`.
 #[derive(Deserialize)]
 struct Nested {
     tools: Vec<Box<RawValue>>,
 }
 
 impl Page {
-    /// Some servers forget the object around the list.
+    /// Reads a page. Some servers omit the object around the list.
     fn read(result: &RawValue) -> serde_json::Result<Self> {
         if result.get().starts_with('[') {
             return Ok(Self { tools: Some(result.to_owned()), ..Self::default() });
@@ -124,10 +124,10 @@ impl Page {
         serde_json::from_str(result.get())
     }
 
-    /// What it lists. What is no list must not be taken for an empty one: the tools that are known of the server would be forgotten.
+    /// The tools of the page. A value that is not a list must not count as an empty one: the known tools of the server would be forgotten.
     fn definitions(&self) -> serde_json::Result<Vec<Box<RawValue>>> {
         let Some(tools) = &self.tools else { return Ok(Vec::new()) };
-        // As PHP writes a list with nothing in it.
+        // PHP may write an empty list as `{}`.
         let is_empty = |fields: HashMap<String, IgnoredAny>| fields.is_empty();
         let mut definitions: Vec<Box<RawValue>> = if serde_json::from_str(tools.get()).is_ok_and(is_empty) {
             Vec::new()
@@ -142,14 +142,14 @@ impl Page {
 }
 
 impl<T: Transport> Client<T> {
-    /// Lists the server's tools, all pages of them, and what it says about itself. What comes after a page that cannot be read or that is one too
-    /// many is missing, and [`Listing::cut`] says so.
+    /// Lists all pages of the server's tools, and what the server says about itself. After a page that cannot be read, or beyond a limit, the rest of
+    /// the list is missing, and [`Listing::cut`] says why.
     ///
     /// # Errors
     /// [`ClientError`]. A server without tools has an empty list.
     pub async fn list_tools(&self) -> Result<Listing, ClientError> {
         let mut over = pin!(self.transport.sleep(PAGES_LIMIT).fuse());
-        // Time passes from when it is first looked at.
+        // The timer starts when it is first polled.
         let _ = poll_immediate(over.as_mut()).await;
         let era = self.connect().await?;
         let connection = self.connection.borrow().clone();
@@ -197,11 +197,11 @@ impl<T: Transport> Client<T> {
             if number == 1 {
                 listing.features = page.meta.get(META_FEATURES).and_then(|json| serde_json::from_str(json.get()).ok());
             }
-            // The whole is fresh for as long as its shortest-lived page; less than nothing is nothing.
+            // The list stays fresh as long as its shortest-lived page. Negative times count as zero.
             let ttl_ms = page.ttl_ms.map(|ttl_ms| u64::try_from(ttl_ms).unwrap_or(0));
             listing.ttl_ms = if number == 1 { ttl_ms } else { listing.ttl_ms.min(ttl_ms) };
             listing.private |= page.cache_scope.as_deref() == Some("private");
-            // Servers end their lists with no cursor, and some with an empty one.
+            // The last page has no cursor. Some servers send an empty one, or `false`.
             let Some(next) = page.next_cursor.filter(|cursor| !matches!(cursor.get(), "\"\"" | "false")) else {
                 return Ok(listing);
             };
@@ -219,7 +219,7 @@ impl<T: Transport> Client<T> {
         Ok(listing)
     }
 
-    /// A page, unless something else comes before it.
+    /// Reads a page, unless the time is over first.
     async fn page_before(
         &self,
         over: Pin<&mut impl Future<Output = ()>>,
@@ -243,7 +243,8 @@ impl<T: Transport> Client<T> {
 }
 
 impl Listing {
-    /// Adds a tool. One that is listed again as it was is the same; another of its name is none, for nobody could say which is called.
+    /// Adds a tool. A tool that is listed twice with the same definition counts once. A second tool with the same name is refused, because it would
+    /// be unclear which one a call means.
     fn add(&mut self, definition: Box<RawValue>, known: &mut HashMap<String, Box<RawValue>>) {
         match read(&definition, self.era) {
             Err(refused) => self.refused.push(refused),
@@ -262,12 +263,12 @@ impl Listing {
     }
 }
 
-/// What a definition says beside what [`Tool`] has of it.
+/// The input schema of a definition, in both spellings.
 #[derive(Deserialize)]
 struct Beside {
     #[serde(default, rename = "inputSchema")]
     input_schema: Option<Box<RawValue>>,
-    /// The name that models' servers have for it, which counts where the right one is not there.
+    /// The spelling of model APIs. It counts if the right one is missing.
     #[serde(default, rename = "input_schema")]
     snake_schema: Option<Box<RawValue>>,
 }
@@ -289,7 +290,7 @@ fn read(definition: &RawValue, era: Era) -> Result<Tool, RefusedTool> {
     if let (None, Some(schema)) = (beside.input_schema, beside.snake_schema) {
         tool.input_schema = schema;
     }
-    // Before 2026-07-28 the extension means nothing.
+    // Before 2026-07-28 the annotation for headers has no meaning.
     if era == Era::Modern {
         header::parameters(&tool.input_schema).map_err(refused)?;
     }

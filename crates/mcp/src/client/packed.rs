@@ -1,4 +1,4 @@
-//! An answer as it was before its server, or a proxy on the way, packed it, which nobody asked for.
+//! Decompresses responses that a server, or a proxy on the way, compressed although the client did not ask for it.
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -7,7 +7,7 @@ use unpack::{Unpacker, Unreadable};
 
 use super::{BodyStream, TransportError};
 
-/// The answer with its body unpacked piece by piece, up to so many bytes.
+/// The response with its body decompressed chunk by chunk, up to `bytes_max` bytes.
 pub(super) fn unpacked(
     response: Response<BodyStream>,
     bytes_max: usize,

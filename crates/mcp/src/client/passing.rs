@@ -1,5 +1,5 @@
-//! Requests that are passed on for another client, to a server that speaks 2026-07-28: a round each. When the server asks back, the question goes
-//! to that client, and its answer comes with its next request (2026-07-28, "Multi Round-Trip Requests").
+//! Passes requests of another client on to a server that speaks 2026-07-28, one round each. When the server asks for input, its requests go to that
+//! client, and the answers come with that client's next request (2026-07-28, "Multi Round-Trip Requests").
 
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -16,25 +16,25 @@ use crate::{
     wire::META_CLIENT_CAPABILITIES,
 };
 
-/// What the other client can be asked for, and what it answered.
+/// The other client's capabilities and its answers.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Input {
-    /// Its capabilities. What is not among them the server must not ask for.
+    /// The other client's capabilities. The server must not ask for anything else.
     pub capabilities: Map,
-    /// Its answers, by the server's keys.
+    /// The other client's answers, by the server's keys.
     pub responses: Map,
-    /// The state that the server gave with its questions.
+    /// The state that the server sent with its requests for input.
     pub state: Option<String>,
 }
 
 impl Input {
-    /// Nothing was asked before.
+    /// Whether this is the first round.
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.responses.is_empty() && self.state.is_none()
     }
 
-    /// Puts the answers into a request.
+    /// Adds the answers and the state to a request.
     pub(super) fn add_to(&self, params: &mut Params) -> Result<(), ClientError> {
         if !self.responses.is_empty() {
             params.insert("inputResponses", raw(&self.responses)?);
@@ -45,7 +45,7 @@ impl Input {
         Ok(())
     }
 
-    /// Says in a request's `_meta` what the other client can be asked for.
+    /// Declares the other client's capabilities in a request's `_meta`.
     fn declare_in(&self, meta: &mut Map) {
         meta.insert(META_CLIENT_CAPABILITIES.to_owned(), Value::Object(self.capabilities.clone()));
     }
@@ -55,7 +55,7 @@ impl<T: Transport> Client<T> {
     /// Calls a tool, as [`Self::call_tool`] does, in one round.
     ///
     /// # Errors
-    /// [`ClientError`]; [`ClientError::InputRequired`] if the server asks back.
+    /// [`ClientError`]; [`ClientError::InputRequired`] if the server asks for input.
     pub async fn pass_call(
         &self,
         tool: &Tool,
@@ -90,7 +90,7 @@ impl<T: Transport> Client<T> {
         parsed(&result).map(|read: Read| read.contents)
     }
 
-    /// Fills in a prompt.
+    /// Gets a prompt, filled with arguments.
     ///
     /// # Errors
     /// As [`Self::pass_call`].
@@ -109,7 +109,7 @@ impl<T: Transport> Client<T> {
         parsed(&self.round(call, input).await?)
     }
 
-    /// Asks for values of an argument.
+    /// Asks for proposed values of an argument.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -139,12 +139,11 @@ impl<T: Transport> Client<T> {
         match kind.result_type.as_deref() {
             None | Some("complete") => Ok(result),
             Some("input_required") => Err(ClientError::InputRequired(kind.into())),
-            Some(other) => Err(ClientError::Malformed(format!("resultType {other:?}"))),
+            Some(other) => Err(ClientError::Malformed(format!("the resultType {other:?} is unknown"))),
         }
     }
 }
 
-/// A result as its type.
 pub(super) fn parsed<'a, R: Deserialize<'a>>(json: &'a RawValue) -> Result<R, ClientError> {
     serde_json::from_str(json.get()).map_err(|error| ClientError::Malformed(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Sends a request, and sends it again where a server of the same origin says that it is: mostly at the same address with a `/` more.
+//! Sends a request and follows redirects within the same origin: mostly to the same address with a `/` at its end.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header};
@@ -6,13 +6,13 @@ use url::Url;
 
 use super::{BodyStream, Client, ClientError, Transport, packed};
 
-/// More is a loop.
+/// The most redirects. More are a loop.
 const MAX_REDIRECTS: usize = 3;
-/// The longest address that is repeated.
+/// The longest address that an error repeats.
 const MAX_LOCATION_CHARS: usize = 200;
 
 impl<T: Transport> Client<T> {
-    /// Sends a request. A redirect to another origin is not followed, for it would carry along what the server is proven with.
+    /// Sends a request. A redirect to another origin is not followed, because the request carries credentials.
     pub(super) async fn send(&self, mut request: Request<Bytes>) -> Result<Response<BodyStream>, ClientError> {
         let mut redirects = 0;
         loop {
@@ -37,8 +37,8 @@ impl<T: Transport> Client<T> {
     }
 }
 
-/// Where the same request is to be sent instead. 301 and 302 leave it to clients whether a POST stays one (RFC 9110, 15.4.2); after 303 the
-/// request has been seen to and must not be sent again.
+/// The address to which the same request is sent again. After 301 and 302, clients may choose whether a POST stays a POST (RFC 9110, 15.4.2). After
+/// 303 the request was handled and must not be sent again.
 fn target(asked: &Uri, status: StatusCode, location: &str) -> Option<Uri> {
     let same_request = matches!(
         status,
@@ -49,7 +49,7 @@ fn target(asked: &Uri, status: StatusCode, location: &str) -> Option<Uri> {
     );
     let asked: Url = asked.to_string().parse().ok()?;
     let mut target = asked.join(location).ok()?;
-    // A server behind a proxy often does not know that it is asked securely. It is asked again, as securely as before.
+    // A server behind a proxy often does not know that it is called over https, and redirects to http. The request stays on https.
     if (asked.scheme(), target.scheme()) == ("https", "http")
         && (asked.host(), asked.port()) == (target.host(), target.port())
     {

@@ -1,11 +1,11 @@
-//! What a server says instead of a result, with what stands beside its message.
+//! Errors of the protocol, with the details in their `data`.
 
 use serde_json::Value;
 
 use super::ClientError;
 use crate::wire::{RpcError, URL_ELICITATION_REQUIRED};
 
-/// How many pages a person can be asked to open at once, and the longest address or words about one.
+/// The most pages that an error asks a person to open, and the longest address or text that is taken from `data`.
 const MAX_PAGES_TO_OPEN: usize = 3;
 const MAX_WORD_CHARS: usize = 500;
 
@@ -19,7 +19,7 @@ pub(crate) fn protocol(mut error: RpcError) -> ClientError {
     ClientError::Protocol { code: error.code, message: error.message, data: error.data }
 }
 
-/// What an error says beside its message: some have nothing but "Internal error" in that.
+/// The detail in an error's `data`. The message of some errors is only "Internal error".
 fn detail(data: Option<&Value>) -> Option<String> {
     let said = match data? {
         Value::String(text) => text,
@@ -32,7 +32,7 @@ fn detail(data: Option<&Value>) -> Option<String> {
     (!said.is_empty()).then_some(said)
 }
 
-/// What a person has to open in a browser before this can be done, in the server's words.
+/// The pages that a person must open in a browser first, with the server's messages.
 fn pages_to_open(data: Option<&Value>) -> String {
     let pages = data.and_then(|data| data.get("elicitations")).and_then(Value::as_array).into_iter().flatten();
     let words = pages.take(MAX_PAGES_TO_OPEN).flat_map(|page| ["message", "url"].map(|key| page.get(key)));

@@ -1,4 +1,4 @@
-//! What is asked later about a call that goes on as a task.
+//! Requests about tasks: calls that continue on their server.
 
 use http::HeaderValue;
 use serde_json::value::RawValue;
@@ -13,19 +13,19 @@ use crate::{
     wire::{Era, MODERN_VERSION, RpcError},
 };
 
-/// The longest session that is kept with a task. Those of real servers are UUIDs.
+/// The longest text of version and session that is stored with a task. The sessions of real servers are UUIDs.
 const MAX_SESSION_BYTES: usize = 1024;
 
 impl<T: Transport> Client<T> {
-    /// Asks how far a task is, and if it has ended, what it came to. `session` is what [`Task::session`] was when it was made.
+    /// Asks for the state of a task, and for its result if it has ended. `session` is the [`Task::session`] of the answer that made the task.
     ///
     /// # Errors
-    /// [`ClientError`]: [`ClientError::Protocol`] with -32602 if the server does not know the task, or no longer.
+    /// [`ClientError`]; [`ClientError::Protocol`] with -32602 if the server does not know the task, or no longer knows it.
     pub async fn task(&self, id: &str, session: Option<&str>) -> Result<Task, ClientError> {
         self.resume(session);
         let result = self.ask_about("tasks/get", id).await?;
         let mut task = Task::read(&result).map_err(ClientError::Malformed)?;
-        // What it came to is another question in 2025-11-25, whose answer is that of the call.
+        // In 2025-11-25 the result takes another request, whose answer is the call's.
         if self.era() == Some(Era::Legacy) && matches!(task.state, TaskState::Completed(_) | TaskState::Failed { .. }) {
             task.state = match self.ask_about("tasks/result", id).await {
                 Ok(result) => {
@@ -33,7 +33,7 @@ impl<T: Transport> Client<T> {
                     let result = result.map_err(|error| ClientError::Malformed(error.to_string()))?;
                     TaskState::Completed(CallResult::read(result).into())
                 }
-                // A task with a result has one, so another error is about the question, which can be repeated.
+                // A failed task answers with its error. If a completed task answers with an error, the request failed and can be repeated.
                 Err(ClientError::Protocol { code, message, .. }) if matches!(task.state, TaskState::Failed { .. }) => {
                     failed(RpcError::new(code, message))
                 }
@@ -43,7 +43,7 @@ impl<T: Transport> Client<T> {
         Ok(task)
     }
 
-    /// Asks the server to stop working on a task. When it does, and whether, is its affair.
+    /// Asks the server to stop a task. The server decides whether and when it does.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -60,8 +60,8 @@ impl<T: Transport> Client<T> {
         self.exchange(call, None).await
     }
 
-    /// What is kept with a task that was made in this connection: how its server speaks, and the session, since many servers know their tasks only
-    /// there. The session is not ended from now on; how long the server keeps it is its affair.
+    /// The connection to store with a task that was made in it: the version that the server speaks, and the session, because many servers know a task
+    /// only in its session. This client no longer ends the session. The server decides how long it keeps it.
     pub(super) fn kept_session(&self) -> Option<String> {
         let mut connection = self.connection.borrow_mut();
         if connection.era? == Era::Modern {
@@ -77,7 +77,7 @@ impl<T: Transport> Client<T> {
         (kept.len() <= MAX_SESSION_BYTES).then_some(kept)
     }
 
-    /// Goes on as it was when a task was made. If the server has ended the session meanwhile, it is begun anew as every other.
+    /// Restores the connection in which a task was made. If the server has ended the session meanwhile, a new one begins, as for any request.
     fn resume(&self, kept: Option<&str>) {
         let Some((version, session)) = kept.and_then(|kept| kept.split_once(' ')) else { return };
         if version == MODERN_VERSION {

@@ -1,4 +1,4 @@
-//! `tools/call`, at once or as a stream.
+//! `tools/call`, answered as JSON or as a stream of events.
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
@@ -37,7 +37,7 @@ struct LogParams {
     data: Value,
 }
 
-/// What a stream of notices becomes messages with.
+/// Turns notices into messages.
 struct Streaming {
     frame: Frame,
     progress_token: Option<Value>,
@@ -60,9 +60,9 @@ pub(crate) async fn call_tool<P: Provider>(
     {
         tasks::check_asked(&mut asked, description.is_some_and(|it| it.has_tasks), tool)?;
     }
-    // Legacy clients send no such headers.
+    // Legacy clients do not send these headers.
     if let Some(tool) = tool.filter(|_| frame.era == Era::Modern) {
-        // What cannot be followed is not asked of clients either: they leave such a tool out.
+        // With invalid annotations, clients need not send headers: they leave such a tool out.
         let parameters = header::parameters(&tool.input_schema).unwrap_or_default();
         if !parameters.is_empty() {
             let arguments: Map = serde_json::from_str(arguments.get()).unwrap_or_default();
@@ -92,7 +92,7 @@ pub(crate) async fn call_tool<P: Provider>(
             input::required(&streaming.frame, needed, &capabilities).map(Body::Json)
         }
         Ok(Reply::NeedsInput(_)) => {
-            let words = "This tool asks back, which it can do only with clients of the revision 2026-07-28.";
+            let words = "This tool asks for input, which works only with clients of the revision 2026-07-28.";
             Ok(Body::Json(streaming.frame.outcome(Outcome::error(words))))
         }
         Ok(Reply::Task(task)) if takes_task => Ok(Body::Json(streaming.frame.created(&task))),
@@ -119,7 +119,7 @@ fn finish(frame: &Frame, end: Result<Outcome, Failure>) -> Result<Vec<u8>, Refus
     }
 }
 
-/// Notices as server-sent events, the answer as the last.
+/// Notices as server-sent events. The last event is the response.
 fn events(streaming: Streaming, notices: impl Stream<Item = Notice> + Unpin) -> impl Stream<Item = Bytes> {
     stream::unfold(Some((streaming, notices)), |state| async {
         let (mut streaming, mut notices) = state?;
@@ -141,7 +141,8 @@ fn events(streaming: Streaming, notices: impl Stream<Item = Notice> + Unpin) -> 
 }
 
 impl Streaming {
-    /// What is passed on of a notice: progress if it was asked for and goes up, log lines if they are bad enough.
+    /// The notification for a notice, if the client wants it: progress that was asked for and that rises, and log messages of at least the severity
+    /// that was asked for.
     fn notification(&mut self, notice: Notice) -> Option<Vec<u8>> {
         match notice {
             Notice::Progress { progress, total, message } => {
@@ -160,7 +161,7 @@ impl Streaming {
     }
 }
 
-/// One event. JSON as it is written here has no line ends.
+/// One event. The JSON has no line breaks, so one `data` line holds it.
 pub(crate) fn event(message: &[u8]) -> Bytes {
     [b"data: ", message, b"\n\n"].concat().into()
 }

@@ -1,4 +1,4 @@
-//! Asking the caller back: only in 2026-07-28, and only for what it has declared.
+//! Asks the caller for input: only in 2026-07-28, and only with capabilities that the caller declared.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -11,9 +11,9 @@ use crate::{
     wire::{INTERNAL_ERROR, MISSING_CAPABILITY},
 };
 
-/// Questions at once: more than a person answers.
+/// The most requests at once: more than a person answers.
 const MAX_REQUESTS: usize = 16;
-/// All questions together: a form of some pages. They go to other people's programs, which read what they get whole.
+/// The most bytes of all requests: a form of some pages. Clients read them into memory as a whole.
 const MAX_REQUESTS_BYTES: usize = 16 * 1024;
 
 #[derive(Serialize)]
@@ -25,8 +25,8 @@ struct InputRequired<'a> {
     request_state: Option<&'a str>,
 }
 
-/// Sends what may be asked; if that is nothing, says what the caller would have to be able to do, and in the error's `detail` what it would be asked:
-/// a model may have another way to find that out.
+/// Sends the requests that the caller can answer. If there are none, the error names the missing capabilities, and its `detail` has the questions: a
+/// model may have another way to get the answers.
 pub(crate) fn required(frame: &Frame, needed: InputNeeded, capabilities: &Map) -> Result<Vec<u8>, Refusal> {
     if let Some(fault) = fault(&needed) {
         return Err(Refusal::within(INTERNAL_ERROR, fault));
@@ -53,34 +53,34 @@ pub(crate) fn required(frame: &Frame, needed: InputNeeded, capabilities: &Map) -
     Ok(frame.input_required(InputRequired { input_requests: requests, request_state: needed.state.as_deref() }))
 }
 
-/// Only for 2026-07-28: before, there is no such error, and nobody can declare anything with a request.
+/// Only for 2026-07-28. Earlier revisions have no such error, and their requests declare no capabilities.
 pub(crate) fn missing_capability(missing: MissingCapability) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, MISSING_CAPABILITY, missing.to_string())
         .with_data(json!({"requiredCapabilities": missing.capabilities}))
 }
 
-/// Why nobody can be asked this.
+/// Why the requests cannot be sent.
 fn fault(needed: &InputNeeded) -> Option<String> {
-    // A client that is asked nothing and given nothing would come back at once, without end.
+    // With neither requests nor state, a client would repeat its call at once, without end.
     if needed.requests.is_empty() && needed.state.is_none() {
-        return Some("It asks something and does not say what.".to_owned());
+        return Some("Input is needed, but there is neither a request nor a state.".to_owned());
     }
     if needed.requests.len() > MAX_REQUESTS {
-        return Some(format!("It asks more than {MAX_REQUESTS} things at once."));
+        return Some(format!("There are more than {MAX_REQUESTS} requests for input at once."));
     }
     let bytes = |(key, request): (&String, &Value)| key.len().saturating_add(request.to_string().len());
     if needed.requests.iter().map(bytes).sum::<usize>() > MAX_REQUESTS_BYTES {
-        return Some(format!("What it asks is longer than {MAX_REQUESTS_BYTES} bytes."));
+        return Some(format!("The requests for input are longer than {MAX_REQUESTS_BYTES} bytes together."));
     }
     let unfit = needed.requests.values().any(|request| {
         let is_named = request.get("method").is_some_and(Value::is_string);
         let has_params = request.get("params").map_or(request["method"] == "roots/list", Value::is_object);
         !is_named || !has_params
     });
-    unfit.then(|| "What it asks is not a request of the protocol.".to_owned())
+    unfit.then(|| "A request for input is not a request of the protocol.".to_owned())
 }
 
-/// The capability that a request takes and the caller has not declared.
+/// The capability that a request needs and the caller did not declare.
 fn lacks(request: &Value, capabilities: &Map) -> Option<(&'static str, Value)> {
     let params = request.get("params").unwrap_or(&Value::Null);
     let (name, part) = match request.get("method").and_then(Value::as_str) {
@@ -91,14 +91,14 @@ fn lacks(request: &Value, capabilities: &Map) -> Option<(&'static str, Value)> {
         Some("sampling/createMessage") if params.get("tools").is_some() => ("sampling", Some("tools")),
         Some("sampling/createMessage") => ("sampling", None),
         Some("roots/list") => ("roots", None),
-        // No client can declare this one.
+        // The method is unknown, so no client can answer it.
         _ => return Some(("experimental", json!({}))),
     };
     let declared = capabilities.get(name).filter(|declared| declared.is_object());
     let is_declared = match (declared, part) {
         (None, _) => false,
         (Some(declared), Some(part)) => declared.get(part).is_some(),
-        // Forms are meant unless only URLs are declared.
+        // A declaration without details means forms.
         (Some(declared), None) if name == "elicitation" => {
             declared.get("form").is_some() || declared.get("url").is_none()
         }

@@ -1,4 +1,4 @@
-//! From a method's name to its answer. What one era has and the other has not is decided here.
+//! Dispatches requests by method. Decides which methods each era has.
 
 use futures::stream;
 use http::HeaderMap;
@@ -21,10 +21,10 @@ use crate::{
     },
 };
 
-/// As many as the schema lets a completion have.
+/// The most values of a completion, from the protocol's schema.
 const MAX_COMPLETIONS: usize = 100;
 
-/// Answers a request. What takes long is boxed: all of it together is more than a guest's stack should hold.
+/// Answers a request. The larger parts are boxed: together their futures are more than a guest's stack should hold.
 pub(crate) async fn dispatch<P: Provider>(
     provider: &P,
     headers: &HeaderMap,
@@ -35,7 +35,7 @@ pub(crate) async fn dispatch<P: Provider>(
     let asked = Asked::read(headers, method, id, params)?;
     let era = asked.era;
     let mut frame = Frame { era, id: id.clone(), server: None };
-    // These need to know nothing of the provider.
+    // These need no description of the provider.
     match (era, method) {
         (Era::Legacy, "ping") => return Ok(Body::Json(frame.complete(Map::new(), None))),
         (Era::Legacy, "tools/call") if asked.params.task.is_none() => {
@@ -90,7 +90,7 @@ pub(crate) async fn dispatch<P: Provider>(
             level.and_then(Result::ok).ok_or_else(|| Refusal::within(INVALID_PARAMS, "Unknown log level"))?;
             frame.complete(Map::new(), None)
         }
-        // Nothing here changes while somebody could listen, so there is nothing to remember.
+        // No change is ever notified, so the subscription need not be stored.
         (Era::Legacy, "resources/subscribe" | "resources/unsubscribe") if has_resources => {
             frame.complete(Map::new(), None)
         }
@@ -107,7 +107,7 @@ fn software(description: &Description) -> Implementation {
     }
 }
 
-/// Lists change when the server is replaced, and nobody is told: `listChanged` and `subscribe` are not declared.
+/// The capabilities. Lists change only when the server is replaced, and clients are not notified, so `listChanged` and `subscribe` are not declared.
 fn capabilities(description: &Description, era: Era) -> Value {
     let mut capabilities = json!({"tools": {}});
     let more = [
@@ -154,7 +154,7 @@ struct Initialized<'a> {
 }
 
 fn initialized<'a>(description: &'a Description, asked_for: Option<&'a str>) -> Initialized<'a> {
-    // 2026-07-28 has no `initialize`, so whoever asks for it here gets the last revision that has.
+    // 2026-07-28 has no `initialize`. A client that asks for this version gets the last version that has it.
     let legacy = asked_for.filter(|version| *version != MODERN_VERSION && SUPPORTED_VERSIONS.contains(version));
     Initialized {
         protocol_version: legacy.unwrap_or(LEGACY_VERSION),
@@ -164,7 +164,7 @@ fn initialized<'a>(description: &'a Description, asked_for: Option<&'a str>) -> 
     }
 }
 
-/// Lists are whole, so no cursor was ever given out. An empty one is how some clients ask for the first page.
+/// Lists have one page, so no cursor was ever given out. Some clients ask for the first page with an empty cursor.
 fn whole(asked: &Asked<'_>) -> Result<(), Refusal> {
     match &asked.params.cursor {
         None => Ok(()),
@@ -177,12 +177,12 @@ fn json_list<'a, T: Serialize>(name: &'a str, items: &'a [T]) -> std::collection
     [(name, items)].into()
 }
 
-/// In 2026-07-28 nobody says before a call whether it becomes a task.
+/// In 2026-07-28 tools do not say whether calls become tasks.
 fn modern_tools(tools: &[Tool]) -> Vec<Tool> {
     tools.iter().map(|tool| Tool { execution: ToolExecution::default(), ..tool.clone() }).collect()
 }
 
-/// Before 2026-07-28 structured results were objects, and clients refuse a whole list for one schema that says otherwise.
+/// Before 2026-07-28 structured results are objects. Clients refuse a whole list if one output schema allows anything else.
 fn legacy_tools(tools: &[Tool]) -> Vec<Tool> {
     #[derive(Deserialize)]
     struct Kind {
@@ -197,7 +197,7 @@ fn legacy_tools(tools: &[Tool]) -> Vec<Tool> {
     tools.iter().map(legacy).collect()
 }
 
-/// The arguments as sent, or none.
+/// The arguments as sent, or `{}`.
 pub(crate) fn arguments(arguments: Option<Box<RawValue>>) -> Result<Box<RawValue>, Refusal> {
     let arguments = match arguments {
         Some(arguments) => arguments,
@@ -207,7 +207,7 @@ pub(crate) fn arguments(arguments: Option<Box<RawValue>>) -> Result<Box<RawValue
     if arguments.get().trim_start().starts_with('{') {
         Ok(arguments)
     } else {
-        Err(Refusal::within(INVALID_PARAMS, "Invalid params: arguments are an object"))
+        Err(Refusal::within(INVALID_PARAMS, "Invalid params: arguments must be an object"))
     }
 }
 
@@ -256,9 +256,10 @@ async fn get_prompt<P: Provider>(
 fn asks_back(frame: &Frame, needed: crate::InputNeeded, capabilities: &Map) -> Result<Vec<u8>, Refusal> {
     match frame.era {
         Era::Modern => input::required(frame, needed, capabilities),
-        Era::Legacy => {
-            Err(Refusal::within(INTERNAL_ERROR, "This asks back, which is possible only in the revision 2026-07-28"))
-        }
+        Era::Legacy => Err(Refusal::within(
+            INTERNAL_ERROR,
+            "This asks for input, which is possible only in the revision 2026-07-28",
+        )),
     }
 }
 
@@ -287,7 +288,7 @@ async fn complete<P: Provider>(provider: &P, mut asked: Asked<'_>, frame: &Frame
     }
 }
 
-/// A subscription to nothing: no kind of change is ever told, which the acknowledgement says, and then it is over.
+/// Answers a subscription. No changes are ever notified: the acknowledgement says so, and the stream ends.
 fn listen(asked: &Asked<'_>, frame: &Frame) -> Body {
     let meta = json!({META_SUBSCRIPTION: asked.id});
     let params = json!({"_meta": meta, "notifications": {}});
@@ -300,7 +301,7 @@ fn listen(asked: &Asked<'_>, frame: &Frame) -> Body {
     Body::Events(Box::pin(stream::iter([call::event(&acknowledged), call::event(&closed)])))
 }
 
-/// A failure outside of a tool call.
+/// The error for a failure outside of a tool call.
 fn refusal(era: Era, failure: Failure) -> Refusal {
     match failure {
         Failure::InvalidArguments(_) | Failure::InvalidState(_) | Failure::Unknown(_) => {

@@ -1,4 +1,4 @@
-//! What a request asks for and in which era, with its headers held against its body.
+//! Reads a request: finds out its era, and checks its headers against its body.
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::Deserialize;
@@ -16,14 +16,14 @@ use crate::{
     },
 };
 
-/// Legacy clients that do not say what they want to hear get this and worse: nobody remembers their `logging/setLevel`.
+/// The log level for legacy clients. Their `logging/setLevel` is not remembered.
 const LEGACY_LOG_LEVEL: LogLevel = LogLevel::Info;
-/// The longest token of a client for the progress of its call. Every notice repeats it. Clients send a number or a UUID.
+/// The longest progress token of a client. Every progress notification repeats it. Clients send a number or a UUID.
 const MAX_PROGRESS_TOKEN_BYTES: usize = 256;
-/// In a request's header this one is not refused: clients that negotiate late send it.
+/// This version is accepted in a header, because clients that negotiate late send it.
 const TOLERATED_VERSION: &str = "2025-03-26";
 
-/// All params that any method has.
+/// The params of all methods.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Params {
@@ -41,7 +41,7 @@ pub(crate) struct Params {
     pub(crate) input_responses: Option<Map>,
     #[serde(default)]
     pub(crate) request_state: Option<String>,
-    /// That a call is to become a task, in 2025-11-25.
+    /// Set if the call should become a task (2025-11-25).
     #[serde(default)]
     pub(crate) task: Option<Value>,
     #[serde(default)]
@@ -79,7 +79,7 @@ pub(crate) struct CompletionContext {
     pub(crate) arguments: Map,
 }
 
-/// A request that may be served.
+/// A request that passed the checks.
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a str,
     pub(crate) id: &'a Value,
@@ -89,7 +89,7 @@ pub(crate) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Reads a request and checks everything that needs no knowledge of the provider.
+    /// Reads a request and makes all checks that do not need the provider.
     pub(crate) fn read(
         headers: &'a HeaderMap,
         method: &'a str,
@@ -109,10 +109,10 @@ impl<'a> Asked<'a> {
             asked.check_headers()?;
         }
         if asked.params.input_responses.iter().flatten().any(|(_, response)| !response.is_object()) {
-            return Err(Refusal::within(INVALID_PARAMS, "Each of inputResponses is an object"));
+            return Err(Refusal::within(INVALID_PARAMS, "Each of inputResponses must be an object"));
         }
         if matches!(asked.meta(PROGRESS_TOKEN), Some(Value::String(token)) if token.len() > MAX_PROGRESS_TOKEN_BYTES) {
-            let words = format!("A progressToken has at most {MAX_PROGRESS_TOKEN_BYTES} bytes");
+            let words = format!("A progressToken may have at most {MAX_PROGRESS_TOKEN_BYTES} bytes");
             return Err(Refusal::within(INVALID_PARAMS, words));
         }
         Ok(asked)
@@ -122,7 +122,7 @@ impl<'a> Asked<'a> {
         self.params.meta.as_ref()?.get(key)
     }
 
-    /// What every modern request must say of itself.
+    /// Checks what every modern request must have in its `_meta`.
     fn check_meta(&self) -> Result<(), Refusal> {
         if self.meta(META_VERSION).is_none() {
             return Err(malformed(format!("Invalid params: _meta lacks {META_VERSION}")));
@@ -145,7 +145,7 @@ impl<'a> Asked<'a> {
             "tasks/get" | "tasks/update" | "tasks/cancel" => self.params.task_id.as_deref(),
             _ => return Ok(()),
         };
-        // Without the param the method itself will say what is missing.
+        // If the param is missing, the method itself reports it.
         name.map_or(Ok(()), |name| self.check_header(&HeaderName::from_static(HEADER_NAME), name))
     }
 
@@ -157,7 +157,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// What the provider is told.
+    /// The request's context, for the provider.
     pub(crate) fn context(&mut self) -> Context {
         let meta = self.params.meta.take().unwrap_or_default();
         let said_level = meta.get(META_LOG_LEVEL).and_then(|level| LogLevel::deserialize(level).ok());
@@ -182,12 +182,12 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The client of 2026-07-28 declares that it understands tasks.
+    /// Whether a client of 2026-07-28 declares that it understands tasks.
     pub(crate) fn declares_tasks(&self) -> bool {
         self.meta(META_CLIENT_CAPABILITIES).and_then(Value::as_object).is_some_and(task::is_declared)
     }
 
-    /// The client takes a stream of events.
+    /// Whether the client accepts a stream of events.
     pub(crate) fn accepts_events(&self) -> bool {
         let values = self.headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let mut ranges = values.flat_map(|value| value.split(','));
@@ -196,14 +196,14 @@ impl<'a> Asked<'a> {
         })
     }
 
-    /// There is no such method in this era.
+    /// The refusal of a method that this era does not have.
     pub(crate) fn unknown_method(&self) -> Refusal {
         let status = if self.era == Era::Modern { StatusCode::NOT_FOUND } else { StatusCode::OK };
         Refusal::new(status, crate::wire::METHOD_NOT_FOUND, format!("Method not found: {}", self.method))
     }
 }
 
-/// A request is modern if its header or its body says so; one that says nothing, or an older version, is legacy.
+/// The era of a request. It is modern if its header names 2026-07-28, and legacy if it names an older version or none. Header and body must agree.
 fn era(headers: &HeaderMap, method: &str, meta: Option<&Map>) -> Result<Era, Refusal> {
     let said = decode(headers, &HeaderName::from_static(HEADER_VERSION)).map_err(mismatch)?;
     let meant = match meta.and_then(|meta| meta.get(META_VERSION)) {
@@ -212,7 +212,7 @@ fn era(headers: &HeaderMap, method: &str, meta: Option<&Map>) -> Result<Era, Ref
         Some(_) => return Err(malformed(format!("Invalid params: {META_VERSION} is not a text"))),
     };
     match (said.as_ref(), meant) {
-        // Whatever a client's header says before there is a version, `initialize` negotiates.
+        // `initialize` negotiates the version, so the header does not count.
         (_, None) if method == "initialize" => Ok(Era::Legacy),
         (None, Some(_)) => Err(mismatch(format!("{HEADER_VERSION} is missing"))),
         (Some(said), Some(meant)) if said != meant => {
@@ -224,7 +224,7 @@ fn era(headers: &HeaderMap, method: &str, meta: Option<&Map>) -> Result<Era, Ref
     }
 }
 
-/// The header of a notification, which has nothing in its body to be held against.
+/// Checks the version header of a notification, whose body has no version to compare it with.
 pub(crate) fn check_version_header(headers: &HeaderMap) -> Result<(), Refusal> {
     let said = decode(headers, &HeaderName::from_static(HEADER_VERSION)).map_err(mismatch)?;
     said.map_or(Ok(()), |said| check_version(&said))

@@ -1,4 +1,4 @@
-//! Results as each revision wants them.
+//! Writes results in the form of each revision.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::{
     wire::{self, Era, META_FAILURE, META_RELATED_TASK, META_SERVER_INFO},
 };
 
-/// For how long and for whom a result may be kept.
+/// How long and for whom a result may be cached.
 #[derive(Clone, Copy)]
 pub(crate) struct Cache {
     pub(crate) ttl_ms: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// What is right for anything that nobody knows more about.
+    /// The safe choice for results about which nothing is known.
     pub(crate) const NEVER: Self = Self { ttl_ms: 0, private: true };
 
     pub(crate) fn of(description: &Description) -> Self {
@@ -27,12 +27,12 @@ impl Cache {
     }
 }
 
-/// Everything that makes a result a message.
+/// Turns results into JSON-RPC messages.
 #[derive(Clone)]
 pub(crate) struct Frame {
     pub(crate) era: Era,
     pub(crate) id: Value,
-    /// Who answers; only modern results say so.
+    /// The server's name and version. Only modern results have them.
     pub(crate) server: Option<Implementation>,
 }
 
@@ -62,11 +62,11 @@ pub(crate) struct Presented {
 }
 
 impl Presented {
-    /// As the revision has it.
+    /// Adapts the result to the revision.
     pub(crate) fn new(outcome: Outcome, era: Era) -> Self {
         let Outcome { content, structured, is_error } = outcome;
         let mut content: Vec<Content> = content.into_iter().map(Content::known).collect();
-        // Before 2026-07-28 it could only be an object.
+        // Before 2026-07-28 a structured result must be an object.
         let is_sent = structured.as_ref().is_some_and(|it| era == Era::Modern || it.is_object());
         let in_words = structured.as_ref().filter(|_| content.is_empty() || !is_sent);
         if let Some(text) = in_words.map(|structured| Content::text(structured.to_string()))
@@ -79,12 +79,12 @@ impl Presented {
 }
 
 impl Frame {
-    /// A complete result. `cache` is for those that the modern revision calls cacheable.
+    /// A complete result. `cache` is for results that the modern revision calls cacheable.
     pub(crate) fn complete(&self, result: impl Serialize, cache: Option<Cache>) -> Vec<u8> {
         self.complete_with(result, cache, None)
     }
 
-    /// The same, with this in `_meta`.
+    /// Like [`Self::complete`], with another entry in `_meta`.
     pub(crate) fn complete_with(
         &self,
         result: impl Serialize,
@@ -98,7 +98,7 @@ impl Frame {
         self.stamp(result, "input_required", None, None)
     }
 
-    /// A call that failed, in words, and which kind of failure it is.
+    /// A failed call: the message, and the kind of failure.
     pub(crate) fn failed(&self, failure: &Failure) -> Vec<u8> {
         self.result(Outcome::error(failure.to_string()), failure.kind().map(kind))
     }
@@ -108,7 +108,7 @@ impl Frame {
         self.stamp(task.created(self.era), "task", None, None)
     }
 
-    /// How far a task is.
+    /// The state of a task.
     pub(crate) fn task(&self, task: Task) -> Vec<u8> {
         let message = self.complete(task.detailed(self.era), None);
         if message.len() <= MAX_OUTCOME_BYTES {
@@ -117,7 +117,7 @@ impl Frame {
         self.complete(Task { state: TaskState::Completed(too_large()), ..task }.detailed(self.era), None)
     }
 
-    /// What a task has come to, as 2025-11-25 asks for it.
+    /// The result of a task, as 2025-11-25 requests it.
     pub(crate) fn task_result(&self, outcome: Outcome, id: &str) -> Vec<u8> {
         self.result(outcome, Some((META_RELATED_TASK, json!({"taskId": id}))))
     }
@@ -158,7 +158,7 @@ impl Frame {
     }
 }
 
-/// Which kind of failure it is, for who knows the key.
+/// The entry in `_meta` for the kind of failure.
 fn kind(kind: FailureKind) -> (&'static str, Value) {
     (META_FAILURE, json!(kind))
 }

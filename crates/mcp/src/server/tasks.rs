@@ -1,4 +1,4 @@
-//! What a client asks about a task, in either revision, and how a server says that it has any.
+//! Requests about tasks, in either revision, and the capability that declares tasks.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::{
     wire::{Era, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND},
 };
 
-/// That a server has tasks. It lists none: who made one knows its id.
+/// The capability of a server with tasks. The server does not list them: the client that made a task knows its id.
 pub(crate) fn capability(era: Era) -> (&'static str, Value) {
     match era {
         Era::Modern => ("extensions", task::declaration()),
@@ -18,18 +18,18 @@ pub(crate) fn capability(era: Era) -> (&'static str, Value) {
     }
 }
 
-/// Whether a call of 2025-11-25 that asks for a task can have one. A server that has none does not look at the wish.
+/// Checks whether a call of 2025-11-25 that asks for a task can have one. A server without tasks ignores the wish.
 pub(crate) fn check_asked(asked: &mut Asked<'_>, has_tasks: bool, tool: &Tool) -> Result<(), Refusal> {
     if !has_tasks {
         asked.params.task = None;
     }
     if asked.params.task.is_some() && tool.execution.task_support == TaskSupport::Forbidden {
-        return Err(Refusal::within(METHOD_NOT_FOUND, "This tool is not called as a task"));
+        return Err(Refusal::within(METHOD_NOT_FOUND, "This tool cannot be called as a task"));
     }
     Ok(())
 }
 
-/// Answers one of the methods.
+/// Answers a request about a task.
 pub(crate) async fn answer<P: Provider>(provider: &P, mut asked: Asked<'_>, frame: Frame) -> Result<Vec<u8>, Refusal> {
     let era = frame.era;
     let is_known = match era {
@@ -59,7 +59,7 @@ pub(crate) async fn answer<P: Provider>(provider: &P, mut asked: Asked<'_>, fram
         (Era::Legacy, "tasks/cancel") => {
             let task = provider.task(&id).await.map_err(refusal)?;
             if task.state.has_ended() {
-                return Err(Refusal::within(INVALID_PARAMS, "The task has ended"));
+                return Err(Refusal::within(INVALID_PARAMS, "The task has already ended"));
             }
             provider.cancel_task(&id).await.map_err(refusal)?;
             Ok(frame.task(Task { state: TaskState::Cancelled, ..task }))
@@ -69,14 +69,14 @@ pub(crate) async fn answer<P: Provider>(provider: &P, mut asked: Asked<'_>, fram
             TaskState::Failed { code, message } => Err(Refusal::within(code, message)),
             TaskState::Cancelled => Err(Refusal::within(INTERNAL_ERROR, "The task was cancelled")),
             TaskState::Working | TaskState::InputRequired(_) => {
-                Err(Refusal::within(INTERNAL_ERROR, "The task has not ended yet. Ask with tasks/get how far it is"))
+                Err(Refusal::within(INTERNAL_ERROR, "The task has not ended yet. Ask for its state with tasks/get"))
             }
         },
         _ => Ok(frame.task(provider.task(&id).await.map_err(refusal)?)),
     }
 }
 
-/// The caller does not declare that it takes tasks.
+/// The refusal of a caller that does not declare that it understands tasks.
 pub(crate) fn undeclared() -> Refusal {
     let capabilities = Map::from_iter([("extensions".to_owned(), task::declaration())]);
     input::missing_capability(MissingCapability { capabilities, words: None })
@@ -85,7 +85,7 @@ pub(crate) fn undeclared() -> Refusal {
 fn refusal(failure: Failure) -> Refusal {
     match failure {
         Failure::Unknown(_) => {
-            Refusal::within(INVALID_PARAMS, "Task not found: there is none of this id, or no longer")
+            Refusal::within(INVALID_PARAMS, "Task not found: no task has this id, or it is no longer kept")
         }
         failure => Refusal::within(INTERNAL_ERROR, failure.to_string()),
     }

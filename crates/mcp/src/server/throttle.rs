@@ -1,4 +1,4 @@
-//! Holds back a provider's progress, so that a tool that tells much of it fills neither the connection nor the client's limit for an answer.
+//! Holds back a provider's progress, so that a tool with frequent progress fills neither the connection nor the client's limit for a response.
 
 use std::{future::Future, pin::pin};
 
@@ -10,12 +10,11 @@ use futures::{
 
 use crate::provider::Notice;
 
-/// Progress that is passed on at once: a tool with a few steps is heard in each of them.
+/// This many progress notices are passed on at once, so that each step of a tool with few steps is seen.
 const FREE: u32 = 16;
 
-/// Passes notices on. After the first [`FREE`], each progress is followed by a pause; of the progress during the pause, the highest is passed on
-/// when it is over.
-/// Nothing else waits: log lines come at once, and so does the end, which takes the place of progress that is still held back.
+/// Passes notices on. After the first [`FREE`], each progress is followed by a pause. Of the progress during a pause, the highest is passed on when
+/// the pause is over. Log messages and the end never wait. At the end, progress that is still held back is dropped.
 pub fn throttle<P: Future<Output = ()> + Unpin>(
     notices: impl Stream<Item = Notice> + Unpin,
     pause: impl Fn() -> P,
@@ -29,7 +28,7 @@ struct State<S, F, P> {
     pause: F,
     free: u32,
     pausing: Option<P>,
-    /// Progress that came during the pause.
+    /// The highest progress that came during the pause.
     held: Option<Notice>,
 }
 

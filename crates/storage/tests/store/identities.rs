@@ -27,6 +27,7 @@ crate::on_each_database! {
     an_account_without_a_password_follows_its_address_at_the_provider,
     an_identity_waits_for_the_password_and_is_linked_once,
     a_new_password_ends_what_the_old_one_linked,
+    an_identity_is_taken_off_with_its_sessions_unless_the_account_changed_or_has_no_password,
     a_link_that_is_too_old_is_none,
     a_link_of_an_account_that_changed_meanwhile_is_not_confirmed,
     a_link_waits_for_a_new_password_that_is_not_committed_yet,
@@ -429,4 +430,24 @@ fn what_a_provider_publishes_is_kept_and_its_keys_are_not_asked_for_too_often(pl
     assert!(block_on(store.may_ask_for_keys(ISSUER, 0)).unwrap());
     block_on(store.keep_provider_keys(ISSUER, "rotated")).unwrap();
     assert_eq!(block_on(store.known_provider(ISSUER)).unwrap().unwrap().keys, "rotated");
+}
+
+fn an_identity_is_taken_off_with_its_sessions_unless_the_account_changed_or_has_no_password(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    keep(&fixture, &user, "link", "ada", LEASE_MS);
+    let linked = block_on(fixture.store.confirm_identity_link("link", &user)).unwrap().unwrap();
+    let identities = block_on(fixture.store.identities(user.id)).unwrap();
+    assert_eq!(identities.iter().map(|it| it.issuer.as_str()).collect::<Vec<_>>(), [ISSUER]);
+    let remove = |user: &User, issuer: &str| block_on(fixture.store.remove_identity(user, issuer, None)).unwrap();
+    assert!(!remove(&user, ISSUER), "the account has changed since it was read");
+    assert!(!remove(&linked, "https://other.example"));
+    assert!(remove(&linked, ISSUER));
+    assert!(block_on(fixture.store.identities(user.id)).unwrap().is_empty());
+    assert!(come(&fixture, "ada", &["auditor"], None).is_none());
+    let after = block_on(fixture.store.user(user.id)).unwrap().unwrap();
+    assert!(after.access_version > linked.access_version, "what its groups gave is void");
+    let without = open(&fixture, "bob", "b@example.org", Opening::Open).unwrap();
+    assert!(!remove(&without, ISSUER));
+    assert_eq!(come(&fixture, "bob", &[], None).unwrap().id, without.id);
 }

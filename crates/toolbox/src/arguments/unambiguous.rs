@@ -1,4 +1,4 @@
-//! JSON of which all readers have the same to say: no name is twice in an object.
+//! JSON that all readers understand alike: no object has a name twice.
 
 use std::{collections::HashSet, fmt};
 
@@ -7,10 +7,10 @@ use serde::{
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
 
-/// The longest name that is repeated.
+/// The longest part of a name that an error repeats.
 const MAX_NAME_CHARS: usize = 80;
 
-/// Reads JSON and keeps nothing of it. As deep as the JSON reader goes, which is 128.
+/// Reads JSON and keeps nothing of it. The recursion is as deep as the JSON reader allows: 128.
 pub(super) struct Unambiguous;
 
 impl<'de> Deserialize<'de> for Unambiguous {

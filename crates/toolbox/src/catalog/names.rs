@@ -1,4 +1,4 @@
-//! Names for models: letters, digits, `_` and `-`, whatever a server's and a tool's own names are made of.
+//! Names for models: letters, digits, `_` and `-`, whatever the names of the server and the tool consist of.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,13 @@ use sha2::{Digest, Sha256};
 
 use super::MAX_MODEL_NAME_BYTES;
 
-/// The digits of the hash that a name ends in which would else not be its own: two in four thousand millions are alike.
+/// The digits of the hash at the end of a name that would not be unique otherwise. The chance that two hashes are equal is one in four thousand
+/// million.
 const HASH_DIGITS: usize = 8;
-/// Names of tools that models are offered and no server has.
+/// Names of tools that the app itself offers to models.
 const OURS: [&str; 1] = ["search_tools"];
 
-/// The names of tools, or of prompts, in their order: each is of a server and has a name there. Those of servers that come first are kept as they
-/// are where others come to the same.
+/// The names of tools, or of prompts, in the given order of servers and names. If several come to the same name, one of the first server keeps it.
 #[must_use]
 pub fn model_names(own: &[(&str, &str)]) -> Vec<String> {
     let mut alike: HashMap<String, Vec<(&str, &str)>> = HashMap::new();
@@ -27,8 +27,8 @@ pub fn model_names(own: &[(&str, &str)]) -> Vec<String> {
     named.collect()
 }
 
-/// Which of the tools that come to one name keeps it: of the first server's the one that is really called so, or the only one. If there are
-/// several, none: it must not depend on the order in which a server lists them.
+/// Which of several tools with the same model name keeps it. Of the first server's tools, it is the one whose own name needed no change, or the only
+/// one. If there are several, none keeps it: the choice must not depend on the order in which a server lists its tools.
 fn owner<'n>(alike: &[(&'n str, &'n str)]) -> Option<(&'n str, &'n str)> {
     let (first, _) = alike.first()?;
     let mut of_first = alike.iter().filter(|(server, _)| server == first);
@@ -40,14 +40,14 @@ fn is_plain(name: &str) -> bool {
     name.chars().all(|c| allowed(c) == c)
 }
 
-/// The name that models see, if no other tool comes to it.
+/// The name that models see, if no other tool has the same.
 #[must_use]
 pub fn model_name(server: &str, tool: &str) -> String {
     let name = joined(server, tool);
     if name.len() > MAX_MODEL_NAME_BYTES { hashed(server, tool) } else { name }
 }
 
-/// A name that no other tool has.
+/// A name that no other tool has, because it ends in a hash.
 fn hashed(server: &str, tool: &str) -> String {
     let mut name = joined(server, tool);
     let hash = Sha256::digest(format!("{server}\0{tool}"));

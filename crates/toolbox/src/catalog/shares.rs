@@ -1,6 +1,6 @@
-//! Room that several share: who wants little gets it, and who wants more than is left gets as much as the others who do.
+//! Fair shares of a limit: small requests are met in full, and the others get equal shares of the rest.
 
-/// How much each gets of what it wants, all together at most `room`.
+/// The share of each request, together at most `room`.
 pub(super) fn of(wanted: &[usize], room: usize) -> Vec<usize> {
     let mut by_size: Vec<usize> = (0..wanted.len()).collect();
     by_size.sort_by_key(|index| wanted.get(*index));

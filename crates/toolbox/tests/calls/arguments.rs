@@ -1,4 +1,4 @@
-//! What a model is told about its arguments; and that our reading of JSON Schema is that of a published validator.
+//! What a model is told about its arguments. Also compares our reading of JSON Schema with that of a published validator.
 
 use json_schema::check;
 use proptest::prelude::*;
@@ -145,7 +145,7 @@ fn older_drafts_are_known_and_others_read_as_well_as_can_be() {
     }
 }
 
-/// Schemas of every keyword we know, with references that lead somewhere.
+/// Schemas with all keywords that we check, and with references that resolve.
 fn schemas() -> impl Strategy<Value = Value> {
     let small = -2..4_i64;
     let key = || prop::sample::select(vec!["a", "b", "ab"]);

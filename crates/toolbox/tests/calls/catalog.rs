@@ -1,4 +1,4 @@
-//! Names, and what is refused.
+//! Names in the catalog, and tools and servers that it refuses.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ fn a_long_name_is_cut_and_stays_apart_from_its_like() {
     let names = names(&catalog);
     assert_eq!(names.len(), 2);
     assert!(names.iter().all(|name| name.len() == MAX_MODEL_NAME_BYTES), "{names:?}");
-    // Written down, because a conversation from before an update has it.
+    // The name must not change, because conversations from before an update have it.
     assert_eq!(
         model_name("s", &one),
         names.iter().find(|name| catalog.find(name).unwrap().name == one).copied().unwrap()

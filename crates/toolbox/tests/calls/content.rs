@@ -1,4 +1,4 @@
-//! What a model reads of a result.
+//! The text that a model reads of a result.
 
 use mcp::Content;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Every rule of a call.
+//! The rules for executing a call.
 
 use mcp::{Content, FailureKind, InputNeeded, Map};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn allowed() -> Scripted {
     Scripted { installation: vec![("*:*", Allow)], ..world() }
 }
 
-/// What is said, and that it is an error that was audited under this code, and that nothing was called.
+/// The failure's message. Also checks that it is an error, that it was audited under this code, and that nothing was called.
 fn refused(world: &Scripted, tool: &KnownTool, arguments: &str, code: AuditCode) -> String {
     let (words, found, is_error) = world.words(tool, arguments);
     assert_eq!((found, is_error, world.codes()), (code, true, vec![code]), "{words}");
@@ -388,7 +388,7 @@ fn a_result_of_another_form_than_was_announced_is_given_and_it_is_said() {
         let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
         world.words(&listed, "{}")
     };
-    let note = "the tool's answer does not have the form that it announced";
+    let note = "the tool's answer does not fit the tool's output schema";
     for (content, structured, said) in [
         (vec![Content::text("three")], json!({"count": "three"}), "three"),
         (vec![], json!({"count": "three"}), "{\"count\":\"three\"}"),
@@ -422,7 +422,7 @@ fn a_result_is_right_by_what_a_schema_plainly_stands_for() {
         let outcome = Outcome { content: vec![], structured: Some(json!({"it": value, "other": 1})), is_error: false };
         let world = Scripted { tools: Tools::Answer(outcome), installation: vec![("*:*", Allow)], ..world() };
         let words = world.words(&listed, "{}").0;
-        assert_eq!(!words.contains("does not have the form"), is_right, "{words}");
+        assert_eq!(!words.contains("does not fit the tool's output schema"), is_right, "{words}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is asked about after something private was read.
+//! Calls that are asked about after something private was read.
 
 use serde_json::json;
 use toolbox::{
@@ -14,7 +14,7 @@ use crate::{
     world::{Scripted, world},
 };
 
-/// A tool that only reads, and whose arguments others hear.
+/// A tool that only reads and whose arguments others hear.
 fn fetch() -> KnownTool {
     let schema = json!({"type": "object", "properties": {
         "url": {"type": "string"},
@@ -147,26 +147,26 @@ fn what_can_be_said_without_words_of_ones_own_is_little_in_a_whole_call() {
     let many = |item: &str, count: usize| vec![item; count].join(",");
     let tags: String = "secret".chars().filter_map(|c| char::from_u32(0xE_0000 + u32::from(c))).collect();
     for other in [
-        // Signs, and what is not seen at all.
+        // Signs and invisible characters.
         format!(r#"{{"url": "news {}"}}"#, "!?".repeat(9)),
         format!(r#"{{"url": "{tags}"}}"#),
         r#"{"url": "🍎🍐🍊🍋🍌"}"#.to_owned(),
         format!(r#"{{"url": "news{}zürich"}}"#, " ".repeat(20)),
         format!(r#"{{"url": "news", "{}": 1}}"#, "-".repeat(20)),
-        // Numbers, flags and empty things in lists.
+        // Numbers, flags and empty values in lists.
         format!(r#"{{"any": [{}]}}"#, many("23", 9)),
         format!(r#"{{"any": [{}]}}"#, many("true,false", 9)),
         format!(r#"{{"any": [{}]}}"#, many("null,\"\"", 9)),
         format!(r#"{{"any": [{}]}}"#, many("[],{}", 9)),
-        // A little of each.
+        // A few of each.
         r#"{"url": "\"news\" (zürich)", "pages": 3, "format": "links", "language": "en", "any": [1, true, 4, 7, false]}"#.to_owned(),
-        // Letters that are large or small as somebody likes, words said again and again, and in whatever order.
+        // Mixed upper and lower case, repeated words, and words in another order.
         r#"{"url": "nEwS zÜrIcH lOoK aNyThInG aBoUt"}"#.to_owned(),
         format!(r#"{{"url": "{}"}}"#, ["News"; 20].join(" ")),
         format!(r#"{{"url": "{}"}}"#, ["github"; 20].join(" ")),
         format!(r#"{{"url": "{}"}}"#, ["天气"; 20].join(" ")),
         r#"{"url": "zürich öbb about anything there is news org example https at look", "any": [9, 9, 9]}"#.to_owned(),
-        // The same arguments, written otherwise.
+        // Other spellings of the same arguments.
         format!(r#"{{"url":{}"news"}}"#, " \n".repeat(10)),
         r#"{"url": "\u006e\u0065\u0077\u0073 \u007a\u00fcr\u0069ch \u0061bo\u0075t \u0061\u006e\u0079\u0074\u0068\u0069\u006e\u0067"}"#
             .to_owned(),
@@ -198,7 +198,7 @@ fn ordinary_calls_go_on() {
 fn how_characters_are_written_says_nothing_as_long_as_all_are_written_alike() {
     let text = "поклон\tмолоко\tхолмы\tполк\tлимон\tклён\tкомпьютер\tмелодия\tпоэма\tяблоко\tкино\tполе\tпень\tмыло\tкот\tмак\tлом\tпол\tнос";
     let said = exposed(&[text]);
-    // Each character of the text in one of the ways to write it, the n-th in the n-th.
+    // Writes the characters of the text in these ways in turn.
     let written = |ways: &[&dyn Fn(char) -> String], tab: &[&str]| {
         let letter = |(at, c): (usize, char)| match c {
             '\t' => tab[at % tab.len()].to_owned(),

@@ -1,4 +1,4 @@
-//! Schemas of somebody who means harm: small ones that take for ever, deep ones, large ones, and patterns.
+//! Hostile schemas: small ones that take for ever, deep ones, large ones, and patterns.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use toolbox::{InvalidArguments, validate};
 
 use crate::raw;
 
-/// Far more than it takes, far less than for ever; tests run unoptimised, at twenty times the time.
+/// Far more than the checks need, and far less than for ever. Tests run unoptimised, which takes twenty times as long.
 const SOON: Duration = Duration::from_secs(20);
 
 fn soon<T>(work: impl FnOnce() -> T) -> T {
@@ -19,7 +19,7 @@ fn soon<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Every definition refers to the next twice.
+/// Each definition refers to the next one twice.
 fn doubling(levels: usize, keyword: &str) -> Value {
     let mut definitions: Map<String, Value> = (0..levels)
         .map(|level| {
@@ -49,7 +49,7 @@ fn a_schema_that_refers_to_itself_without_end_is_given_up() {
 fn a_deep_schema_is_given_up() {
     let text = format!("{}true{}", r#"{"not":"#.repeat(5_000), "}".repeat(5_000));
     let schema = serde_json::value::RawValue::from_string(text);
-    // The JSON reader itself has a limit on depth; both ends are errors and neither is a crash.
+    // The JSON reader has its own limit on depth. Both limits must end in an error and not in a crash.
     assert!(schema.is_err() || matches!(validate(&schema.unwrap(), "{}"), Err(InvalidArguments::Schema(_))));
     let mut deep = json!(true);
     for _ in 0..110 {
@@ -66,7 +66,7 @@ fn patterns_take_linear_time_and_little_memory() {
         let found = soon(|| check(&schema, &json!({"x": text, "y": {text.as_str(): 1}})));
         assert!(found.is_ok(), "{pattern}: {found:?}");
     }
-    // What is not checked here does not stand in the way.
+    // A pattern that we cannot check is ignored.
     let schema = json!({"properties": {"x": {"pattern": "(?=a)b"}}, "patternProperties": {"(?!x)y": false},
                         "additionalProperties": false});
     assert_eq!(check(&schema, &json!({"x": "c", "z": 1})), Ok(vec![]));

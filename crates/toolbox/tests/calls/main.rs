@@ -1,4 +1,4 @@
-//! Tools from the outside: their names, who may call them, what they take and give, and the whole way of a call in a scripted world.
+//! Tests the crate from outside: names of tools, permissions, arguments and results, and all steps of a call in a scripted world.
 
 #![allow(
     clippy::expect_used,
@@ -21,7 +21,7 @@ mod world;
 use serde_json::{Value, value::RawValue};
 use toolbox::{Annotations, KnownTool};
 
-/// A tool of which nothing is known but its name.
+/// A tool with a name and defaults for everything else.
 fn tool(server: &str, name: &str) -> KnownTool {
     KnownTool {
         server: server.to_owned(),

@@ -1,4 +1,4 @@
-//! The truth table, and patterns.
+//! The truth table of policies, and patterns.
 
 use proptest::prelude::*;
 use toolbox::{
@@ -18,33 +18,33 @@ fn policies(written: &[(&str, Effect)]) -> Vec<Policy> {
 fn the_truth_table() {
     type Written = &'static [(&'static str, Effect)];
     let table: &[(Written, Written, Effect)] = &[
-        // installation, user => mail:send, which changes something and is our own
+        // installation, user => mail:send, which is our own and changes something
         (&[], &[], Ask),
         (&[("mail:*", Allow)], &[], Allow),
         (&[("mail:*", Ask)], &[], Ask),
         (&[("mail:*", Deny)], &[], Deny),
         (&[("clock:*", Allow)], &[("web:*", Allow)], Ask),
-        // the user's goes before the installation's
+        // the user's policy wins over the installation's
         (&[], &[("mail:*", Allow)], Allow),
         (&[], &[("mail:*", Ask)], Ask),
         (&[("mail:send", Allow)], &[("*:*", Ask)], Ask),
         (&[("mail:*", Allow)], &[("mail:*", Allow)], Allow),
-        // the installation's ask is loosened only by the user's allow for exactly this tool
+        // only the user's allow for exactly this tool loosens the installation's ask
         (&[("mail:*", Ask)], &[("mail:*", Allow)], Ask),
         (&[("mail:*", Ask)], &[("mail:sen*d", Allow)], Ask),
         (&[("mail:*", Ask)], &[("mail:send", Allow)], Allow),
         (&[("mail:send", Ask)], &[("mail:send", Allow)], Allow),
         (&[("mail:send", Ask)], &[("*:*", Allow)], Ask),
-        // the installation's ask that its own more specific allow takes back is none
+        // the installation's ask does not count if its own more specific allow overrides it
         (&[("mail:*", Ask), ("mail:send", Allow)], &[], Allow),
         (&[("mail:*", Ask), ("mail:send", Allow)], &[("mail:*", Allow)], Allow),
-        // the most specific of one level
+        // within one level the most specific wins
         (&[("*:*", Allow), ("mail:s*", Ask)], &[], Ask),
         (&[], &[("mail:*", Ask), ("mail:send", Allow)], Allow),
         (&[], &[("mail:*", Allow), ("mail:send", Ask)], Ask),
         (&[], &[("mail:send*", Ask), ("mail:send", Allow)], Allow),
         (&[], &[("mail:s*", Allow), ("mail:*d", Ask)], Ask),
-        // a deny of either, however general, against whatever
+        // a deny at either level wins over everything, however general it is
         (&[("*:*", Deny)], &[("mail:send", Allow)], Deny),
         (&[("mail:send", Allow)], &[("*:*", Deny)], Deny),
         (&[("mail:*", Deny), ("mail:send", Allow)], &[], Deny),
@@ -104,8 +104,8 @@ fn an_operators_list_is_read_or_said_to_be_wrong() {
     assert!(list[2].matches(&tool("a b", "c")));
     assert!(Policy::parse_list("").unwrap().is_empty());
     let wrong = |text| Policy::parse_list(text).unwrap_err().to_string();
-    assert_eq!(wrong("ask a:b, permit c:d"), "\"permit c:d\": a policy is allow, ask or deny and a pattern");
-    assert_eq!(wrong("deny"), "\"deny\": a policy is allow, ask or deny and a pattern");
+    assert_eq!(wrong("ask a:b, permit c:d"), "\"permit c:d\": a policy is allow, ask or deny, and then a pattern");
+    assert_eq!(wrong("deny"), "\"deny\": a policy is allow, ask or deny, and then a pattern");
     assert!(wrong("deny mail").starts_with("\"deny mail\": a pattern has the form server:tool"));
 }
 
@@ -114,7 +114,7 @@ fn what_cannot_be_read_denies_everything() {
     assert_eq!(decide(&tool("mail", "send"), &[Policy::deny_everything()], &policies(&[("mail:send", Allow)])), Deny);
 }
 
-/// What a pattern means, as plainly as it can be said.
+/// A plain implementation of patterns, to compare with.
 fn plain(pattern: &[char], text: &[char]) -> bool {
     match (pattern, text) {
         ([], text) => text.is_empty(),

@@ -1,4 +1,4 @@
-//! Calls that go on at their servers as tasks: who can ask later keeps the task, who cannot waits as long as for any call.
+//! Calls that become tasks: a caller that can ask later keeps the task, and any other waits as long as for every call.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn a_task_is_kept_before_anybody_waits_for_it() {
 #[test]
 fn a_task_for_which_nobody_waits_any_more_is_stopped() {
     let world = going_on(&[]);
-    // Somebody else has the run by the time it is to be kept.
+    // Another executor has the run by the time the task is stored.
     world.lost_when_kept.set(true);
     assert_eq!(world.execute(&report(), "{}"), Execution::LeaseLost);
     assert_eq!(world.steps().last(), Some(&"cancel"));
@@ -68,7 +68,7 @@ fn what_a_task_comes_to_goes_the_way_of_every_result() {
     let end = |state| end_of(state).map(|end| judged(&tool, end));
     let (outcome, code) = end(TaskState::Completed(wrong)).unwrap();
     let said = text_for_model(&outcome);
-    assert!(code == AuditCode::Ok && said.contains("does not have the form that it announced"), "{said}");
+    assert!(code == AuditCode::Ok && said.contains("does not fit the tool's output schema"), "{said}");
     let large = Outcome { content: vec![Content::text("x".repeat(5_000_000))], ..Outcome::default() };
     assert_eq!(end(TaskState::Completed(large)).unwrap().1, AuditCode::TooLarge);
     let failed = Called::from(Outcome::error("no"));

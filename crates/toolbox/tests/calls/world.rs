@@ -1,4 +1,4 @@
-//! A world that does as it is told, and remembers what it was asked.
+//! A scripted world, which records what it was asked.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,18 +18,18 @@ use toolbox::{
     Policy, Reached, Started, World, execute, text_for_model,
 };
 
-/// What the store says when it fails.
+/// The error of the store.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct StoreFailed;
 
-/// How the tool behaves.
+/// The behaviour of the tool.
 pub(crate) enum Tools {
     Answer(Outcome),
-    /// Answers that it failed.
+    /// Answers with a failure of this kind.
     Say(FailureKind),
     Fail(CallFailure),
     Hang,
-    /// Goes on as a task, which is in these states when it is asked about, the last one for ever.
+    /// Becomes a task, which has these states when it is asked about; the last state stays.
     GoOn(Vec<TaskState>),
 }
 
@@ -44,15 +44,15 @@ pub(crate) struct Scripted {
     pub(crate) started: Started,
     pub(crate) begun: bool,
     pub(crate) has_read_private: bool,
-    /// The role of the person who calls.
+    /// The role of the caller.
     pub(crate) role: &'static str,
-    /// What of the tool is missing.
+    /// The setting that the tool lacks.
     pub(crate) missing: Option<&'static str>,
-    /// By the person.
+    /// The texts of the person.
     pub(crate) written: Vec<&'static str>,
     pub(crate) audit_fails: bool,
     pub(crate) permission_fails: bool,
-    /// What happened, in order.
+    /// The steps of the call, in order.
     pub(crate) steps: RefCell<Vec<&'static str>>,
     pub(crate) audited: RefCell<Vec<AuditEntry>>,
     pub(crate) called_with: RefCell<Vec<String>>,
@@ -60,17 +60,17 @@ pub(crate) struct Scripted {
     pub(crate) now: Cell<Duration>,
     pub(crate) lost_when_kept: Cell<bool>,
     pub(crate) keeping_fails: bool,
-    /// How a task is when it is made.
+    /// The state of a new task.
     pub(crate) begins: TaskState,
     pub(crate) poll: Duration,
-    /// How many questions about a task its server does not answer.
+    /// How many requests about a task its server leaves unanswered.
     pub(crate) unanswered: Cell<usize>,
-    /// How often a task was asked about.
+    /// How often the task was asked about.
     pub(crate) asked: Cell<usize>,
     pub(crate) kept: RefCell<HashMap<String, Outcome>>,
 }
 
-/// A world in which everything goes well, and nobody has said anything about tools.
+/// A world without failures and policies.
 pub(crate) fn world() -> Scripted {
     Scripted {
         tools: Tools::Answer(answer("done")),
@@ -114,7 +114,7 @@ fn task(state: TaskState, poll: Duration) -> Task {
 }
 
 impl Scripted {
-    /// Makes a call in it.
+    /// Makes a call in this world.
     pub(crate) fn execute(&self, tool: &KnownTool, arguments: &str) -> Execution {
         let name = toolbox::catalog::model_name(&tool.server, &tool.name);
         self.try_execute(tool, &name, arguments).unwrap()
@@ -125,7 +125,7 @@ impl Scripted {
         block_on(execute(self, &catalog, name, arguments))
     }
 
-    /// Makes a call, and gives what the model reads and what it is.
+    /// Makes a call. Returns the text that the model reads, the code, and whether it is an error.
     pub(crate) fn words(&self, tool: &KnownTool, arguments: &str) -> (String, AuditCode, bool) {
         match self.execute(tool, arguments) {
             Execution::Result { outcome, code } => (text_for_model(&outcome), code, outcome.is_error),
@@ -234,7 +234,7 @@ impl World for Scripted {
         if self.audit_fails { Err(StoreFailed) } else { Ok(()) }
     }
 
-    /// Time passes at once when there is nothing else to wait for; beside a task, a second whenever somebody looks at the clock.
+    /// Without a task, the time is over at once. With a task, each poll of a timer takes one second.
     async fn sleep(&self, duration: Duration) {
         self.slept.set(duration);
         let Tools::GoOn(_) = self.tools else { return };

@@ -123,7 +123,7 @@ impl Http for Native {
         let failed = |error: reqwest::Error| match error {
             error if error.is_timeout() => Unanswered::TimedOut,
             error if error.is_connect() => Unanswered::NotSent(format!("{host} cannot be reached")),
-            error => Unanswered::Lost(format!("{host} does not answer: {}", error.without_url())),
+            error => Unanswered::Broken(format!("{host} does not answer: {:?}", error.without_url())),
         };
         let mut request = reqwest::Request::try_from(request).map_err(failed)?;
         *request.timeout_mut() = Some(limits.wait);

@@ -90,3 +90,48 @@ fn passwords_are_not_guessed_through_a_link() {
     let body = json!({"email": "ada@example.org", "password": "correct horse"});
     assert_eq!(code(&installation.post("/auth/login", &body, "")).0, 429);
 }
+
+#[test]
+fn an_identity_is_listed_and_taken_off_with_the_password_and_its_sessions_end() {
+    let installation = installation(&json!({"label": "Corp"}));
+    installation.has_account("ada@example.org");
+    let log_in = json!({"email": "ada@example.org", "password": "correct horse"});
+    let by_password = kept(&installation.post("/auth/login", &log_in, ""));
+    let list = |cookies: &str| installation.get("/auth/oidc/identities", cookies).json["items"].clone();
+    assert_eq!(list(&by_password), json!([]));
+    let waiting = kept(&installation.sign_in(&json!({})));
+    let linked = kept(&installation.post("/auth/oidc/link", &json!({"password": "correct horse"}), &waiting));
+    let items = list(&linked);
+    assert_eq!((&items[0]["issuer"], &items[0]["label"]), (&json!(ISSUER), &json!("Corp")));
+    assert_eq!((&items[0]["email"], items.as_array().unwrap().len()), (&json!("ada@example.org"), 1));
+
+    let remove = |issuer: &str, password: &str| {
+        let by_password = kept(&installation.post("/auth/login", &log_in, ""));
+        let body = json!({"issuer": issuer, "password": password});
+        installation.post("/auth/oidc/identities/remove", &body, &by_password)
+    };
+    assert_eq!(code(&remove(ISSUER, "wrong horse")), (422, "invalid_field"));
+    assert_eq!(code(&remove("https://other.example", "correct horse")), (404, "not_found"));
+    assert_eq!(remove(ISSUER, "correct horse").status, StatusCode::NO_CONTENT);
+    assert_eq!(installation.post("/auth/refresh", &json!(null), &linked).status, StatusCode::UNAUTHORIZED);
+    assert_eq!(installation.post("/auth/refresh", &json!(null), &by_password).status, StatusCode::OK);
+    let again = kept(&installation.post("/auth/login", &log_in, ""));
+    assert_eq!(list(&again), json!([]));
+    let waiting = installation.sign_in(&json!({}));
+    assert_eq!(outcome(&waiting).1, "link_account", "it opens the account no more");
+
+    // In the session that began with it, one stays.
+    let linked = kept(&installation.post("/auth/oidc/link", &json!({"password": "correct horse"}), &kept(&waiting)));
+    let body = json!({"issuer": ISSUER, "password": "correct horse"});
+    assert_eq!(installation.post("/auth/oidc/identities/remove", &body, &linked).status, StatusCode::NO_CONTENT);
+    assert_eq!(installation.post("/auth/refresh", &json!(null), &linked).status, StatusCode::OK);
+}
+
+#[test]
+fn the_only_way_into_an_account_is_not_taken_off() {
+    let installation = installation(&json!({}));
+    let session = kept(&installation.sign_in(&json!({})));
+    let body = json!({"issuer": ISSUER, "password": "anything"});
+    assert_eq!(code(&installation.post("/auth/oidc/identities/remove", &body, &session)), (409, "only_way_in"));
+    assert_eq!(location(&installation.sign_in(&json!({}))), "/c/x");
+}

@@ -188,7 +188,8 @@ async fn of_a_change_whose_answer_is_lost_it_is_said_that_it_may_have_taken_effe
     let call = call_at("call", 0, "https://cal.example");
     for (unanswered, is_known) in [
         (Unanswered::NotSent("cal.example cannot be reached".into()), true),
-        (Unanswered::Lost("cal.example broke off its answer".into()), false),
+        (Unanswered::Broken("cal.example broke off its answer".into()), false),
+        (Unanswered::Lost("the answer is longer than 10 bytes".into()), false),
         (Unanswered::TimedOut, false),
     ] {
         let server = Scripted::new(|asked| match asked.method.as_str() {
@@ -208,6 +209,35 @@ async fn of_a_change_whose_answer_is_lost_it_is_said_that_it_may_have_taken_effe
         let read = change_event::run(&retitled(), &call, &silent).await;
         assert!(!matches!(read, Err(Failure::UpstreamFailed(words)) if words.contains("took effect")));
     }
+}
+
+#[tokio::test]
+async fn what_only_reads_is_asked_once_more_when_the_connection_breaks_and_a_change_never_is() {
+    let calendars = calendars(Etags::Strong);
+    let broken = Cell::new(0);
+    let breaking = |asked: &scripted_server::Asked, how_often: u32| {
+        broken.set(broken.get() + 1);
+        let is_change = asked.method == "PUT";
+        if is_change || broken.get() <= how_often {
+            return Err(Unanswered::Broken("cal.example broke off its answer".into()));
+        }
+        broken.set(0);
+        Ok(calendars.answer(asked))
+    };
+    let call = call_at("call", 0, "https://cal.example");
+    let server = Scripted::new(|asked| breaking(asked, 1));
+    let said = words(change_event::run(&retitled(), &call, &server).await);
+    assert!(said.contains("broke off"), "{said}");
+    let lines = server.lines();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("PUT ")).count(), 1, "{lines:?}");
+    let reads: Vec<_> = lines.iter().filter(|line| !line.starts_with("PUT ")).collect();
+    assert!(
+        !reads.is_empty() && reads.chunks(2).all(|pair| pair.len() == 2 && pair.first() == pair.last()),
+        "{lines:?}"
+    );
+    let gone = Scripted::new(|asked| breaking(asked, u32::MAX));
+    assert!(change_event::run(&retitled(), &call, &gone).await.is_err());
+    assert_eq!(gone.lines().len(), 2);
 }
 
 #[tokio::test]

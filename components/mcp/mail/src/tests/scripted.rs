@@ -203,7 +203,7 @@ async fn only_a_mail_that_was_certainly_not_sent_can_be_sent_again() {
 async fn a_mail_whose_request_was_lost_may_have_been_sent_and_one_that_never_left_was_not() {
     for (unanswered, is_known) in [
         (Unanswered::NotSent("mail.example cannot be reached".into()), true),
-        (Unanswered::Lost("mail.example broke off its answer".into()), false),
+        (Unanswered::Broken("mail.example broke off its answer".into()), false),
         (Unanswered::TimedOut, false),
     ] {
         let usual = jmap(|_, _| None);
