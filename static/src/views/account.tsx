@@ -1,4 +1,4 @@
-/** The person's own account: the name, the password, the second factor, the organisations that sign in. */
+/** The person's own account: the name, the password, the second factor, the organisations that sign in, their data. */
 import { useEffect, useState } from "preact/hooks";
 import { account, describe } from "../api.ts";
 import { changed, endedBy } from "../state/session.ts";
@@ -10,6 +10,7 @@ import { Fault, passwordOf, textOf, useSubmit, When } from "./page-list.tsx";
 import { ProofForm, Secret } from "./proof.tsx";
 import { RecoveryCodes, SetupForm } from "./second-factor.tsx";
 import { Section } from "./section.tsx";
+import { YourData } from "./your-data.tsx";
 
 export function AccountSettings({ user }: { user: User }) {
   const [state, setState] = useState<SecondFactor | null>(null);
@@ -40,6 +41,7 @@ export function AccountSettings({ user }: { user: User }) {
             {state !== null && <SecondFactorForms state={state} load={load} />}
           </Section>
           {state !== null && <Identities state={state} />}
+          {state !== null && <YourData state={state} />}
         </div>
       </div>
     </>
