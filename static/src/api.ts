@@ -9,11 +9,13 @@ import { begin } from "./overdue.ts";
 import type {
   Account,
   ApiKey,
+  AuditChain,
   AuditRecord,
   Connection,
   Conversation,
   Decision,
   Effect,
+  ErasureRequest,
   Grant,
   Group,
   Identity,
@@ -92,7 +94,9 @@ export const auth = {
   /** A second time, the link has been used. */
   resetPassword: (token: string, password: string) =>
     send<void>("POST", "/auth/password-reset", { body: { token, password }, renew: false, once: true }),
-  login: (body: { email: string; password: string }) => send<Session>("POST", "/auth/login", { body, renew: false }),
+  /** `keep_account`: takes back the erasure of the account, with a code if it has a second factor. */
+  login: (body: { email: string; password: string; keep_account?: boolean; code?: string }) =>
+    send<Session>("POST", "/auth/login", { body, renew: false, ...(body.code === undefined ? {} : { once: true }) }),
   /** The second step of a log-in. A code counts once, so it is not sent again. */
   answer: (challenge: string, code: string) =>
     send<Session>("POST", "/auth/login/second-factor", { body: { challenge, code }, renew: false, once: true }),
@@ -129,6 +133,9 @@ export const account = {
   removeSecondFactor: (proof: Proof) => send<void>("POST", "/auth/second-factor/remove", { body: proof, once: true }),
   renewRecoveryCodes: (proof: Proof) =>
     send<RecoveryCodes>("POST", "/auth/second-factor/recovery-codes", { body: proof, once: true }),
+  /** Closes the account at once. The receipt's token is told once. */
+  erase: (proof: Proof | Record<string, never>) =>
+    send<ErasureRequest>("DELETE", "/api/account", { body: proof, once: true }),
   identities: () => send<{ items: Identity[] }>("GET", "/auth/oidc/identities"),
   /** Ends the other sessions that began with it. */
   removeIdentity: (issuer: string, proof: Proof) =>
@@ -270,6 +277,7 @@ export const admin = {
   setLimits: (subject: string, limits: Partial<Record<LimitKind, number>>) =>
     send<LimitSubject>("PUT", adminPath("limits"), { body: { subject, limits } }),
   usage: (days: number, cursor: Cursor) => send<Page<Usage> & { currency: string }>("GET", adminPath("usage", { days: `${days}`, cursor })),
+  auditChain: () => send<AuditChain>("GET", "/api/admin/audit/chain"),
   audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),
 };
 

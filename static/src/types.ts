@@ -34,6 +34,12 @@ export type Identity = { issuer: string; label: string | null; email: string; cr
 /** A second factor that is being set up. `setup` is sent back with the first code; `address` is what the picture says. */
 export type Setup = { setup: string; secret: string; address: string };
 
+/** What came of asking for the erasure of one's account. `receipt_token`: for the receipt; it is told once. */
+export type ErasureRequest = { erase_at: string; receipt_token: string };
+
+/** How far the record is sealed. `hash`: of the head, with the position in front. */
+export type AuditChain = { sealed_up_to: number; hash: string | null; sealed_at: string | null; waiting: number };
+
 /** Shows that it is the person who changes something, and not whoever found their browser. */
 export type Proof = { password: string } | { code: string };
 

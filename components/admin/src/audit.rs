@@ -1,13 +1,25 @@
 //! `/api/admin/audit`: who did what.
 
-use axum::extract::State;
+use std::sync::Arc;
+
+use audit::{event::StoredEvent, ocsf};
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use domain::{Id, Timestamp};
-use permissions::table::AuditRead;
+use futures::stream;
+use http::{HeaderValue, header};
+use permissions::table::{AuditExport, AuditRead};
 use serde::Serialize;
-use storage::{Database, audit::AuditRecord};
+use storage::{Database, StorageError, Store, audit::AuditRecord};
 use web::{Allowed, Json, Listing, Page, Query, Result};
 
-use crate::{router::Admin, sessions::Of};
+use crate::{authority::record, router::Admin, sessions::Of};
+
+/// Events read at once for an export: some hundred kilobytes of text.
+const EXPORT_PAGE: u32 = 500;
 
 /// Records on a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 100;
@@ -41,4 +53,31 @@ pub(crate) async fn list<D: Database>(
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let found = admin.store().audit_records(user_id, listing.before()?, limit + 1).await?;
     Ok(Json(Page::new(found, limit, |record| record.id.to_string(), Into::into)))
+}
+
+/// `GET /api/admin/audit/export`: the record as JSON lines in the words of OCSF, the oldest first, written while it is read. It breaks off if the
+/// database fails: whoever reads it sees that the body has no end.
+pub(crate) async fn export<D: Database + 'static>(
+    State(admin): State<Admin<D>>,
+    session: Allowed<AuditExport>,
+    Query(Of { user_id }): Query<Of>,
+) -> Result<Response> {
+    let of = user_id.map_or_else(|| "all".to_owned(), |id| id.to_string());
+    record(&admin, &session, "audit.export", of, None).await?;
+    let begin = (Arc::clone(admin.store()), user_id, None);
+    let mut response = Body::from_stream(stream::try_unfold(begin, next_lines)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Where an export is: the store, whose events, and the last one.
+type Place<D> = (Arc<Store<D>>, Option<Id>, Option<StoredEvent>);
+
+async fn next_lines<D: Database>((store, user_id, last): Place<D>) -> Result<Option<(String, Place<D>)>, StorageError> {
+    let page = store.audit_export(user_id, last.as_ref(), EXPORT_PAGE).await?;
+    let lines = page.iter().map(|(event, position)| format!("{}\n", ocsf::event(event, *position))).collect();
+    let last = page.into_iter().last().map(|(event, _)| event);
+    Ok(last.map(|last| (lines, (store, user_id, Some(last)))))
 }

@@ -45,14 +45,6 @@ pub(crate) async fn record<D: Database>(
     detail: Option<&str>,
 ) -> Result<()> {
     let subject = subject.to_string();
-    let event = AuditEvent {
-        user_id: session.user_id(),
-        action,
-        subject: &subject,
-        run_id: None,
-        call_id: None,
-        outcome: "ok",
-        detail,
-    };
+    let event = AuditEvent { detail, ..AuditEvent::new(session.user_id(), action, &subject) };
     Ok(admin.store().append_audit(&event).await?)
 }

@@ -2,13 +2,14 @@
 
 use domain::prices::Prices;
 use platform::variables::variable;
-use web::settings::rotation_days;
+use web::settings::{erasure_grace_ms, rotation_days};
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 16] = [
+const SHOWN: [&str; 17] = [
     "signup",
     "second_factor_roles",
     "client_address_header",
+    "erasure_grace_days",
     KEY_ROTATION_DAYS,
     "public_url",
     "openai_base_url",
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) key_rotation_days: u32,
     /// What models cost.
     pub(crate) prices: Prices,
+    /// How long an erasure can be taken back before it begins.
+    pub(crate) erasure_grace_ms: i64,
 }
 
 impl Config {
@@ -47,6 +50,7 @@ impl Config {
         }
         let key_rotation_days = rotation_days(&variable(KEY_ROTATION_DAYS).await);
         let prices = Prices::parse(&variable("model_prices").await).unwrap_or_default();
-        Self { settings, key_rotation_days, prices }
+        let erasure_grace_ms = erasure_grace_ms(&variable("erasure_grace_days").await);
+        Self { settings, key_rotation_days, prices, erasure_grace_ms }
     }
 }

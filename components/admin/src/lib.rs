@@ -3,8 +3,10 @@
 //! Every change is recorded. Nobody gives or takes what they do not have themselves (`authority.rs`).
 
 mod audit;
+mod audit_chain;
 mod authority;
 mod config;
+mod erasures;
 mod groups;
 mod invitations;
 mod keys;

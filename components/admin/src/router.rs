@@ -1,5 +1,7 @@
 //! All routes of this component, each a line.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     routing::{delete, get, post, put},
@@ -10,7 +12,8 @@ use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
 use crate::{
-    audit, config::Config, groups, invitations, keys, limits, roles, service_accounts, sessions, settings, usage, users,
+    audit, audit_chain, config::Config, erasures, groups, invitations, keys, limits, roles, service_accounts, sessions,
+    settings, usage, users,
 };
 
 /// The router's state.
@@ -27,7 +30,7 @@ impl<D> Clone for Admin<D> {
 
 impl<D: Database> Admin<D> {
     /// The store.
-    pub(crate) fn store(&self) -> &Store<D> {
+    pub(crate) fn store(&self) -> &Arc<Store<D>> {
         self.app.store()
     }
 
@@ -82,6 +85,10 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/limits", get(limits::list::<D>).put(limits::set::<D>))
         .route("/api/admin/usage", get(usage::list::<D>))
         .route("/api/admin/audit", get(audit::list::<D>))
+        .route("/api/admin/audit/export", get(audit::export::<D>))
+        .route("/api/admin/audit/chain", get(audit_chain::read::<D>))
+        .route("/api/admin/erasures", get(erasures::list::<D>))
+        .route("/api/admin/users/{id}/erasure", post(erasures::request::<D>).delete(erasures::take_back::<D>))
         .with_state(Admin { app, config })
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn read<D: Database>(
 }
 
 /// Refuses to change an account that may do more than the caller, now or once its person signs in at a provider. Returns all roles.
-async fn check_may_change<D: Database>(admin: &Admin<D>, session: &Session, user: &User) -> Result<Roles> {
+pub(crate) async fn check_may_change<D: Database>(admin: &Admin<D>, session: &Session, user: &User) -> Result<Roles> {
     let roles = admin.roles().await?;
     let at_providers = admin.store().identity_roles(user.id).await?;
     check_may_give(session, &roles, user.roles().chain(at_providers.iter().map(String::as_str)))?;

@@ -1,8 +1,9 @@
-//! What people change about their own account: the name and the password.
+//! What people change about their own account: the name and the password, also by a link.
 
 use axum::{extract::State, response::Response};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use identity::{
+    link_token::LinkToken,
     password,
     signup::{self, InvalidField},
 };
@@ -12,8 +13,9 @@ use storage::Database;
 use web::{Json, Result, Session};
 
 use crate::{
-    routes::{Auth, UserBody, begin_session, user_body},
-    second_factor::{Proof, is_missing, needed_by_now, proven, record},
+    record::record,
+    routes::{Auth, UserBody, begin_session, mark_browser, signed_out, user_body},
+    second_factor::{Proof, is_missing, needed_by_now, proven},
 };
 
 #[derive(Deserialize)]
@@ -63,4 +65,39 @@ pub(crate) async fn change_password<D: Database>(
     record(&auth, &user, "password.change", "ok").await?;
     let (user, hash) = auth.store().user_with_password(user.id).await?.ok_or_else(Problem::unauthenticated)?;
     begin_session(&auth, &headers, (user, hash.as_deref()), at_provider.as_ref(), StatusCode::OK, None).await
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ResetPassword {
+    /// The secret of the link.
+    token: String,
+    password: String,
+}
+
+/// Sets a new password with a link that an administrator handed over, and ends all sessions of the account.
+pub(crate) async fn reset_password<D: Database>(
+    State(auth): State<Auth<D>>,
+    method: Method,
+    headers: HeaderMap,
+    Json(body): Json<ResetPassword>,
+) -> Result<Response> {
+    auth.check_origin(&method, &headers)?;
+    let void = || {
+        let detail = "This link has expired or has been used. Ask an administrator for another.";
+        Problem::new(StatusCode::FORBIDDEN, "link_invalid", detail)
+    };
+    let hash = LinkToken::parse(&body.token).ok_or_else(void)?.hash();
+    let email = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
+    password::check(&body.password, &email)?;
+    let password_hash = password::hash(&body.password)?;
+    if !auth.store().reset_password(&hash, &password_hash).await? {
+        return Err(void().into());
+    }
+    if let Some((user, _)) = auth.store().user_by_email(&email, &email).await? {
+        record(&auth, &user, "password.reset", "ok").await?;
+    }
+    let mut response = signed_out(&auth, &headers);
+    // Strangers who try passwords must not keep out whoever has just been given a new one.
+    mark_browser(&auth, &headers, &auth.issuer().await?.0, (&email, &password_hash), &mut response)?;
+    Ok(response)
 }

@@ -5,7 +5,7 @@ use http::HeaderName;
 use identity::Issuer;
 use permissions::role::is_role_name;
 use platform::variables::variable;
-use web::settings::{Check, web_address};
+use web::settings::{self, Check, web_address};
 
 /// Who may make an account.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) signing_key: String,
     /// Whoever has one of these roles logs in with a second factor or not at all.
     pub(crate) second_factor_roles: Vec<String>,
+    /// How long an erasure can be taken back before it begins.
+    pub(crate) erasure_grace_ms: i64,
     /// The header in which a proxy names the client's address.
     pub(crate) client_address_header: Option<HeaderName>,
 }
@@ -48,6 +50,7 @@ impl Config {
             signup: Signup::parse(&variable("signup").await),
             signing_key: variable("signing_key").await,
             second_factor_roles: names(&variable("second_factor_roles").await).map(str::to_lowercase).collect(),
+            erasure_grace_ms: settings::erasure_grace_ms(&variable("erasure_grace_days").await),
             client_address_header: variable("client_address_header").await.parse().ok(),
         }
     }
@@ -70,6 +73,7 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("public_url", public_url(&variable("public_url").await)),
         Check::new("signing_key", signing_key(&variable("signing_key").await)),
         Check::new("second_factor_roles", second_factor_roles(&variable("second_factor_roles").await)),
+        settings::erasure_grace(&variable("erasure_grace_days").await),
         Check::new("client_address_header", client_address_header(&variable("client_address_header").await)),
     ];
     checks.extend(crate::oidc::checks().await);

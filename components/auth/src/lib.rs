@@ -1,15 +1,21 @@
-//! Accounts and sessions: the component behind `/auth/...` and `/.well-known/jwks.json`.
+//! Accounts and sessions: the component behind `/auth/...`, `/api/account/...` and `/.well-known/jwks.json`.
 //!
 //! The only component that sees passwords, codes of second factors, refresh tokens and private keys. `docs/api.md` is its contract.
 
 mod account;
 mod api_keys;
+mod background;
 mod config;
 mod cookies;
+mod erasure;
+mod export;
 mod limits;
 mod oidc;
+mod record;
 mod routes;
+mod sealing;
 mod second_factor;
+mod sign_up;
 
 use platform::{Answer, Request};
 
@@ -21,5 +27,6 @@ const COMPONENT: &str = "auth";
 async fn handle(request: Request) -> Answer {
     let config = config::Config::read().await;
     let sign_in = oidc::SignIn::read().await;
+    background::soon(config.signing_key.clone());
     platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config, sign_in)).await
 }

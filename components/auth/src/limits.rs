@@ -53,6 +53,9 @@ const RECOVERY_CODE: Rate = (MINUTE_US, 100);
 /// Passwords that somebody enters again in their session. Right ones count, too: they cost as much.
 const PROOF: Rate = (MINUTE_US, 10);
 
+/// Copies of everything about a person: each reads all of it, and one that broke off is asked for again.
+const EXPORT: Rate = (10 * MINUTE_US, 6);
+
 /// An attempt that was counted, with what is given back if it succeeds.
 pub(crate) struct Attempt(Vec<Bucket>);
 
@@ -122,6 +125,11 @@ impl Attempt {
     /// Enters the password again in a session.
     pub(crate) async fn with_proof<D: Database>(auth: &Auth<D>, user_id: Id) -> Result<Self> {
         Self::begin(auth, Vec::new(), Some(bucket("proof", &user_id.to_string(), PROOF))).await
+    }
+
+    /// Asks for a copy of everything.
+    pub(crate) async fn with_export<D: Database>(auth: &Auth<D>, user_id: Id) -> Result<Self> {
+        Self::begin(auth, Vec::new(), Some(bucket("export", &user_id.to_string(), EXPORT))).await
     }
 
     /// It succeeded, so it does not count. If that cannot be stored, it counts and succeeds all the same.

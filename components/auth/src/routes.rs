@@ -8,10 +8,7 @@ use axum::{
 };
 use domain::{Id, Timestamp, User};
 use http::{HeaderMap, Method, StatusCode};
-use identity::{
-    Issuer, Purpose, address, link_token::LinkToken, password, refresh_token, refresh_token::RefreshToken,
-    session_token, signup,
-};
+use identity::{Issuer, Purpose, address, password, refresh_token, refresh_token::RefreshToken, session_token};
 use permissions::{Roles, role::former, table::GatewayUse};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -19,17 +16,17 @@ use storage::{
     Database, Store,
     provider_sessions::ProviderSession,
     sessions::{Lifetimes, Rotation, TokenHashes},
-    users::{NewUser, Opening},
 };
 use web::{Allowed, App, Authenticator, Json, Result, Session};
 
 use crate::{
     COMPONENT, account, api_keys,
-    config::{Config, Signup},
-    cookies,
+    config::Config,
+    cookies, erasure, export,
     limits::{self, Attempt},
     oidc::{self, SignIn},
-    second_factor,
+    record::{LOG_IN, record, record_of},
+    second_factor, sign_up,
 };
 
 /// The router's state.
@@ -73,14 +70,14 @@ impl<D: Database> Auth<D> {
 
 pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in: SignIn) -> Router {
     Router::new()
-        .route("/auth/signup", get(sign_up_state::<D>).post(sign_up::<D>))
+        .route("/auth/signup", get(sign_up::state::<D>).post(sign_up::create::<D>))
         .route("/auth/login", post(log_in::<D>))
         .route("/auth/login/second-factor", post(second_factor::log_in::<D>))
         .route("/auth/login/second-factor/setup", post(second_factor::log_in_setup::<D>))
         .route("/auth/login/second-factor/confirm", post(second_factor::log_in_confirm::<D>))
         .route("/auth/refresh", post(refresh::<D>))
         .route("/auth/logout", post(log_out::<D>))
-        .route("/auth/password-reset", post(reset_password::<D>))
+        .route("/auth/password-reset", post(account::reset_password::<D>))
         .route("/auth/me", get(me::<D>).patch(account::rename::<D>))
         .route("/auth/api-keys", get(api_keys::list::<D>).post(api_keys::create::<D>))
         .route("/auth/api-keys/{id}", delete(api_keys::revoke::<D>))
@@ -91,32 +88,24 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
         .route("/auth/second-factor/remove", post(second_factor::remove::<D>))
         .route("/auth/second-factor/recovery-codes", post(second_factor::renew_recovery_codes::<D>))
         .route("/auth/mcp-token", post(gateway_token::<D>))
+        .route("/api/account", delete(erasure::request::<D>))
+        .route("/api/account/export", get(export::read::<D>))
+        .route("/api/account/receipt-keys", get(erasure::receipt_keys::<D>))
+        .route("/api/account/receipt", post(erasure::receipt::<D>))
         .route("/.well-known/jwks.json", get(jwks::<D>))
         .merge(oidc::routes())
         .with_state(Auth { app, config, sign_in })
 }
 
 #[derive(Deserialize)]
-struct SignUp {
-    email: String,
-    password: String,
-    #[serde(default)]
-    name: String,
-    /// The secret of an invitation's link.
-    invitation: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct ResetPassword {
-    /// The secret of the link.
-    token: String,
-    password: String,
-}
-
-#[derive(Deserialize)]
 struct LogIn {
     email: String,
     password: String,
+    /// Takes back the erasure of the account.
+    #[serde(default)]
+    keep_account: bool,
+    /// With that, a code of the second factor.
+    code: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -154,24 +143,6 @@ struct SessionBody {
     recovery_codes: Option<Vec<String>>,
 }
 
-/// Whether an account can be made, for the page to know before it shows the form.
-#[derive(Serialize)]
-struct SignUpState {
-    open: bool,
-    /// There is no account yet; the next one becomes the administrator's.
-    first: bool,
-    /// An invitation makes an account.
-    invite: bool,
-    /// The organisations' providers that people can sign in with.
-    providers: Vec<ProviderBody>,
-}
-
-#[derive(Serialize)]
-struct ProviderBody {
-    name: String,
-    label: String,
-}
-
 pub(crate) fn user_body(user: User, roles: &Roles) -> UserBody {
     let access = roles.access(user.roles());
     UserBody {
@@ -185,110 +156,8 @@ pub(crate) fn user_body(user: User, roles: &Roles) -> UserBody {
     }
 }
 
-fn closed(signup: Signup) -> Problem {
-    let detail = match signup {
-        Signup::Invite => {
-            "An account here needs an invitation. Open the link that you were given, or ask an administrator for one."
-        }
-        Signup::Open | Signup::Closed => "This installation accepts no new accounts. Ask its administrator for one.",
-    };
-    Problem::new(StatusCode::FORBIDDEN, "signup_closed", detail)
-}
-
-pub(crate) fn not_invited(signup: Signup) -> Problem {
-    let detail = match signup {
-        Signup::Open => {
-            "This invitation has expired, was withdrawn or has been used. You can sign up without it: open the page and create an account."
-        }
-        Signup::Invite | Signup::Closed => {
-            "This invitation has expired, was withdrawn or has been used. Ask an administrator for another."
-        }
-    };
-    Problem::new(StatusCode::FORBIDDEN, "invitation_invalid", detail)
-}
-
 pub(crate) fn suspended(status: StatusCode) -> Problem {
     Problem::new(status, "account_suspended", "This account is suspended. Ask an administrator.")
-}
-
-async fn sign_up_state<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<SignUpState>> {
-    let first = !auth.store().has_users().await?;
-    let signup = auth.config.signup;
-    let providers = auth.sign_in.providers.iter();
-    let providers =
-        providers.map(|provider| ProviderBody { name: provider.name.clone(), label: provider.label.clone() }).collect();
-    Ok(Json(SignUpState { open: first || signup == Signup::Open, first, invite: signup != Signup::Closed, providers }))
-}
-
-async fn sign_up<D: Database>(
-    State(auth): State<Auth<D>>,
-    method: Method,
-    headers: HeaderMap,
-    Json(body): Json<SignUp>,
-) -> Result<Response> {
-    auth.check_origin(&method, &headers)?;
-    let email = address::email(&body.email)?;
-    let name = signup::name(&body.name)?;
-    password::check(&body.password, &email)?;
-    let invitation = match &body.invitation {
-        Some(secret) => Some(LinkToken::parse(secret).ok_or_else(|| not_invited(auth.config.signup))?.hash()),
-        None => None,
-    };
-    let opening = match (auth.config.signup, invitation.as_deref()) {
-        (Signup::Open | Signup::Invite, Some(hash)) => Opening::Invited(hash),
-        (Signup::Open, None) => Opening::Open,
-        (Signup::Invite, None) | (Signup::Closed, _) => Opening::OnlyFirst,
-    };
-    // Hashing a password takes long, so it is not done for whoever gets no account.
-    if let Some(refusal) = refused(&auth, opening).await? {
-        return Err(refusal.into());
-    }
-    Attempt::with_new_account(&auth, &headers).await?;
-    let password_hash = password::hash(&body.password)?;
-    let user = NewUser { email: &email, name, password_hash: &password_hash };
-    let Some(user) = auth.store().create_user(user, opening).await? else {
-        let taken =
-            || Problem::conflict("email_taken", "There is an account with this address already. Log in instead.");
-        return Err(refused(&auth, opening).await?.unwrap_or_else(taken).into());
-    };
-    second_factor::after_password(&auth, &headers, (user, Some(&password_hash)), StatusCode::CREATED).await
-}
-
-/// Why nobody gets an account this way, whatever their address.
-async fn refused<D: Database>(auth: &Auth<D>, opening: Opening<'_>) -> Result<Option<Problem>> {
-    let refusal = match opening {
-        Opening::Open => None,
-        Opening::OnlyFirst => Some(closed(auth.config.signup)),
-        Opening::Invited(hash) if auth.store().is_invited(hash).await? => None,
-        Opening::Invited(_) => Some(not_invited(auth.config.signup)),
-    };
-    // The very first account needs no reason.
-    Ok(if refusal.is_some() && !auth.store().has_users().await? { None } else { refusal })
-}
-
-/// Sets a new password with a link that an administrator handed over, and ends all sessions of the account.
-async fn reset_password<D: Database>(
-    State(auth): State<Auth<D>>,
-    method: Method,
-    headers: HeaderMap,
-    Json(body): Json<ResetPassword>,
-) -> Result<Response> {
-    auth.check_origin(&method, &headers)?;
-    let void = || {
-        let detail = "This link has expired or has been used. Ask an administrator for another.";
-        Problem::new(StatusCode::FORBIDDEN, "link_invalid", detail)
-    };
-    let hash = LinkToken::parse(&body.token).ok_or_else(void)?.hash();
-    let email = auth.store().password_reset(&hash).await?.ok_or_else(void)?;
-    password::check(&body.password, &email)?;
-    let password_hash = password::hash(&body.password)?;
-    if !auth.store().reset_password(&hash, &password_hash).await? {
-        return Err(void().into());
-    }
-    let mut response = signed_out(&auth, &headers);
-    // Strangers who try passwords must not keep out whoever has just been given a new one.
-    mark_browser(&auth, &headers, &auth.issuer().await?.0, (&email, &password_hash), &mut response)?;
-    Ok(response)
 }
 
 async fn log_in<D: Database>(
@@ -304,17 +173,52 @@ async fn log_in<D: Database>(
         auth.store().user_by_email(&email, &older).await?.map_or((None, None), |(user, hash)| (Some(user), hash));
     let attempt = Attempt::with_password(&auth, &headers, &email, hash.as_deref()).await?;
     let fits = password::verify(&body.password, hash.as_deref());
-    let user = user.filter(|_| fits).ok_or_else(wrong_credentials)?;
+    let Some(user) = user.as_ref().filter(|_| fits).cloned() else {
+        // Of an unknown address too, so that both take the same time. The address is not recorded: it may be a password in the wrong place.
+        record_of(&auth, user.map_or(Id::NIL, |user| user.id), LOG_IN, "refused").await?;
+        return Err(wrong_credentials().into());
+    };
     attempt.succeeded(&auth).await;
-    if user.is_suspended {
-        return Err(suspended(StatusCode::FORBIDDEN).into());
-    }
+    let (user, hash) = if user.is_suspended {
+        let kept = match body.keep_account {
+            true => erasure::keep(&auth, &headers, (&user, hash.as_deref()), body.code.as_deref()).await?,
+            false => None,
+        };
+        let Some((user, hash)) = kept else {
+            record(&auth, &user, LOG_IN, "suspended").await?;
+            return Err(erasure::pending(&auth, &user)
+                .await?
+                .unwrap_or_else(|| suspended(StatusCode::FORBIDDEN))
+                .into());
+        };
+        // A code counts once, so nobody is asked for another.
+        if user.has_second_factor {
+            return log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::OK, None).await;
+        }
+        (user, hash)
+    } else {
+        (user, hash)
+    };
     second_factor::after_password(&auth, &headers, (user, hash.as_deref()), StatusCode::OK).await
 }
 
 pub(crate) fn wrong_credentials() -> Problem {
     let detail = "The address or the password is wrong.";
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+}
+
+/// Begins the session of somebody who has logged in, on record.
+pub(crate) async fn log_in_session<D: Database>(
+    auth: &Auth<D>,
+    headers: &HeaderMap,
+    (user, password_hash): (User, Option<&str>),
+    status: StatusCode,
+    recovery_codes: Option<Vec<String>>,
+) -> Result<Response> {
+    let user_id = user.id;
+    let response = begin_session(auth, headers, (user, password_hash), None, status, recovery_codes).await?;
+    record_of(auth, user_id, LOG_IN, "ok").await?;
+    Ok(response)
 }
 
 /// Begins a session for an account that was read as `user` with this password hash, in a browser that is known from then on. `at_provider` is the
@@ -349,7 +253,7 @@ pub(crate) async fn begin_session<D: Database>(
 }
 
 /// The browser is known for the account with this address and password hash from now on. A mark that it has already is kept.
-fn mark_browser<D: Database>(
+pub(crate) fn mark_browser<D: Database>(
     auth: &Auth<D>,
     headers: &HeaderMap,
     issuer: &Issuer,
@@ -437,7 +341,9 @@ async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
     let mut location = None;
     if let Some(token) = presented_token(&headers) {
         let at_provider = auth.store().provider_session(token.session_id, &hashes(&token)).await?;
-        auth.store().end_session(token.session_id, &hashes(&token)).await?;
+        if let Some(user_id) = auth.store().end_session(token.session_id, &hashes(&token)).await? {
+            record_of(&auth, user_id, "session.log_out", "ok").await?;
+        }
         if let Some(session) = at_provider {
             location = oidc::end_session_url(&auth, &headers, session).await;
         }
@@ -458,7 +364,7 @@ struct LoggedOut {
 }
 
 /// 204, and the browser has no session any more.
-fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Response {
+pub(crate) fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     cookies::clear(response.headers_mut(), auth.app.site().is_https(headers));
     response

@@ -16,7 +16,6 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
-    audit::AuditEvent,
     second_factors::{NewSecondFactor, SECRET, SecondFactor},
 };
 use vault::VaultError;
@@ -25,7 +24,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     limits::Attempt,
-    routes::{Auth, begin_session, hashes, over},
+    record::record,
+    routes::{Auth, hashes, log_in_session, over},
 };
 
 /// Time to install an app and read the picture with it.
@@ -69,6 +69,11 @@ pub(crate) struct Proof {
 }
 
 impl Proof {
+    /// Whether nothing was entered.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.password.is_none() && self.code.is_none()
+    }
+
     /// The password.
     pub(crate) fn by_password(password: String) -> Self {
         Self { password: Some(password), code: None }
@@ -114,7 +119,7 @@ pub(crate) async fn after_password<D: Database>(
         let detail = "Your role needs a second factor. Set one up to go on.";
         Problem::new(StatusCode::UNAUTHORIZED, "second_factor_setup_required", detail)
     } else {
-        return begin_session(auth, headers, (user, password_hash), None, status, None).await;
+        return log_in_session(auth, headers, (user, password_hash), status, None).await;
     };
     let (issuer, now) = auth.issuer().await?;
     let challenge = issuer.issue_challenge(&user, now)?;
@@ -180,7 +185,7 @@ pub(crate) async fn log_in<D: Database>(
     if !counts(&auth, &headers, (&user, hash.as_deref()), &code).await? {
         return Err(wrong_code().into());
     }
-    begin_session(&auth, &headers, (user, hash.as_deref()), None, StatusCode::OK, None).await
+    log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::OK, None).await
 }
 
 /// `POST /auth/login/second-factor/setup`: whoever has none yet begins to set one up.
@@ -212,7 +217,7 @@ pub(crate) async fn log_in_confirm<D: Database>(
     }
     let codes = finish_setup(&auth, &user, &confirmation, None).await?.ok_or_else(exists)?;
     let (user, hash) = auth.store().user_with_password(user.id).await?.ok_or_else(Problem::unauthenticated)?;
-    begin_session(&auth, &headers, (user, hash.as_deref()), None, StatusCode::CREATED, Some(codes)).await
+    log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::CREATED, Some(codes)).await
 }
 
 fn exists() -> Problem {
@@ -433,14 +438,6 @@ async fn finish_setup<D: Database>(
         return Ok(None);
     }
     Ok(Some(codes.iter().map(ToString::to_string).collect()))
-}
-
-/// Records what somebody did about their own account.
-pub(crate) async fn record<D: Database>(auth: &Auth<D>, user: &User, action: &str, outcome: &str) -> Result<()> {
-    let subject = user.id.to_string();
-    let event =
-        AuditEvent { user_id: user.id, action, subject: &subject, run_id: None, call_id: None, outcome, detail: None };
-    Ok(auth.store().append_audit(&event).await?)
 }
 
 #[cfg(test)]

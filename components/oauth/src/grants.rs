@@ -72,6 +72,6 @@ pub(crate) async fn record<D: Database, F: Documents>(
     detail: Option<&str>,
 ) -> Result<()> {
     let subject = grant.to_string();
-    let event = AuditEvent { user_id, action, subject: &subject, run_id: None, call_id: None, outcome: "ok", detail };
+    let event = AuditEvent { detail, ..AuditEvent::new(user_id, action, &subject) };
     Ok(oauth.store().append_audit(&event).await?)
 }

@@ -418,6 +418,6 @@ async fn audit<D: Database + 'static, H: Host>(
     server: &str,
     outcome: &str,
 ) -> Result<()> {
-    let event = AuditEvent { user_id, action, subject: server, run_id: None, call_id: None, outcome, detail: None };
+    let event = AuditEvent { outcome, ..AuditEvent::new(user_id, action, server) };
     Ok(tools.store().append_audit(&event).await?)
 }

@@ -234,15 +234,9 @@ impl<D: Database + 'static, H: Host> Gateway<D, H> {
 
     /// Puts on record what was asked for. Its URI may say something of the person, as the arguments of a call do, and is left out like them.
     async fn audit(&self, subject: Subject<'_>, code: AuditCode) {
-        let event = AuditEvent {
-            user_id: self.session.user_id(),
-            action: if subject.method == "prompts/get" { "prompt.get" } else { "resource.read" },
-            subject: subject.server,
-            run_id: None,
-            call_id: None,
-            outcome: code.as_str(),
-            detail: None,
-        };
+        let action = if subject.method == "prompts/get" { "prompt.get" } else { "resource.read" };
+        let outcome = code.as_str();
+        let event = AuditEvent { outcome, ..AuditEvent::new(self.session.user_id(), action, subject.server) };
         if let Err(error) = self.tools.store().append_audit(&event).await {
             let fields = serde_json::json!({ "server": subject.server, "cause": error.to_string() });
             log(COMPONENT, Level::Error, "a request of the gateway cannot be recorded", fields);

@@ -122,7 +122,6 @@ async fn record<D: Database + 'static, H: Host>(
         return Ok(());
     }
     let detail = effect.map(Effect::as_str);
-    let (user_id, subject) = (session.user_id(), pattern);
-    let event = AuditEvent { user_id, action, subject, run_id: None, call_id: None, outcome: "ok", detail };
+    let event = AuditEvent { detail, ..AuditEvent::new(session.user_id(), action, pattern) };
     Ok(tools.store().append_audit(&event).await?)
 }

@@ -18,13 +18,10 @@ pub(crate) async fn record<D: Database + 'static, H: Host>(
 ) -> Result<(), StorageError> {
     let subject = format!("{}:{}", entry.server.as_deref().unwrap_or("?"), entry.tool);
     let event = AuditEvent {
-        user_id,
-        action: "tool.call",
-        subject: &subject,
         run_id: call.map(|(run_id, _)| run_id),
         call_id: call.map(|(_, call_id)| call_id),
         outcome: entry.code.as_str(),
-        detail: None,
+        ..AuditEvent::new(user_id, "tool.call", &subject)
     };
     let stored = tools.store().append_audit(&event).await;
     if let Err(error) = &stored {

@@ -152,7 +152,5 @@ async fn audit<D: Database + 'static, H: Host>(
     name: &str,
 ) -> Result<()> {
     let subject = format!("{server}:{name}");
-    let event =
-        AuditEvent { user_id, action, subject: &subject, run_id: None, call_id: None, outcome: "ok", detail: None };
-    Ok(tools.store().append_audit(&event).await?)
+    Ok(tools.store().append_audit(&AuditEvent::new(user_id, action, &subject)).await?)
 }

@@ -16,6 +16,9 @@ pub struct Id(Uuid);
 pub struct InvalidId(#[from] uuid::Error);
 
 impl Id {
+    /// The id of nobody and nothing (RFC 9562, section 5.9).
+    pub const NIL: Self = Self(Uuid::nil());
+
     /// A new id. It sorts after all earlier ids from the same process.
     #[must_use]
     pub fn new() -> Self {

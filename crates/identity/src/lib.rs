@@ -14,6 +14,7 @@ pub mod second_factor;
 pub mod session_token;
 pub mod signed_text;
 pub mod signup;
+pub mod statement;
 
 pub use session_token::{Caller, Issuer, Purpose, Verifier};
 

@@ -143,7 +143,7 @@ impl SessionClaims {
 
 /// Signs tokens, and texts that come back. Only `auth` and `oauth` have one.
 pub struct Issuer {
-    key: Ed25519KeyPair,
+    pub(crate) key: Ed25519KeyPair,
     id: String,
     /// Private halves of keys that signed before, from which successors of refresh tokens may have been derived moments ago.
     former: Vec<Vec<u8>>,

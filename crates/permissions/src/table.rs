@@ -76,6 +76,8 @@ table! {
         UsersRead = "users:read" [];
         /// Give accounts a role, suspend them, make links that reset passwords, take second factors away
         UsersManage = "users:manage" [];
+        /// Erase accounts, take that back, read the receipts
+        UsersErase = "users:erase" [];
         /// Invite people
         InvitationsManage = "invitations:manage" [];
         /// Make groups, give them roles, choose their members
@@ -96,6 +98,8 @@ table! {
         LimitsManage = "limits:manage" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
+        /// Take the record elsewhere, with everybody's events
+        AuditExport = "audit:export" [];
     }
     patterns {
         /// Have these models answer

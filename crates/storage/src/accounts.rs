@@ -74,6 +74,9 @@ impl<D: Database> Store<D> {
         let parameters =
             [user.id.into(), change.role.into(), change.is_suspended.map(i64::from).into(), user.access_version.into()];
         let changed = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
+        if !changed.is_empty() && change.is_suspended == Some(true) {
+            self.keep_suspended(user.id).await?;
+        }
         let now = self.user(user.id).await?;
         Ok(match now {
             Some(now) if !changed.is_empty() => AccountChanged::Changed(now),

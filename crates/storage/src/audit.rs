@@ -1,8 +1,13 @@
-//! The audit log. It is only appended to: the database refuses changes.
+//! The audit log. It is only appended to: the database refuses changes. `audit_chain` beside it makes changes visible that go past the database's
+//! refusal.
 
+use audit::event::detail_digest;
 use domain::{Id, Timestamp};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, database::after_page};
+use crate::{
+    Database, Row, Statement, StorageError, Store, Value,
+    database::{after_page, storable},
+};
 
 /// An action, done or refused.
 #[derive(Clone, Debug)]
@@ -21,6 +26,14 @@ pub struct AuditEvent<'a> {
     pub outcome: &'a str,
     /// More detail for the administrator. It contains nothing that people or tools said.
     pub detail: Option<&'a str>,
+}
+
+impl<'a> AuditEvent<'a> {
+    /// An action that succeeded, of this account, with this object.
+    #[must_use]
+    pub const fn new(user_id: Id, action: &'a str, subject: &'a str) -> Self {
+        Self { user_id, action, subject, run_id: None, call_id: None, outcome: "ok", detail: None }
+    }
 }
 
 /// What was recorded.
@@ -50,8 +63,13 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Those of the database.
     pub async fn append_audit(&self, event: &AuditEvent<'_>) -> Result<(), StorageError> {
-        let sql = "INSERT INTO audit_events (id, at, user_id, action, subject, run_id, call_id, outcome, detail)
-                   VALUES (?1, now_ms(), ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING";
+        let salt = event.detail.map(|_| audit::event::salt()).transpose();
+        let salt = salt.map_err(|error| StorageError::Random(error.to_string()))?;
+        let detail = event.detail.map(|detail| storable(detail.to_owned()));
+        let digest = salt.as_deref().zip(detail.as_deref()).map(|(salt, detail)| detail_digest(salt, detail));
+        let sql = "INSERT INTO audit_entries
+                       (id, at, user_id, action, subject, run_id, call_id, outcome, detail, salt, detail_digest)
+                   VALUES (?1, now_ms(), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let parameters = [
             Id::new().into(),
             event.user_id.into(),
@@ -60,7 +78,9 @@ impl<D: Database> Store<D> {
             event.run_id.into(),
             event.call_id.into(),
             event.outcome.into(),
-            event.detail.into(),
+            detail.into(),
+            salt.into(),
+            digest.into(),
         ];
         self.database.query(Statement::new("append_audit", sql, parameters).durably().repeatably()).await?;
         Ok(())
@@ -85,12 +105,13 @@ impl<D: Database> Store<D> {
                 parameters.push(before.into());
                 "AND (at, id) < (SELECT last.at, last.id FROM audit_events AS last WHERE last.id = ?2)"
             });
-            (format!("user_id = ?1 {}", place.unwrap_or_default()), "at DESC, id DESC")
+            (format!("audit_events.user_id = ?1 {}", place.unwrap_or_default()), "at DESC, id DESC")
         } else {
             (format!("1 = 1 {}", after_page("id", before, &mut parameters)), "id DESC")
         };
         let sql = format!(
-            "SELECT id, at, user_id, action, subject, run_id, outcome, detail FROM audit_events
+            "SELECT id, at, audit_events.user_id, action, subject, run_id, outcome, COALESCE(audit_details.detail, audit_events.detail)
+             FROM audit_events LEFT JOIN audit_details ON audit_details.event_id = audit_events.id
              WHERE {condition} ORDER BY {order} LIMIT {limit}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;

@@ -97,6 +97,34 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
+    /// The owner's conversations in the order in which they were begun, after one of them: an order that nothing changes while somebody reads.
+    ///
+    /// # Errors
+    /// As [`Self::create_conversation`].
+    pub async fn conversations_as_begun(
+        &self,
+        user_id: Id,
+        after: Option<Id>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StorageError> {
+        const QUERY: &str = "conversations_as_begun";
+        let mut parameters = vec![user_id.into()];
+        let place = match after {
+            Some(id) => {
+                parameters.push(id.into());
+                "AND conversations.id > ?2"
+            }
+            None => "",
+        };
+        let sql = format!(
+            "SELECT {} FROM conversations WHERE user_id = ?1 {place} ORDER BY conversations.id LIMIT {limit}",
+            selected_columns()
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let opener = self.opener(user_id, &rows).await?;
+        rows.iter().map(|row| read(QUERY, row, &opener)).collect()
+    }
+
     /// Changes the title, the model, or both. `None`: the conversation does not exist or belongs to another person.
     ///
     /// # Errors

@@ -8,15 +8,18 @@
 use std::sync::Arc;
 
 pub mod access;
+pub mod account_export;
 pub mod accounts;
 pub mod api_keys;
 pub mod approvals;
 pub mod audit;
+pub mod audit_chain;
 pub mod budgets;
 pub mod claims;
 pub mod conversations;
 mod data_keys;
 pub mod database;
+pub mod erasures;
 pub mod grants;
 pub mod groups;
 pub mod identities;
@@ -76,6 +79,9 @@ pub enum StorageError {
         /// The expected type.
         expected: &'static str,
     },
+    /// The host gives no random numbers.
+    #[error("the host gives no random numbers: {0}")]
+    Random(String),
     /// A value could not be written as JSON.
     #[error("tool calls cannot be written as JSON")]
     Json(#[source] Arc<serde_json::Error>),

@@ -139,6 +139,18 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0019_data_keys.sql"),
     },
     Migration {
+        version: 20,
+        name: "0020_audit_chain",
+        sqlite: include_str!("../../../migrations/0020_audit_chain.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0020_audit_chain.postgres.sql"),
+    },
+    Migration {
+        version: 21,
+        name: "0021_erasure",
+        sqlite: include_str!("../../../migrations/0021_erasure.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0021_erasure.postgres.sql"),
+    },
+    Migration {
         version: 22,
         name: "0022_identity_removals",
         sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),

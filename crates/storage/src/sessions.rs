@@ -162,16 +162,18 @@ impl<D: Database> Store<D> {
         Ok(if revoked { Rotation::Ended } else { Rotation::Expired })
     }
 
-    /// Ends a session, with any of its tokens. A session that has ended is not changed.
+    /// Ends a session, with any of its tokens, and returns whose it was. A session that has ended is not changed.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn end_session(&self, session_id: Id, token: &TokenHashes) -> Result<(), StorageError> {
-        let sql =
-            format!("UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL AND {OF_FAMILY}");
+    pub async fn end_session(&self, session_id: Id, token: &TokenHashes) -> Result<Option<Id>, StorageError> {
+        const QUERY: &str = "end_session";
+        let sql = format!(
+            "UPDATE sessions SET revoked_at = now_ms() WHERE id = ?1 AND revoked_at IS NULL AND {OF_FAMILY} RETURNING user_id"
+        );
         let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
-        self.database.query(Statement::new("end_session", sql, parameters).durably().repeatably()).await?;
-        Ok(())
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
+        rows.first().map(|row| row.columns(QUERY).id()).transpose()
     }
 
     /// Sessions that have not ended, the newest first, before the one at which the page before ended: of one person, or of all.

@@ -133,14 +133,6 @@ pub async fn revoke(store: &Store<impl Database>, owner: Id, by: Id, key_id: Id)
 
 async fn record(store: &Store<impl Database>, by: Id, action: &str, key_id: Id, owner: Id) -> Result<()> {
     let (subject, owner) = (key_id.to_string(), owner.to_string());
-    let event = AuditEvent {
-        user_id: by,
-        action,
-        subject: &subject,
-        run_id: None,
-        call_id: None,
-        outcome: "ok",
-        detail: Some(&owner),
-    };
+    let event = AuditEvent { detail: Some(&owner), ..AuditEvent::new(by, action, &subject) };
     Ok(store.append_audit(&event).await?)
 }

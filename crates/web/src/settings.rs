@@ -83,6 +83,29 @@ pub fn rotation_days(value: &str) -> u32 {
     value.trim().parse().unwrap_or(KEY_ROTATION_DAYS)
 }
 
+/// Whoever regrets has a week, and so has whoever was away while a thief asked.
+const ERASURE_GRACE_DAYS: i64 = 7;
+/// Ten years: whoever waits longer is not erased.
+const MAX_ERASURE_GRACE_DAYS: i64 = 3650;
+
+/// How long an erasure can be taken back before it begins, from the days that the setting says.
+#[must_use]
+pub fn erasure_grace_ms(days: &str) -> i64 {
+    let days =
+        days.parse().ok().filter(|days| (0..=MAX_ERASURE_GRACE_DAYS).contains(days)).unwrap_or(ERASURE_GRACE_DAYS);
+    days.saturating_mul(24 * 60 * 60 * 1000)
+}
+
+/// Checks the days of grace before an erasure.
+#[must_use]
+pub fn erasure_grace(days: &str) -> Check {
+    let name = "erasure_grace_days";
+    let fits = days.parse::<i64>().is_ok_and(|days| (0..=MAX_ERASURE_GRACE_DAYS).contains(&days));
+    let wrong =
+        || format!("{name} must be a number of days from 0 to {MAX_ERASURE_GRACE_DAYS}; {ERASURE_GRACE_DAYS} is used.");
+    Check::new(name, if fits { Ok(()) } else { Err(wrong()) })
+}
+
 /// Checks for an `http` or `https` address.
 pub fn address(name: &'static str, value: &str, example: &str) -> Check {
     let wrong =

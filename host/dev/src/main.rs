@@ -73,6 +73,8 @@ enum Command {
     ImportDb(commands::import_db::Arguments),
     /// List the keys of an installation, or rotate them: `keys rotate`, also while it runs
     Keys(commands::keys::Arguments),
+    /// Check whether somebody tampered with the audit log of a database
+    Audit(commands::audit::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -102,5 +104,6 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::ExportDb(arguments) => commands::export_db::run(&repo, arguments),
         Command::ImportDb(arguments) => commands::import_db::run(&repo, arguments),
         Command::Keys(arguments) => commands::keys::run(&repo, arguments),
+        Command::Audit(arguments) => commands::audit::run(&repo, arguments),
     }
 }

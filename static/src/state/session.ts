@@ -92,8 +92,11 @@ export async function resetPassword(token: string, password: string): Promise<vo
   session.value = { at: "out", reason: null };
 }
 
-export async function logIn(email: string, password: string): Promise<void> {
-  await entering(() => auth.login({ email, password }));
+/** `keeping`: whether to take back the erasure of the account, and the code with which, if it has a second factor. */
+export async function logIn(email: string, password: string, keeping?: { code: string | null }): Promise<void> {
+  const keep = keeping === undefined ? {} : { keep_account: true };
+  const code = keeping?.code ? { code: keeping.code } : {};
+  await entering(() => auth.login({ email, password, ...keep, ...code }));
 }
 
 /** What is left to do after the right password, if anything is. `codes`: the recovery codes are shown before the person goes on. */
@@ -168,6 +171,12 @@ export async function logOut(): Promise<void> {
   tellTabs({ kind: "signed_out" });
   // The session at the provider ends there. From there the browser comes back.
   if (onward !== undefined) location.assign(onward.location);
+}
+
+/** Leaves an account that is closed: the server has ended the session. */
+export function leaveErased(): void {
+  leave();
+  tellTabs({ kind: "signed_out" });
 }
 
 /** For code that catches errors: shows the login page if the session cannot be renewed. Returns true in that case. */

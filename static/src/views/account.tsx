@@ -1,4 +1,4 @@
-/** The person's own account: the name, the password, the second factor, the organisations that sign in. */
+/** The person's own account: the name, the password, the second factor, the organisations that sign in, their data. */
 import { useEffect, useState } from "preact/hooks";
 import { account, describe } from "../api.ts";
 import { changed, endedBy } from "../state/session.ts";
@@ -11,6 +11,7 @@ import { OwnUsage } from "./own-usage.tsx";
 import { ProofForm, Secret } from "./proof.tsx";
 import { RecoveryCodes, SetupForm } from "./second-factor.tsx";
 import { Section } from "./section.tsx";
+import { YourData } from "./your-data.tsx";
 
 export function AccountSettings({ user }: { user: User }) {
   const [state, setState] = useState<SecondFactor | null>(null);
@@ -42,6 +43,7 @@ export function AccountSettings({ user }: { user: User }) {
           </Section>
           {state !== null && <Identities state={state} />}
           <OwnUsage />
+          {state !== null && <YourData state={state} />}
         </div>
       </div>
     </>

@@ -1,7 +1,7 @@
 /** Usage, the record of who did what, and settings, for administrators: read only. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { admin } from "../api.ts";
-import type { AuditRecord, Setting, Usage as PersonUsage } from "../types.ts";
+import type { AuditChain, AuditRecord, Setting, Usage as PersonUsage } from "../types.ts";
 import { money } from "./amounts.ts";
 import { PageList, usePages, When } from "./page-list.tsx";
 
@@ -60,26 +60,55 @@ export function Audit() {
     (cursor) => admin.audit(cursor),
     ({ id }: AuditRecord) => id,
   );
+  const [chain, setChain] = useState<AuditChain | null>(null);
+  useEffect(() => {
+    // The list says what is wrong, if anything is.
+    void admin.auditChain().then(setChain, () => undefined);
+  }, []);
   return (
-    <PageList
-      pages={pages}
-      none="Nothing is recorded yet."
-      row={(record) => (
-        <li key={record.id} class="px-4 py-2.5 text-sm">
-          <p class="flex flex-wrap gap-x-3">
-            <span class="font-medium">{record.action}</span>
-            <span class="text-soft">{record.outcome}</span>
-            <span class="text-soft">
-              <When at={record.at} />
-            </span>
-          </p>
-          <p class="font-mono text-xs leading-5 break-all text-soft">
-            {record.subject}
-            {record.detail !== null && ` · ${record.detail}`} · by {record.user_id}
-          </p>
-        </li>
+    <>
+      {chain !== null && <Sealed chain={chain} />}
+      <PageList
+        pages={pages}
+        none="Nothing is recorded yet."
+        row={(record) => (
+          <li key={record.id} class="px-4 py-2.5 text-sm">
+            <p class="flex flex-wrap gap-x-3">
+              <span class="font-medium">{record.action}</span>
+              <span class="text-soft">{record.outcome}</span>
+              <span class="text-soft">
+                <When at={record.at} />
+              </span>
+            </p>
+            <p class="font-mono text-xs leading-5 break-all text-soft">
+              {record.subject}
+              {record.detail !== null && ` · ${record.detail}`} · by {record.user_id}
+            </p>
+          </li>
+        )}
+      />
+    </>
+  );
+}
+
+/** How far the record is signed, with the head to note for a later check. */
+function Sealed({ chain }: { chain: AuditChain }) {
+  return (
+    <p class="text-sm leading-6 text-soft">
+      {chain.sealed_at === null || chain.hash === null ? (
+        "Nothing is sealed yet."
+      ) : (
+        <>
+          Sealed up to position {chain.sealed_up_to.toLocaleString()}, <When at={chain.sealed_at} />.{" "}
+          {chain.waiting > 0 && `${chain.waiting.toLocaleString()} events wait for the next seal. `}
+          Note this head elsewhere, and <code class="text-xs">cargo dev audit verify --head</code> finds out later whether
+          the record was cut off or replaced:{" "}
+          <span class="font-mono text-xs break-all">
+            {chain.sealed_up_to}:{chain.hash}
+          </span>
+        </>
       )}
-    />
+    </p>
   );
 }
 

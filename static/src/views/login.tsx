@@ -20,6 +20,8 @@ export function LoginView({ invitation }: { invitation?: string }) {
   const [isNew, setNew] = useState(invitation !== undefined);
   const [trouble, setTrouble] = useState<Trouble | null>(null);
   const [waiting, setWaiting] = useState(false);
+  /** The account is to be erased, and logging in keeps it. */
+  const [keeping, setKeeping] = useState<"no" | "asked" | "with_code">("no");
   const form = useRef<HTMLFormElement>(null);
 
   useEffect(() => {
@@ -36,10 +38,14 @@ export function LoginView({ invitation }: { invitation?: string }) {
     try {
       const [email, password] = [textOf(data, "email"), passwordOf(data, "password")];
       if (isNew) await signUp(email, password, textOf(data, "name"), invitation);
-      else await logIn(email, password);
+      else if (keeping === "no") await logIn(email, password);
+      else await logIn(email, password, { code: keeping === "with_code" ? textOf(data, "code") : null });
       if (invitation !== undefined) navigate("/", { replace: true });
     } catch (error) {
-      setTrouble({ field: fieldOf(error), text: describe(error) });
+      const code = error instanceof ApiError ? error.code : "";
+      if (code === "erasure_pending" && keeping === "no") setKeeping("asked");
+      if (code === "second_factor_required") setKeeping("with_code");
+      setTrouble({ field: code === "invalid_code" ? "code" : fieldOf(error), text: describe(error) });
     }
     setWaiting(false);
   };
@@ -85,13 +91,16 @@ export function LoginView({ invitation }: { invitation?: string }) {
             required
             error={at("password")}
           />
+          {keeping === "with_code" && (
+            <Field name="code" label="Code" autocomplete="one-time-code" required error={at("code")} />
+          )}
           {trouble !== null && trouble.field === null && (
             <p class="rounded-xl bg-danger-tint px-3.5 py-2.5 text-sm text-danger" role="alert">
               {trouble.text}
             </p>
           )}
           <button type="submit" class="main-button mt-2 h-11" disabled={waiting}>
-            {waiting ? "One moment…" : isNew ? "Create account" : "Log in"}
+            {waiting ? "One moment…" : isNew ? "Create account" : keeping === "no" ? "Log in" : "Keep my account"}
           </button>
         </form>
         <p class="mt-7 text-center text-sm text-soft">

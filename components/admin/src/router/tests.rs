@@ -36,7 +36,7 @@ impl Test {
     /// An instance that has answered nobody, so that whatever was changed before holds.
     fn send_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
         let settings = vec![("signup", "invite".to_owned())];
-        let config = Config { settings, key_rotation_days: 90, ..Config::default() };
+        let config = Config { settings, key_rotation_days: 90, erasure_grace_ms: 60_000, ..Config::default() };
         let router = router(self.fixture.new_instance(), config);
         send(router, request(method, &format!("/api/admin{path}"), Some(token), body.as_ref()))
     }
@@ -453,4 +453,47 @@ fn permissions_of_every_role_are_those_of_the_document() {
         table.push_str(&format!("| `{}{pattern}` | {} | {} |\n", row.name, row.purpose, cells.join(" | ")));
     }
     router_test::permissions::compare("roles", &table);
+}
+
+#[test]
+fn an_administrator_erases_somebody_and_takes_it_back_until_it_begins() {
+    let test = Test::new();
+    let (user, token) = test.fixture.person("b@example.org");
+    let path = format!("/users/{}/erasure", user.id);
+    let ask = |at_once: bool| Some(json!({"at_once": at_once}));
+    assert_eq!(code(&test.send_as(&token, Method::POST, &path, ask(false))), (403, "forbidden"));
+    let own = format!("/users/{}/erasure", test.admin.id);
+    assert_eq!(code(&test.send(Method::POST, &own, ask(true))), (409, "own_account"));
+    assert_eq!(code(&test.send(Method::DELETE, &path, None)), (404, "not_found"));
+    let asked = test.send(Method::POST, &path, ask(false));
+    assert_eq!((asked.status.as_u16(), &asked.json["requested_by"]), (202, &json!(test.admin.id)), "{}", asked.text);
+    assert_eq!(test.recorded().0, "account.erasure_request");
+    assert_eq!(test.get(&format!("/users/{}", user.id))["suspended"], true);
+    assert_eq!(test.send(Method::DELETE, &path, None).status, StatusCode::NO_CONTENT);
+    assert_eq!(test.recorded().0, "account.erasure_take_back");
+    assert_eq!(test.get(&format!("/users/{}", user.id))["suspended"], false);
+    assert_eq!(test.send(Method::POST, &path, ask(true)).status.as_u16(), 202);
+    assert!(block_on(test.fixture.app.store().take_erasure_turn()).unwrap().is_some());
+    assert_eq!(code(&test.send(Method::DELETE, &path, None)), (409, "erasure_begun"));
+    assert_eq!(test.get("/erasures")["items"][0]["user_id"], json!(user.id));
+    let (_, helper) = test.fixture.person_with("helper@example.org", "helper");
+    block_on(test.fixture.app.store().set_role("helper", "users:erase", 50)).unwrap();
+    let stronger = test.fixture.person_with("other-admin@example.org", "admin").0;
+    let path = format!("/users/{}/erasure", stronger.id);
+    assert_eq!(code(&test.send_as(&helper, Method::POST, &path, ask(false))), (403, "beyond_own_role"));
+    assert_eq!(code(&test.send_as(&helper, Method::DELETE, &path, None)), (403, "beyond_own_role"));
+}
+
+#[test]
+fn the_end_of_the_record_is_told() {
+    let test = Test::new();
+    let role = json!({"permissions": []});
+    assert_eq!(test.send(Method::PUT, "/roles/a", Some(role)).status, StatusCode::OK);
+    let chain = test.get("/audit/chain");
+    assert_eq!((&chain["sealed_up_to"], &chain["hash"], &chain["waiting"]), (&json!(0), &Value::Null, &json!(1)));
+    let exported = test.send(Method::GET, "/audit/export", None);
+    let lines: Vec<Value> = exported.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let actions: Vec<_> = lines.iter().map(|line| line["metadata"]["event_code"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["role.set", "audit.export"], "the export is on record itself");
+    assert_eq!(test.send(Method::GET, &format!("/audit/export?user_id={}", Id::new()), None).text, "");
 }

@@ -9,8 +9,9 @@ use storage::Database;
 use web::{Json, Result, Session};
 
 use crate::{
+    record::record,
     routes::Auth,
-    second_factor::{Proof, changed, proven, record},
+    second_factor::{Proof, changed, proven},
 };
 
 #[derive(Serialize)]

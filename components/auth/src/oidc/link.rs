@@ -14,8 +14,9 @@ use web::{Json, Result};
 use super::{Failure, begin_session, clear_cookie};
 use crate::{
     limits::{self, Attempt},
+    record::record,
     routes::{Auth, suspended, user_body, wrong_credentials},
-    second_factor::{self, record},
+    second_factor,
 };
 
 /// The cookie with the secret of what waits for the password.

@@ -37,8 +37,9 @@ use web::{
 
 use crate::{
     COMPONENT, cookies,
-    routes::{Auth, hashes, not_invited, presented_token},
-    second_factor::record,
+    record::record,
+    routes::{Auth, hashes, presented_token},
+    sign_up,
 };
 
 pub(crate) use config::{SignIn, checks};
@@ -204,7 +205,8 @@ async fn log_in_invited<D: Database>(
     Json(body): Json<LogInInvited>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    let invitation = LinkToken::parse(&body.invitation).ok_or_else(|| not_invited(auth.config.signup))?.to_string();
+    let invitation =
+        LinkToken::parse(&body.invitation).ok_or_else(|| sign_up::not_invited(auth.config.signup))?.to_string();
     let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, Some(invitation)).await?;
     let location = response.headers_mut().remove(header::LOCATION);
     let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or(return_to::HOME).to_owned();

@@ -2,11 +2,13 @@
 
 use futures::executor::block_on;
 use http::{HeaderValue, header};
+use identity::link_token::LinkToken;
 use router_test::{Answer, Fixture, request};
 use serde_json::{Value, json};
 use storage::accounts::AccountChange;
 
 use super::*;
+use crate::config::Signup;
 
 /// The router without providers; `oidc/tests.rs` has some.
 fn router(app: App<native_sqlite::SqliteFile>, config: Config) -> Router {

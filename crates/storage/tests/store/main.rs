@@ -11,8 +11,10 @@
 mod accounts;
 mod api_keys;
 mod approvals;
+mod audit_chain;
 mod connections;
 mod conversations;
+mod erasures;
 mod fixture;
 mod full;
 mod grants;

@@ -1,5 +1,5 @@
-//! `database`: migrates a database to the schema of this build, exports a database to a file, imports such a file, and rotates the keys in it.
-//! `cargo dev migrate`, `export-db`, `import-db` and `keys` run this program.
+//! `database`: migrates a database to the schema of this build, exports a database to a file, imports such a file, checks its audit log, and rotates the
+//! keys in it. `cargo dev migrate`, `export-db`, `import-db`, `audit verify` and `keys` run this program.
 //!
 //! Must not print a database's content or password.
 
@@ -12,6 +12,7 @@ mod place;
 mod progress;
 mod schema;
 mod session;
+mod verify_audit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ enum Command {
         /// What `export` made
         file: PathBuf,
     },
+    /// Check whether somebody tampered with the audit log
+    VerifyAudit(verify_audit::Arguments),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -89,5 +92,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Keys { command } => keys::run(&place, &command).await,
         Command::Export { file } => export::run(&place, &file).await,
         Command::Import { file } => import::run(&place, &file).await,
+        Command::VerifyAudit(arguments) => verify_audit::run(&place, &arguments).await,
     }
 }

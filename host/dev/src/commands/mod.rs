@@ -1,5 +1,6 @@
 //! The commands, one file each: `Arguments` if it takes any, and `run`, which returns the exit code.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod check_tools;
 pub(crate) mod doctor;

@@ -57,6 +57,8 @@ fn an_account_with_a_second_factor_is_linked_only_with_a_code_too() {
     assert_eq!(installation.get("/auth/me", &kept(&linked)).json["id"], json!(user.id));
     installation.sign_in(&json!({}));
     let expected = [
+        ("account.create", "ok"),
+        ("session.log_in", "ok"),
         ("second_factor.set", "ok"),
         ("recovery_code.use", "refused"),
         ("recovery_code.use", "ok"),

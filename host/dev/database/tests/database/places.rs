@@ -157,8 +157,8 @@ pub(crate) fn tool_rows() -> Vec<String> {
         "INSERT INTO approvals VALUES ('r-u1', 'c1', 'u1', 'mail', 'send', 1, 2, NULL, NULL, NULL, 1)",
         "INSERT INTO approvals VALUES ('r-u1', 'c2', 'u1', 'mail', 'send', 1, 2, 'deny', 3, 1, NULL)",
         "INSERT INTO rate_limits VALUES ('user ä', 9007199254740993)",
-        "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL)",
-        "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '')",
+        "INSERT INTO audit_events VALUES ('a1', 1, 'gone', 'tool.call', 'mail:send', 'r-u1', 'c1', 'ok', NULL, NULL)",
+        "INSERT INTO audit_events VALUES ('a2', 1, 'u1', 'tool.call', 'mail:send', NULL, NULL, 'denied', '', NULL)",
         "INSERT INTO tool_listings VALUES ('weather', '[{\"name\": \"a\\nb\"}]', 1, 60000)",
     ]
     .map(str::to_owned)
@@ -166,7 +166,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 26] = [
+pub(crate) const LATER_TABLES: [&str; 31] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -193,6 +193,11 @@ pub(crate) const LATER_TABLES: [&str; 26] = [
     "api_keys",
     "tool_connections",
     "tool_connection_attempts",
+    "audit_details",
+    "audit_arrivals",
+    "audit_chain",
+    "audit_seals",
+    "erasures",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -244,6 +249,12 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO data_keys VALUES ('U2', 'b2', '', '0123', 'b0', 2)",
         "INSERT INTO sealing_progress VALUES ('ä', 2, 'c-u1', 3, 4, 5, 6, 7)",
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
+        "INSERT INTO audit_chain VALUES (1, 'a1', 1, 'digest', 'hash')",
+        "DELETE FROM audit_arrivals WHERE event_id = 'a1'",
+        "INSERT INTO audit_seals VALUES (1, 1, 'hash', 2, 'kid', 'a.b.c')",
+        "INSERT INTO audit_events VALUES ('a3', 3, 'u1', 'user.role', 'u1', NULL, NULL, 'ok', NULL, 'digest')",
+        "INSERT INTO erasures VALUES ('gone', 'u1', 1, 2, 0, 'hash', '{}', 3, 4, 'a.b.c')",
+        "INSERT INTO audit_details VALUES ('a3', 'u1', 'salt', 'auditor')",
     ]
     .map(str::to_owned)
     .into()

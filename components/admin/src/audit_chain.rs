@@ -1,0 +1,38 @@
+//! `/api/admin/audit/chain`: how far the record is sealed. The check of all of it is `cargo dev audit verify`.
+
+use axum::extract::State;
+use domain::Timestamp;
+use permissions::table::AuditRead;
+use serde::Serialize;
+use storage::{Database, audit_chain::ChainState};
+use web::{Allowed, Json, Result};
+
+use crate::router::Admin;
+
+#[derive(Serialize)]
+pub(crate) struct ChainBody {
+    /// The position up to which events are sealed; 0 if none is.
+    sealed_up_to: i64,
+    /// The hash there. With the position it is the head, to note for a later check.
+    hash: Option<String>,
+    sealed_at: Option<Timestamp>,
+    /// The key that signed it, of `/.well-known/jwks.json` or an earlier one.
+    key_id: Option<String>,
+    /// How many events wait.
+    waiting: i64,
+}
+
+/// `GET /api/admin/audit/chain`.
+pub(crate) async fn read<D: Database>(State(admin): State<Admin<D>>, _: Allowed<AuditRead>) -> Result<Json<ChainBody>> {
+    let ChainState { seal, waiting, .. } = admin.store().audit_chain_state().await?;
+    Ok(Json(match seal {
+        Some(seal) => ChainBody {
+            sealed_up_to: seal.last_position,
+            hash: Some(seal.hash),
+            sealed_at: Some(seal.sealed_at),
+            key_id: Some(seal.key_id),
+            waiting,
+        },
+        None => ChainBody { sealed_up_to: 0, hash: None, sealed_at: None, key_id: None, waiting },
+    }))
+}

@@ -1,0 +1,61 @@
+//! Work that nobody waits for: sealing the audit log and erasing accounts. This component does it after its own requests and whenever `/ready` asks about
+//! its settings, so every few seconds where somebody watches the installation (docs/adr/0040, 0041). The database decides whose work counts.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use storage::{Database, Store};
+use web::{
+    Result,
+    log::{Level, log},
+};
+
+use crate::{COMPONENT, erasure, sealing};
+
+/// The time between two looks of one instance: what happens meanwhile waits.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// Time for the response to leave, and for its event to arrive.
+const AFTER_RESPONSE: Duration = Duration::from_millis(250);
+
+thread_local! {
+    static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Does what is due, after the response, unless this instance has just looked. A failure is logged; what is due waits for the next look.
+pub(crate) fn soon(signing_key: String) {
+    if LOOKED.get().is_some_and(|looked| looked.elapsed() < INTERVAL) {
+        return;
+    }
+    LOOKED.set(Some(Instant::now()));
+    platform::spawn(async move {
+        platform::sleep(AFTER_RESPONSE).await;
+        match platform::instance::app(COMPONENT).await {
+            Ok(app) => work(app.store(), &signing_key).await,
+            Err(error) => note(Err(error.into())),
+        }
+    });
+}
+
+/// One read, and nothing else while there is nothing to do. What fails does not keep the other from being done.
+async fn work<D: Database>(store: &Store<D>, signing_key: &str) {
+    let (erases, seals) = match store.background_work().await {
+        Ok(work) => work,
+        Err(error) => return note(Err(error.into())),
+    };
+    if erases {
+        note(erasure::erase_due(store, signing_key).await);
+    }
+    if seals {
+        note(sealing::seal(store, signing_key).await);
+    }
+}
+
+fn note(done: Result<()>) {
+    if let Err(error) = done {
+        let cause = error.causes().unwrap_or_default();
+        log(COMPONENT, Level::Error, "work in the background failed", BTreeMap::from([("cause", cause)]));
+    }
+}

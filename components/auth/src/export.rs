@@ -1,0 +1,227 @@
+//! `GET /api/account/export`: everything about a person as an archive, written while it is read. Memory does not depend on its size: rows are read in
+//! pages by key, and nothing waits in memory but a page. Whoever loses the connection asks again. Must not contain the value of a secret, or a hash.
+
+mod archive;
+mod readable;
+
+use axum::{
+    body::Body,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use domain::{Conversation, Id, Message, User};
+use futures::{SinkExt as _, StreamExt as _, channel::mpsc, future, stream};
+use http::{HeaderValue, header};
+use problem::Problem;
+use serde_json::{Value, json};
+use storage::{Database, Store, account_export::SECTIONS};
+use web::{Result, Session};
+
+use crate::{limits::Attempt, record::record, routes::Auth};
+use archive::Archive;
+
+/// Rows read at once.
+const PAGE: u32 = 200;
+/// Messages read at once, and about how much text of them: one that is longer comes alone.
+const MESSAGES: u32 = 100;
+const MESSAGES_BYTES: u64 = 512 * 1024;
+
+/// What is in the archive, for whoever opens it.
+const README: &str = "# Your data
+
+This is what the installation has stored about you.
+
+- `profile.json`: your account
+- `conversations.md`: your conversations, to read
+- `conversations.jsonl`, `messages.jsonl`: the same, for programs: one JSON object in each line
+- `runs.jsonl`, `tool_calls.jsonl`, `tool_tasks.jsonl`, `approvals.jsonl`: how your messages were answered, what tools were called, and what you decided
+- `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`: how you log in, and who you are here
+- `tool_policies.jsonl`, `tool_secrets.jsonl`, `tool_connections.jsonl`: what you set for tools. Secrets are there by their names, and keys by their beginnings
+- `record.jsonl`: what was recorded of what you did
+
+Passwords, secrets, keys and tokens are not in it: most are not stored in a form that anybody could read.
+";
+
+/// `GET /api/account/export`.
+pub(crate) async fn read<D: Database + 'static>(State(auth): State<Auth<D>>, session: Session) -> Result<Response> {
+    let user = auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?;
+    Attempt::with_export(&auth, user.id).await?;
+    record(&auth, &user, "account.export", "ok").await?;
+    let (pieces, written) = mpsc::channel(0);
+    let store = std::sync::Arc::clone(auth.app.store());
+    // The writer goes on when the reader has taken a piece. If it fails, the body breaks off, and the archive has no end.
+    let writing = stream::once(async move { write(&store, &user, pieces).await })
+        .filter_map(|outcome| future::ready(outcome.err().map(Err::<Vec<u8>, _>)));
+    let body = Body::from_stream(stream::select(written.map(Ok), writing));
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    let named = HeaderValue::from_static("attachment; filename=\"your-data.zip\"");
+    headers.insert(header::CONTENT_DISPOSITION, named);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Why the archive breaks off.
+#[derive(Debug, thiserror::Error)]
+enum ExportError {
+    #[error(transparent)]
+    Storage(#[from] storage::StorageError),
+    #[error("the archive cannot be written: {0}")]
+    Archive(#[from] zip::result::ZipError),
+    #[error("the archive cannot be written: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("a row cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Sends what the archive has written so far. Whoever has left ends it: the next row is then read in vain, and no other.
+async fn send(archive: &Archive, pieces: &mut mpsc::Sender<Vec<u8>>) -> Result<(), ExportError> {
+    let piece = archive.taken();
+    if !piece.is_empty() && pieces.send(piece).await.is_err() {
+        return Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into());
+    }
+    Ok(())
+}
+
+async fn write<D: Database>(
+    store: &Store<D>,
+    user: &User,
+    mut pieces: mpsc::Sender<Vec<u8>>,
+) -> Result<(), ExportError> {
+    let mut archive = Archive::new();
+    archive.begin("README.md")?;
+    archive.write(README)?;
+    archive.begin("profile.json")?;
+    archive.write(&serde_json::to_string_pretty(&profile(user))?)?;
+    for section in &SECTIONS {
+        archive.begin(&format!("{}.jsonl", section.name))?;
+        let mut after = None;
+        loop {
+            let rows = store.export_rows(user.id, section, after, PAGE).await?;
+            for row in &rows {
+                archive.line(&Value::Object(row.fields.clone()))?;
+            }
+            send(&archive, &mut pieces).await?;
+            match rows.into_iter().last() {
+                Some(last) => after = Some(last.key),
+                None => break,
+            }
+        }
+    }
+    for (name, form) in [
+        ("conversations.jsonl", Form::Conversations),
+        ("messages.jsonl", Form::Messages),
+        ("conversations.md", Form::Readable),
+    ] {
+        archive.begin(name)?;
+        conversations(store, user.id, form, &mut archive, &mut pieces).await?;
+    }
+    archive.finish()?;
+    send(&archive, &mut pieces).await
+}
+
+/// What is written of conversations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Conversations,
+    Messages,
+    Readable,
+}
+
+async fn conversations<D: Database>(
+    store: &Store<D>,
+    user_id: Id,
+    form: Form,
+    archive: &mut Archive,
+    pieces: &mut mpsc::Sender<Vec<u8>>,
+) -> Result<(), ExportError> {
+    let mut after: Option<Id> = None;
+    loop {
+        let page = store.conversations_as_begun(user_id, after, PAGE).await?;
+        for conversation in &page {
+            match form {
+                Form::Conversations => archive.line(&described(conversation))?,
+                Form::Readable => archive.write(&readable::heading(conversation))?,
+                Form::Messages => {}
+            }
+            if form != Form::Conversations {
+                messages(store, user_id, conversation.id, form, archive, pieces).await?;
+            }
+        }
+        send(archive, pieces).await?;
+        match page.last() {
+            Some(last) => after = Some(last.id),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn messages<D: Database>(
+    store: &Store<D>,
+    user_id: Id,
+    conversation_id: Id,
+    form: Form,
+    archive: &mut Archive,
+    pieces: &mut mpsc::Sender<Vec<u8>>,
+) -> Result<(), ExportError> {
+    let mut position = 0;
+    loop {
+        let page = store.messages(user_id, conversation_id, position, MESSAGES, MESSAGES_BYTES).await?;
+        for message in &page.messages {
+            if form == Form::Readable {
+                archive.write(&readable::message(message))?;
+            } else {
+                archive.line(&whole(message))?;
+            }
+        }
+        send(archive, pieces).await?;
+        match page.next {
+            Some(next) => position = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+fn profile(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "roles": user.roles().collect::<Vec<_>>(),
+        "second_factor": user.has_second_factor,
+        "created_at": user.created_at,
+    })
+}
+
+fn described(conversation: &Conversation) -> Value {
+    let Conversation { id, title, model, created_at, updated_at, .. } = conversation;
+    json!({"id": id, "title": title, "model": model, "created_at": created_at, "updated_at": updated_at})
+}
+
+fn whole(message: &Message) -> Value {
+    let result = message.tool_result.as_ref().map(|result| {
+        json!({
+            "call_id": result.call_id,
+            "is_error": result.is_error,
+            "duration_ms": result.duration_ms,
+            "title": result.title,
+        })
+    });
+    json!({
+        "id": message.id,
+        "conversation_id": message.conversation_id,
+        "run_id": message.run_id,
+        "position": message.position,
+        "role": message.role,
+        "content": message.content,
+        "reasoning": message.reasoning,
+        "tool_calls": message.tool_calls,
+        "tool_result": result,
+        "finish_reason": message.finish_reason,
+        "created_at": message.created_at,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! What is stored about a person besides their conversations, for a copy of it: pages of rows, by key. Must not contain the value of a secret, a hash, or
+//! anything of somebody else. Conversations and messages are read as everywhere ([`Store::conversations`], [`Store::messages`]).
+
+use domain::{Id, Timestamp};
+use serde_json::{Map, Value as Json};
+
+use crate::{Database, Statement, StorageError, Store, Value};
+
+/// Rows of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Section {
+    /// The name, such as `sessions`.
+    pub name: &'static str,
+    /// The columns, by the names that they have in the copy.
+    columns: &'static [&'static str],
+    /// The tables, and the condition for the rows of the person ?1.
+    rows: &'static str,
+    /// The two columns of the key, in whose order pages come. The second may be a constant.
+    key: [&'static str; 2],
+}
+
+/// The second column of a key that has one. PostgreSQL orders by no bare constant.
+const ALONE: &str = "CAST('' AS text)";
+
+/// All sections.
+pub const SECTIONS: [Section; 13] = [
+    Section {
+        name: "identities",
+        columns: &["issuer", "subject", "email", "created_at", "used_at"],
+        rows: "user_identities WHERE user_id = ?1",
+        key: ["issuer", "subject"],
+    },
+    Section {
+        name: "sessions",
+        columns: &["id", "created_at", "rotated_at", "expires_at", "revoked_at", "client_name", "scopes"],
+        rows: "sessions WHERE user_id = ?1",
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "api_keys",
+        columns: &["id", "name", "prefix", "scopes", "created_at", "expires_at", "used_at"],
+        rows: "api_keys WHERE user_id = ?1",
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "groups",
+        columns: &["id", "name", "added_at"],
+        rows: "user_group_members JOIN user_groups ON user_groups.id = user_group_members.group_id WHERE user_id = ?1",
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "tool_policies",
+        columns: &["pattern", "effect", "created_at"],
+        rows: "tool_policies WHERE user_id = ?1",
+        key: ["pattern", ALONE],
+    },
+    Section {
+        name: "tool_secrets",
+        columns: &["server", "name", "updated_at"],
+        rows: "tool_secrets WHERE user_id = ?1",
+        key: ["server", "name"],
+    },
+    Section {
+        name: "tool_connections",
+        columns: &["server", "url", "scope", "connected_at", "refreshed_at"],
+        rows: "tool_connections WHERE user_id = ?1",
+        key: ["server", ALONE],
+    },
+    Section {
+        name: "invitations",
+        columns: &["id", "role", "created_at", "expires_at", "accepted_at", "revoked_at"],
+        rows: "invitations WHERE created_by = ?1",
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "runs",
+        columns: &[
+            "id",
+            "conversation_id",
+            "model",
+            "state",
+            "error_code",
+            "prompt_tokens",
+            "completion_tokens",
+            "created_at",
+            "updated_at",
+        ],
+        rows: "runs WHERE user_id = ?1",
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "tool_calls",
+        columns: &["run_id", "call_id", "name", "started_at", "finished_at", "is_error"],
+        rows: "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = ?1",
+        key: ["runs.id", "call_id"],
+    },
+    Section {
+        name: "tool_tasks",
+        columns: &["run_id", "call_id", "name", "server", "tool", "started_at", "ended_at"],
+        rows: "tool_tasks WHERE user_id = ?1",
+        key: ["run_id", "call_id"],
+    },
+    Section {
+        name: "approvals",
+        columns: &["run_id", "call_id", "server", "tool", "decision", "decided_at"],
+        // By the runs, which have an index for it.
+        rows: "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = ?1",
+        key: ["runs.id", "call_id"],
+    },
+    Section {
+        name: "record",
+        columns: &["id", "at", "action", "subject", "run_id", "call_id", "outcome"],
+        rows: "audit_events WHERE user_id = ?1",
+        key: ["at", "id"],
+    },
+];
+
+/// A row of a section.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ExportedRow {
+    /// Its key, after which the next page begins.
+    pub key: (Value, Value),
+    /// Its columns; times are RFC 3339 in UTC.
+    pub fields: Map<String, Json>,
+}
+
+impl<D: Database> Store<D> {
+    /// The rows of a person in a section, after a key, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn export_rows(
+        &self,
+        user_id: Id,
+        section: &Section,
+        after: Option<(Value, Value)>,
+        limit: u32,
+    ) -> Result<Vec<ExportedRow>, StorageError> {
+        const QUERY: &str = "export_rows";
+        let Section { columns, rows, key: [first, second], .. } = section;
+        let mut parameters: Vec<Value> = vec![user_id.into()];
+        let place = if let Some((one, two)) = after {
+            parameters.extend([one, two]);
+            format!("AND ({first}, {second}) > (?2, ?3)")
+        } else {
+            String::new()
+        };
+        let sql = format!(
+            "SELECT {first}, {second}, {} FROM {rows} {place} ORDER BY {first}, {second} LIMIT {limit}",
+            columns.join(", ")
+        );
+        let found = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        found
+            .iter()
+            .map(|row| {
+                let column = |column| row.0.get(column).cloned();
+                let missing = StorageError::Row { query: QUERY, column: 0, expected: "a key" };
+                let key = column(0).zip(column(1)).ok_or(missing)?;
+                let values = columns.iter().zip(row.0.iter().skip(2));
+                Ok(ExportedRow {
+                    key,
+                    fields: values.map(|(name, value)| ((*name).to_owned(), shown(name, value))).collect(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// A value as the copy shows it.
+fn shown(name: &str, value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Integer(millis) if name == "at" || name.ends_with("_at") => {
+            Timestamp::from_millis(*millis).to_string().into()
+        }
+        Value::Integer(number) => (*number).into(),
+        Value::Text(text) => text.as_str().into(),
+    }
+}
