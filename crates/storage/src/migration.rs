@@ -135,8 +135,8 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration {
         version: 19,
         name: "0019_data_keys",
-        sqlite: include_str!("../../../migrations/0019_data_keys.sql"),
-        postgres: include_str!("../../../migrations/0019_data_keys.sql"),
+        sqlite: include_str!("../../../migrations/0019_data_keys.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0019_data_keys.postgres.sql"),
     },
     Migration {
         version: 20,

@@ -33,6 +33,9 @@ crate::on_each_database! {
 /// What is planted everywhere.
 const PLANTED: &str = "PLANTED";
 
+/// What sealed texts begin with.
+const SEALED: &str = "s1:";
+
 /// Every table with a text that contains one of these.
 fn tables_with(database: &Real, texts: &[&str]) -> Vec<String> {
     let query = |sql: String| block_on(database.query(Statement::new("t", sql, []))).unwrap();
@@ -91,14 +94,14 @@ fn nothing_of_a_deleted_conversation_is_left_in_any_table(place: Place) {
     let (id, run) = conversation(&fixture, &user);
     let other = fixture.another_connection();
     let ids = [id.to_string(), run.to_string()];
-    let before = tables_with(&other, &[PLANTED, &ids[0], &ids[1]]);
+    let before = tables_with(&other, &[PLANTED, SEALED, &ids[0], &ids[1]]);
     for column in
         ["messages.content", "run_events.frames", "approvals.server", "tool_tasks.title", "conversations.title"]
     {
         assert!(before.contains(&column.to_owned()), "{column}: {before:?}");
     }
     assert!(block_on(fixture.store.delete_conversation(user.id, id)).unwrap());
-    assert_eq!(tables_with(&other, &[PLANTED, &ids[0]]), Vec::<String>::new());
+    assert_eq!(tables_with(&other, &[PLANTED, SEALED, &ids[0]]), Vec::<String>::new());
     // Until its server was told to stop.
     assert_eq!(tables_with(&other, &[&ids[1]]), ["tool_tasks.run_id"]);
 }

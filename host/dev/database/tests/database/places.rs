@@ -247,7 +247,7 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO run_budgets VALUES ('r-u1', 'user:u1', '2026-11-30')",
         "INSERT INTO data_keys VALUES ('u1', 'b1', 'w1.0123.AbC-_', '0123', NULL, 1)",
         "INSERT INTO data_keys VALUES ('U2', 'b2', '', '0123', 'b0', 2)",
-        "INSERT INTO sealing_progress VALUES ('ä', 2, 'c-u1', 3, 4, 5, 6, 7)",
+        "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at, finished_at) VALUES ('ä', 2, 'c-u1', 3, 4, 5, 6, 7)",
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
         "INSERT INTO audit_chain VALUES (1, 'a1', 1, 'digest', 'hash')",
         "DELETE FROM audit_arrivals WHERE event_id = 'a1'",

@@ -30,11 +30,11 @@ CREATE TABLE sealing_progress (
 );
 
 INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at)
-SELECT 'conversations', 1, '', 0, (SELECT COUNT(*) FROM conversations), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'messages', 1, '', 0, (SELECT COUNT(*) FROM messages), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'run_events', 1, '', 0, (SELECT COUNT(*) FROM run_events), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'runs', 1, '', 0, (SELECT COUNT(*) FROM runs), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'tool_tasks', 1, '', 0, (SELECT COUNT(*) FROM tool_tasks), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'tool_secrets', 1, '', 0, (SELECT COUNT(*) FROM tool_secrets), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'second_factors', 1, '', 0, (SELECT COUNT(*) FROM second_factors), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'tool_connections', 1, '', 0, (SELECT COUNT(*) FROM tool_connections), now_ms(), now_ms() + 3600000 WHERE EXISTS (SELECT 1 FROM users);
+SELECT 'conversations', 1, '', 0, (SELECT COUNT(*) FROM conversations), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'messages', 1, '', 0, (SELECT COUNT(*) FROM messages), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'run_events', 1, '', 0, (SELECT COUNT(*) FROM run_events), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'runs', 1, '', 0, (SELECT COUNT(*) FROM runs), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_tasks', 1, '', 0, (SELECT COUNT(*) FROM tool_tasks), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_secrets', 1, '', 0, (SELECT COUNT(*) FROM tool_secrets), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'second_factors', 1, '', 0, (SELECT COUNT(*) FROM second_factors), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'tool_connections', 1, '', 0, (SELECT COUNT(*) FROM tool_connections), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users);
