@@ -201,6 +201,12 @@ impl Host {
         Ok(())
     }
 
+    /// The folder of its state: with SQLite, the database and the logs.
+    #[must_use]
+    pub fn state_folder(&self) -> &Path {
+        self.state.path()
+    }
+
     /// Sets a variable of the manifest, from the next start on.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.options.variables.retain(|(known, _)| known != name);

@@ -7,6 +7,7 @@ mod api;
 mod auth;
 mod errors;
 mod host;
+mod inside;
 mod isolation;
 mod load;
 mod mcp;

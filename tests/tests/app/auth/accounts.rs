@@ -125,3 +125,31 @@ async fn what_cannot_be_an_account_is_named() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_person_takes_a_copy_of_everything_closes_the_account_and_comes_back_to_keep_it() -> Result<()> {
+    // The first account is the administrator's, which stays.
+    Person::new().await?;
+    let person = Person::new().await?;
+    let conversation = person.post("/api/conversations", &json!({"title": "Mine"})).await?;
+    assert_eq!(conversation.status(), StatusCode::CREATED);
+    let copy = person.request(Method::GET, "/api/account/export").send().await?;
+    assert_eq!(copy.status(), StatusCode::OK);
+    let archive = copy.bytes().await?;
+    // A ZIP archive ends with its directory (APPNOTE, section 4.3.16): nothing broke off.
+    assert!(archive.starts_with(b"PK\x03\x04") && archive.windows(4).any(|bytes| bytes == b"PK\x05\x06"));
+
+    let proof = json!({"password": Person::PASSWORD});
+    let asked = person.request(Method::DELETE, "/api/account").json(&proof).send().await?;
+    assert_eq!(asked.status(), StatusCode::ACCEPTED);
+    let asked: Value = asked.json().await?;
+    let told = log_in(&person.email, Person::PASSWORD).await?;
+    problem(told, 403, "erasure_pending").await?;
+    let token = json!({"receipt_token": asked["receipt_token"]});
+    let receipt = anonymous(Method::POST, "/api/account/receipt")?.json(&token).send().await?;
+    assert_eq!(receipt.json::<Value>().await?["erase_at"], asked["erase_at"]);
+    let keep = json!({"email": person.email, "password": Person::PASSWORD, "keep_account": true});
+    let kept = anonymous(Method::POST, "/auth/login")?.json(&keep).send().await?;
+    assert_eq!(kept.status(), StatusCode::OK);
+    Ok(())
+}
