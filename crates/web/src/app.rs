@@ -28,8 +28,9 @@ use crate::{
 
 /// How long a verified signature counts without a new check: well within the tolerance of the token's expiry.
 const TRUST: Duration = Duration::from_secs(5);
-/// How often within [`FRESH`] unknown keys have the keys read anew: after a rotation, each component that calls has a new one.
-const MAX_UNKNOWN: u32 = 4;
+/// How often within [`FRESH`] unknown keys have the keys read anew. After a rotation, and in a new installation, all sixteen requests of an instance may
+/// meet a new key at once, before the first of them has read it.
+const MAX_UNKNOWN: u32 = 20;
 /// The most tokens in the cache: an instance answers 128 requests in its life.
 const MAX_VERIFIED: usize = 32;
 
