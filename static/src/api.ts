@@ -319,11 +319,16 @@ async function send<T>(method: string, path: string, options: Options = {}): Pro
 }
 
 async function renewing<T extends { status: number }>(attempt: () => Promise<T>): Promise<T> {
-  const answer = await attempt();
-  if (answer.status !== 401) return answer;
-  const refusal = await renewSession();
-  if (refusal !== null) throw refusal;
-  return attempt();
+  let answer = await attempt();
+  // For half a second after an account has changed, some instances have heard of it and others have not. If the session seemed to be
+  // good and is refused again, it is renewed for certain.
+  for (const how of ["if needed", "for certain"] as const) {
+    if (answer.status !== 401) break;
+    const refusal = await renewSession(how);
+    if (refusal !== null) throw refusal;
+    answer = await attempt();
+  }
+  return answer;
 }
 
 /** The pauses before repeated requests. Proxies treat a restarted host as dead for ten seconds. */
@@ -429,7 +434,7 @@ function parsed(text: string): Partial<Problem> {
   }
 }
 
-let renewal: Promise<ApiError | null> | null = null;
+const renewals = new Map<string, Promise<ApiError | null>>();
 
 /**
  * Renews the session, unless another tab has just done so. Returns the error if that is not possible. A refresh token
@@ -437,14 +442,17 @@ let renewal: Promise<ApiError | null> | null = null;
  * may have been lost. So only one renewal runs at a time, in this tab and among all tabs. Only the server knows for
  * certain whether another tab was first: data that tabs store for each other may arrive late.
  */
-function renewSession(): Promise<ApiError | null> {
-  renewal ??= exclusively(async () => {
-    if ((await persistently("/auth/me", {})).status < 400) return null;
+function renewSession(how: "if needed" | "for certain"): Promise<ApiError | null> {
+  const running = renewals.get(how);
+  if (running !== undefined) return running;
+  const renewal = exclusively(async () => {
+    if (how === "if needed" && (await persistently("/auth/me", {})).status < 400) return null;
     const answer = await persistently("/auth/refresh", { method: "POST" });
     if (answer.status < 400) return null;
     if (answer.status !== 401) throw problemOf(answer);
     return problemOf(answer);
-  }).finally(() => (renewal = null));
+  }).finally(() => renewals.delete(how));
+  renewals.set(how, renewal);
   return renewal;
 }
 

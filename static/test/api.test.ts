@@ -126,6 +126,12 @@ test("a session that another tab has renewed meanwhile is not renewed again", as
   assert.deepEqual(lines(), ["GET /api/runs/r", "GET /auth/me", "GET /api/runs/r"]);
 });
 
+test("a session that only some instances refuse, because the account has just changed, is renewed all the same", async () => {
+  answer(json(401, {}), json(200, {}), json(401, {}), json(200, {}), json(200, { id: "r" }));
+  assert.equal((await runs.get("r")).id, "r");
+  assert.deepEqual(lines(), ["GET /api/runs/r", "GET /auth/me", "GET /api/runs/r", "POST /auth/refresh", "GET /api/runs/r"]);
+});
+
 test("a server that cannot renew a session for now has not ended it", async () => {
   answer(out, out, json(500, { code: "internal", detail: "Out of order." }));
   await assert.rejects(runs.get("r"), { status: 500, message: "Out of order." });

@@ -37,7 +37,7 @@ const UNWRITABLE: &str = "The answer cannot be stored: the disk of this installa
                           open this conversation again, and the answer goes on.";
 
 /// How long an answer waits for the list of tools.
-const TOOLS_LIMIT: Duration = Duration::from_secs(10);
+const TOOLS_LIMIT: Duration = Duration::from_secs(20);
 
 /// How far an executor brought a run, with the reader and its position if the reader must still be served.
 pub(crate) enum TurnOutcome<R> {

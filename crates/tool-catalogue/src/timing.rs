@@ -30,9 +30,9 @@ pub(crate) const LATER: Duration = Duration::from_millis(500);
 /// How long a request waits for new lists if there are old ones: a person waits for the answer. Our own servers take a tenth of this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The same if there are no old ones, which happens once in an installation's life. It is longer than the timeout of a server that is down, and
-/// shorter than a run's wait for its tools.
-pub(crate) const FIRST_PATIENCE: Duration = Duration::from_millis(9_500);
+/// The same if there are no old ones, which happens once in an installation's life. It is longer than the timeout of a server that is down, also where
+/// two hundred turns that begin at once start their instances first, and shorter than a run's wait for its tools.
+pub(crate) const FIRST_PATIENCE: Duration = Duration::from_millis(19_500);
 
 /// How long one instance's claim to ask the servers lasts. It is longer than asking takes. If the instance dies, the next one can still finish within
 /// [`FIRST_PATIENCE`], because composed servers answer in a tenth of a second.
