@@ -40,6 +40,24 @@ pub fn app(component: &'static str) -> impl Future<Output = Result<App<SpinDatab
     })
 }
 
+/// Like [`app`], but the opening goes on if the caller stops waiting, which a caller with a time limit of its own would else do in the middle of a
+/// migration: PostgreSQL would keep its transaction open, and everybody else waiting for their turn, until the server ends it. It costs the first
+/// request of an instance some milliseconds.
+///
+/// # Errors
+/// As [`app`].
+pub fn app_opened_apart(
+    component: &'static str,
+) -> impl Future<Output = Result<App<SpinDatabase>, StorageError>> + Send {
+    SendWrapper::new(async move {
+        if let Some(app) = APP.with(|app| app.get().cloned()) {
+            return Ok(app);
+        }
+        let opening = OPENING.with(Clone::clone);
+        opening.run(&SpinClock, || opened(component)).await
+    })
+}
+
 /// Has what decides about tokens read, once for all concurrent requests. If that fails, each of them tries again by itself and says why.
 pub(crate) async fn read_access(app: &App<SpinDatabase>) {
     if !app.knows_access() {

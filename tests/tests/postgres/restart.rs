@@ -1,6 +1,7 @@
 //! The database goes away while the app runs and comes back, or the app is not allowed to reach it.
 
 use anyhow::{Context as _, Result};
+use native_postgres::PostgresUrl;
 use tests::{App, Event, Person, own_server, said, start_model, until};
 
 use crate::on_postgres;
@@ -53,6 +54,22 @@ async fn without_the_server_the_app_says_so_and_recovers_by_itself() -> Result<(
     let (turn, heard) = person.hear("scripted-chunks=5-delay=0-ttft=0", "Hello").await?;
     assert_eq!(said(&heard), person.answer(&turn).await?);
     Ok(())
+}
+
+#[tokio::test]
+async fn migrations_that_take_longer_than_a_probe_waits_are_done_by_probes_alone() -> Result<()> {
+    on_postgres!();
+    let server = own_server()?;
+    let address = server.create_database("app")?;
+    // The longest migration makes eight views, and so takes longer than `/ready` waits for the database.
+    let slow = "CREATE FUNCTION slow() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); END';
+        CREATE EVENT TRIGGER slow ON ddl_command_end WHEN TAG IN ('CREATE VIEW') EXECUTE FUNCTION slow()";
+    address.parse::<PostgresUrl>()?.connect().await?.batch_execute(slow).await?;
+    let options = start_model()?.options().variable("database_url", &address);
+    let (_host, app) = App::own(options)?.context("a host of our own")?;
+    let ready = async || anyhow::Ok(app.request(reqwest::Method::GET, "/ready").send().await?.status() == 200);
+    assert!(!ready().await?, "the first probe should not have waited so long");
+    until("the app to be ready", async || Ok(ready().await?.then_some(()))).await
 }
 
 #[tokio::test]
