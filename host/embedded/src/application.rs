@@ -30,7 +30,7 @@ use crate::logs::{Log, Output, host_line};
 use crate::outbound::{Network, Outbound, full};
 use crate::postgres::Pools;
 use crate::private;
-use crate::sqlite::DATABASE_FILE;
+use crate::sqlite::DatabaseFile;
 
 /// The options for loading an application.
 #[derive(Debug)]
@@ -143,9 +143,9 @@ struct Loading<'a> {
     options: &'a Options,
     manifest: &'a Manifest,
     variables: &'a Variables,
-    state_folder: PathBuf,
     log_folder: PathBuf,
     key_value_file: KeyValueFile,
+    database_file: Arc<DatabaseFile>,
 }
 
 impl<'a> Loading<'a> {
@@ -153,7 +153,8 @@ impl<'a> Loading<'a> {
         let state_folder = made(&options.state_folder, private::make_folder)?;
         let log_folder = made(&state_folder.join("logs"), private::make_folder)?;
         let key_value_file = KeyValueFile::open(&state_folder)?;
-        Ok(Self { options, manifest, variables, state_folder, log_folder, key_value_file })
+        let database_file = Arc::new(DatabaseFile::new(&state_folder));
+        Ok(Self { options, manifest, variables, log_folder, key_value_file, database_file })
     }
 
     fn grants(&self) -> Result<BTreeMap<String, Arc<Grants>>> {
@@ -172,7 +173,7 @@ impl<'a> Loading<'a> {
         }
         if !component.sqlite_databases.is_empty() {
             // SQLite reports if the file cannot be made.
-            let _ = private::open_file(&self.state_folder.join(DATABASE_FILE));
+            let _ = private::open_file(self.database_file.path());
         }
         let ids: Vec<&str> = self.manifest.components.keys().map(String::as_str).collect();
         let allowed_hosts = AllowedHosts::new(&component.allowed_outbound_hosts, self.variables, &ids)
@@ -187,7 +188,7 @@ impl<'a> Loading<'a> {
             allowed_hosts,
             key_value_stores: component.key_value_stores.iter().cloned().collect(),
             sqlite_databases: component.sqlite_databases.iter().cloned().collect(),
-            state_folder: self.state_folder.clone(),
+            database_file: Arc::clone(&self.database_file),
             key_value_file: self.key_value_file.clone(),
             postgres_pools: Pools::default(),
             stdout: Log::open(&self.log_folder, id, Output::Stdout, quiet)?,

@@ -18,7 +18,7 @@ use crate::connections::ClientLimits;
 use crate::instance::Limits;
 use crate::private::make_folder;
 use crate::server::serve;
-use crate::sqlite::{Connection, DATABASE_FILE};
+use crate::sqlite::{Connection, DatabaseFile};
 
 /// Serves a Spin application on a machine without Spin. For development: production is Spin.
 #[derive(Debug, Parser)]
@@ -232,7 +232,7 @@ fn run_sql(state_folder: &Path, statements: &[String]) -> Result<()> {
         return Ok(());
     }
     make_folder(state_folder).with_context(|| format!("cannot make the folder {}", state_folder.display()))?;
-    let database = Connection::open(&state_folder.join(DATABASE_FILE))?;
+    let database = Connection::open(&Arc::new(DatabaseFile::new(state_folder)))?;
     for entry in statements {
         let sql = match entry.strip_prefix('@') {
             Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read --sqlite @{file}"))?,

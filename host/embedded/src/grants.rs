@@ -1,7 +1,7 @@
 //! The rights of one component: determined once at start from the manifest, shared by all its instances.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use manifest::allowed_hosts::AllowedHosts;
 use manifest::files::Mount;
@@ -9,6 +9,7 @@ use manifest::files::Mount;
 use crate::key_value::KeyValueFile;
 use crate::logs::{Log, host_line};
 use crate::postgres::Pools;
+use crate::sqlite::DatabaseFile;
 
 /// A component's permissions and configuration.
 #[derive(Debug)]
@@ -25,8 +26,8 @@ pub(crate) struct Grants {
     pub(crate) key_value_stores: HashSet<String>,
     /// Labels of the databases it may open.
     pub(crate) sqlite_databases: HashSet<String>,
-    /// The folder of the databases.
-    pub(crate) state_folder: PathBuf,
+    /// The file of the databases.
+    pub(crate) database_file: Arc<DatabaseFile>,
     /// The file of the stores.
     pub(crate) key_value_file: KeyValueFile,
     /// Its connections to PostgreSQL.

@@ -1,13 +1,10 @@
 //! `spin:sqlite@3.1.0` over SQLite files in the state folder, with the semantics of Spin's own.
 //!
-//! Every `open` is a new connection: 5 s busy timeout (`rusqlite`'s default), foreign keys off, rollback journal until a statement changes it.
-//! Statements run on their own threads, so a slow one does not block others.
+//! Every `open` is as a new connection ([`file`]): 5 s busy timeout (`rusqlite`'s default), rollback journal until a statement changes it. Statements run on
+//! their own threads, so a slow one does not block others.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use anyhow::Context;
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::types::{FromSql, FromSqlResult, Value as SqlValue, ValueRef};
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::{Accessor, FutureReader, Resource, StreamReader};
@@ -16,8 +13,10 @@ use crate::bindings::spin::sqlite::sqlite::{self as wit, Error, QueryResult, Row
 use crate::instance::{Spin, SpinView};
 use crate::row_stream::RowStream;
 
-/// The file of the database `default`, named as in Spin.
-pub(crate) const DATABASE_FILE: &str = "sqlite_db.db";
+mod file;
+
+pub use file::Connection;
+pub(crate) use file::DatabaseFile;
 
 /// The largest result that is held in memory, and the largest row of a streamed one; Spin's limit.
 const MAX_RESULT_BYTES: usize = 128 << 20;
@@ -25,32 +24,9 @@ const MAX_RESULT_BYTES: usize = 128 << 20;
 /// How many rows are read ahead for a guest that streams them; Spin's number.
 const ROWS_AHEAD: usize = 4;
 
-/// An open connection; the guest has a handle for it.
-#[derive(Debug, Clone)]
-pub struct Connection(Arc<Mutex<rusqlite::Connection>>);
-
 type Streamed = (Vec<String>, StreamReader<RowResult>, FutureReader<Result<(), Error>>);
 
 impl Connection {
-    /// Opens a database file, and makes it if it does not exist. `ATTACH` of other files is refused, as in Spin.
-    pub(crate) fn open(path: &Path) -> rusqlite::Result<Self> {
-        let mut connection = rusqlite::Connection::open(path)?;
-        connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
-            AuthAction::Attach { filename } if !matches!(filename, "" | ":memory:") => Authorization::Deny,
-            _ => Authorization::Allow,
-        }))?;
-        Ok(Self(Arc::new(Mutex::new(connection))))
-    }
-
-    /// Runs statements that return nothing.
-    pub(crate) fn execute_batch(&self, statements: &str) -> anyhow::Result<()> {
-        self.with(|connection| connection.execute_batch(statements)).context("the statements failed")
-    }
-
-    fn with<R>(&self, run: impl FnOnce(&rusqlite::Connection) -> R) -> R {
-        run(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     async fn blocking<R: Send + 'static>(
         &self,
         run: impl FnOnce(&rusqlite::Connection) -> R + Send + 'static,
@@ -170,18 +146,18 @@ fn io_error(error: rusqlite::Error) -> Error {
     Error::Io(error.to_string())
 }
 
-/// The file of a database, if the component may open it.
-fn database(view: &SpinView<'_>, label: &str) -> Result<PathBuf, Error> {
+/// A database, if the component may open it.
+fn database(view: &SpinView<'_>, label: &str) -> Result<Arc<DatabaseFile>, Error> {
     if view.grants.sqlite_databases.contains(label) {
         // The manifest was checked at start, so a granted label is always `default`.
-        return Ok(view.grants.state_folder.join(DATABASE_FILE));
+        return Ok(Arc::clone(&view.grants.database_file));
     }
     view.grants.report_missing("sqlite_databases", &format!("the database {label:?}"), label);
     Err(Error::AccessDenied)
 }
 
-async fn open(path: PathBuf) -> wasmtime::Result<Result<Connection, Error>> {
-    Ok(tokio::task::spawn_blocking(move || Connection::open(&path)).await?.map_err(io_error))
+async fn open(file: Arc<DatabaseFile>) -> wasmtime::Result<Result<Connection, Error>> {
+    Ok(tokio::task::spawn_blocking(move || Connection::open(&file)).await?.map_err(io_error))
 }
 
 impl wit::Host for SpinView<'_> {}
@@ -190,7 +166,7 @@ impl wit::HostConnection for SpinView<'_> {
     async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
         match database(self, &label) {
             Err(error) => Ok(Err(error)),
-            Ok(path) => match open(path).await? {
+            Ok(file) => match open(file).await? {
                 Err(error) => Ok(Err(error)),
                 Ok(connection) => Ok(Ok(self.table.push(connection)?)),
             },
@@ -234,7 +210,7 @@ impl<T: Send> wit::HostConnectionWithStore<T> for Spin {
     ) -> wasmtime::Result<Result<Resource<Connection>, Error>> {
         match accessor.with(|mut access| database(&access.get(), &label)) {
             Err(error) => Ok(Err(error)),
-            Ok(path) => match open(path).await? {
+            Ok(file) => match open(file).await? {
                 Err(error) => Ok(Err(error)),
                 Ok(connection) => accessor.with(|mut access| Ok(Ok(access.get().table.push(connection)?))),
             },
