@@ -330,6 +330,11 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "take_sealing_step";
         // The condition stands twice: of two hosts that choose the same row, the second one finds it changed.
         let due = "finished_at IS NULL AND due_at <= now_ms()";
+        // Nearly always nothing is due, and a question does not wait for its turn to write.
+        let asked = format!("SELECT 1 FROM sealing_progress WHERE {due} LIMIT 1");
+        if self.database.query(Statement::new("sealing_is_due", asked, [])).await?.is_empty() {
+            return Ok(None);
+        }
         let sql = format!(
             "UPDATE sealing_progress SET due_at = now_ms() + {CLAIM_MS}
              WHERE {due} AND name = (SELECT name FROM sealing_progress WHERE {due} ORDER BY pass, name LIMIT 1)

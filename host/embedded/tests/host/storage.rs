@@ -59,6 +59,26 @@ async fn a_wrong_statement_is_an_error_that_says_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn whatever_was_done_on_a_connection_the_next_is_as_new() {
+    let host = Host::start(&web(GRANTS));
+    let run = async |statement: &str| host.get(&format!("/sqlite-sync?{}", statement.replace(' ', "%20"))).await;
+    for pragma in ["foreign_keys", "secure_delete", "synchronous", "query_only", "cache_size"] {
+        let asked = format!("PRAGMA {pragma}");
+        let at_first = run(&asked).await;
+        for value in [0, 1] {
+            assert_eq!(run(&format!("{asked} = {value}")).await.0, 200, "{asked}");
+            assert_eq!(run(&asked).await, at_first);
+        }
+    }
+    assert_eq!(run("CREATE TEMP TABLE apart (x)").await.0, 200);
+    assert!(run("SELECT * FROM apart").await.1.contains("no such table"));
+    // What was begun and not committed is undone, and holds nobody up.
+    host.ok("/sqlite?first").await;
+    assert_eq!(run("BEGIN IMMEDIATE").await.0, 200);
+    assert!(host.ok("/sqlite?second").await.ends_with("1 2"));
+}
+
+#[tokio::test]
 async fn a_write_waits_for_another_connections_transaction() {
     let host = Host::start(&web(GRANTS));
     host.ok("/sqlite?first").await;
