@@ -33,8 +33,10 @@ CREATE TABLE audit_seals (
     signature text NOT NULL
 );
 
--- What is there now, while others go on recording; what they record meanwhile comes after the lock below.
-INSERT INTO audit_arrivals (event_id, arrived_at) SELECT id, 0 FROM audit_events;
+CREATE TABLE audit_backlog (
+    last_id text PRIMARY KEY,
+    after_id text NOT NULL
+);
 
 ALTER TABLE audit_events ADD COLUMN detail_digest text;
 
@@ -49,12 +51,30 @@ $$;
 
 CREATE TRIGGER audit_event_arrives AFTER INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION audit_event_arrives();
 
--- Ids begin with their time (RFC 9562, section 5.7): those of the last day are enough, however long the copy took.
-INSERT INTO audit_arrivals (event_id, arrived_at)
-SELECT id, 0 FROM audit_events
-WHERE id >= (SELECT substr(time, 1, 8) || '-' || substr(time, 9, 4)
-    FROM (SELECT lpad(to_hex(CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 86400000), 12, '0') AS time) AS yesterday)
-ON CONFLICT DO NOTHING;
+-- Whoever was recording has ended: CREATE TRIGGER waited for them.
+INSERT INTO audit_backlog (last_id, after_id) SELECT id, '' FROM audit_events ORDER BY id DESC LIMIT 1;
+
+CREATE VIEW audit_backlog_steps AS
+SELECT CAST(NULL AS text) AS last_id, CAST(NULL AS text) AS after_id, CAST(NULL AS text) AS up_to WHERE 1 = 0;
+
+CREATE FUNCTION take_audit_backlog() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- One step after the other: of two that are the same, the second does nothing.
+    PERFORM 1 FROM audit_backlog WHERE last_id = NEW.last_id AND after_id = NEW.after_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN NEW;
+    END IF;
+    INSERT INTO audit_arrivals (event_id, arrived_at)
+    SELECT id, 0 FROM audit_events WHERE id > NEW.after_id AND id <= NEW.up_to
+        AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE audit_chain.event_id = audit_events.id)
+    ON CONFLICT DO NOTHING;
+    UPDATE audit_backlog SET after_id = NEW.up_to WHERE last_id = NEW.last_id;
+    DELETE FROM audit_backlog WHERE after_id >= last_id;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER take_audit_backlog INSTEAD OF INSERT ON audit_backlog_steps FOR EACH ROW EXECUTE FUNCTION take_audit_backlog();
 
 CREATE VIEW audit_entries AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS bigint) AS at, CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS action,

@@ -40,12 +40,33 @@ CREATE TABLE audit_seals (
     signature text NOT NULL
 );
 
-INSERT INTO audit_arrivals (event_id, arrived_at) SELECT id, 0 FROM audit_events;
+-- What was recorded before there was a chain: the events from after_id up to last_id, which get their arrivals in batches. The row goes with the last
+-- of them. Copying all of them here would keep everybody from recording meanwhile.
+CREATE TABLE audit_backlog (
+    last_id text PRIMARY KEY,
+    after_id text NOT NULL
+);
 
 -- However an event is recorded, also by a host of an earlier release, it waits for its place. An import of a copy brings places and arrivals along.
 CREATE TRIGGER audit_event_arrives AFTER INSERT ON audit_events WHEN NOT EXISTS (SELECT 1 FROM audit_chain WHERE event_id = NEW.id)
 BEGIN
     INSERT INTO audit_arrivals (event_id, arrived_at) VALUES (NEW.id, NEW.at) ON CONFLICT DO NOTHING;
+END;
+
+INSERT INTO audit_backlog (last_id, after_id) SELECT id, '' FROM audit_events ORDER BY id DESC LIMIT 1;
+
+-- Gives the next events of the backlog their arrivals: those after after_id, where it is now, up to up_to.
+CREATE VIEW audit_backlog_steps AS
+SELECT CAST(NULL AS text) AS last_id, CAST(NULL AS text) AS after_id, CAST(NULL AS text) AS up_to WHERE 1 = 0;
+
+CREATE TRIGGER take_audit_backlog INSTEAD OF INSERT ON audit_backlog_steps
+BEGIN
+    INSERT INTO audit_arrivals (event_id, arrived_at)
+    SELECT id, 0 FROM audit_events WHERE id > NEW.after_id AND id <= NEW.up_to
+        AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE audit_chain.event_id = audit_events.id)
+    ON CONFLICT DO NOTHING;
+    UPDATE audit_backlog SET after_id = NEW.up_to WHERE last_id = NEW.last_id;
+    DELETE FROM audit_backlog WHERE after_id >= last_id;
 END;
 
 -- An event with its detail.

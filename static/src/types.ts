@@ -166,7 +166,8 @@ export type LimitSubject = {
   limits: Partial<Record<LimitKind, { amount: number; taken?: number }>>;
 };
 
-export type LimitList = Page<LimitSubject> & { currency: string; defaults: Record<string, string> };
+/** `warning`: why budgets of money do not hold as they should. */
+export type LimitList = Page<LimitSubject> & { currency: string; warning?: string; defaults: Record<string, string> };
 
 /** What the person used lately, and what is left of the budgets that count for them. */
 export type OwnUsage = {

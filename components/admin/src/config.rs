@@ -49,7 +49,7 @@ impl Config {
             settings.push((name, variable(name).await));
         }
         let key_rotation_days = rotation_days(&variable(KEY_ROTATION_DAYS).await);
-        let prices = Prices::parse(&variable("model_prices").await).unwrap_or_default();
+        let prices = Prices::read(&variable("model_prices").await);
         let erasure_grace_ms = erasure_grace_ms(&variable("erasure_grace_days").await);
         Self { settings, key_rotation_days, prices, erasure_grace_ms }
     }

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use domain::Id;
-use permissions::table::LimitsManage;
+use permissions::table::{BUILT_IN, LimitsManage};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
-    limits::{LimitKind, MAX_LIMITS, StoredLimit},
+    limits::{LimitKind, LimitsSet, MAX_LIMITS, StoredLimit, Subject},
 };
 use web::{Allowed, Json, Result};
 
@@ -19,6 +18,10 @@ use crate::{authority::record, router::Admin};
 const MAX_RATE: u64 = 1_000_000;
 /// More tokens, or millionths of the currency, than anybody uses: a billion of the currency.
 const MAX_BUDGET: u64 = 1_000_000_000_000_000;
+
+const UNREADABLE_PRICES: &str = "The list of prices, model_prices, cannot be read: /ready says why. Until it is mended, nobody for whom a budget of money counts is answered.";
+const NO_PRICES: &str =
+    "There is no list of prices, model_prices, so nothing costs anything and budgets of money never run out.";
 
 #[derive(Serialize)]
 pub(crate) struct SubjectBody {
@@ -40,6 +43,9 @@ pub(crate) struct LimitList {
     next_cursor: Option<String>,
     /// The code of the currency of `cost_per_day` and `cost_per_month`; empty without prices.
     currency: String,
+    /// Why budgets of money do not hold as they should: there are no prices, or they cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
     /// What counts where nothing is set, as it is configured.
     defaults: BTreeMap<&'static str, String>,
 }
@@ -47,6 +53,7 @@ pub(crate) struct LimitList {
 fn bodies(limits: Vec<StoredLimit>) -> Vec<SubjectBody> {
     let mut bodies: Vec<SubjectBody> = Vec::new();
     for StoredLimit { subject, name, kind, amount, taken } in limits {
+        let subject = subject.to_string();
         let limit = (kind.as_str(), LimitBody { amount, taken });
         match bodies.last_mut().filter(|body| body.subject == subject) {
             Some(body) => drop(body.limits.insert(limit.0, limit.1)),
@@ -64,8 +71,15 @@ pub(crate) async fn list<D: Database>(
     let items = bodies(admin.store().limits().await?);
     let is_rate = |name: &str| name.ends_with("_per_minute");
     let defaults = admin.config.settings.iter().filter(|(name, _)| is_rate(name)).cloned().collect();
-    let currency = admin.config.prices.currency().to_owned();
-    Ok(Json(LimitList { items, next_cursor: None, currency, defaults }))
+    let prices = &admin.config.prices;
+    let has_money = items.iter().any(|item| item.limits.keys().any(|kind| kind.starts_with("cost")));
+    let warning = if prices.are_unreadable() {
+        Some(UNREADABLE_PRICES)
+    } else {
+        Some(NO_PRICES).filter(|_| has_money && prices.currency().is_empty())
+    };
+    let currency = prices.currency().to_owned();
+    Ok(Json(LimitList { items, next_cursor: None, currency, warning, defaults }))
 }
 
 #[derive(Deserialize)]
@@ -81,7 +95,7 @@ pub(crate) async fn set<D: Database>(
     session: Allowed<LimitsManage>,
     Json(Contents { subject, limits }): Json<Contents>,
 ) -> Result<Json<SubjectBody>> {
-    check_exists(&admin, &subject).await?;
+    let subject = Subject::parse(&subject).ok_or_else(unknown)?;
     let mut checked = Vec::new();
     for (kind, amount) in &limits {
         let kind = LimitKind::parse(kind).filter(|kind| is_for(&subject, *kind));
@@ -92,45 +106,40 @@ pub(crate) async fn set<D: Database>(
         }
         checked.extend(amount.map(|amount| (kind, amount)));
     }
-    if !admin.store().set_limits(&subject, &checked).await? {
-        let detail = format!("There are {MAX_LIMITS} limits already. Remove some first.");
-        return Err(Problem::conflict("too_many_limits", detail).into());
-    }
+    let is_built_in = matches!(&subject, Subject::Role(name) if BUILT_IN.contains(&name.as_str()));
+    let before = match admin.store().set_limits(&subject, is_built_in, &checked).await? {
+        LimitsSet::Set { before } => before,
+        LimitsSet::NoSubject => return Err(unknown().into()),
+        LimitsSet::TooMany => {
+            let detail = format!("There are {MAX_LIMITS} limits already. Remove some first.");
+            return Err(Problem::conflict("too_many_limits", detail).into());
+        }
+    };
     let written: Vec<_> = checked.iter().map(|(kind, amount)| format!("{}={amount}", kind.as_str())).collect();
-    record(&admin, &session, "limits.set", &subject, Some(&written.join(" "))).await?;
+    let or_none = |limits: String| if limits.is_empty() { "none".to_owned() } else { limits };
+    let change = format!("{} -> {}", or_none(before), or_none(written.join(" ")));
+    record(&admin, &session, "limits.set", &subject, Some(&change)).await?;
+    let subject = subject.to_string();
     let found = bodies(admin.store().limits().await?).into_iter().find(|body| body.subject == subject);
     Ok(Json(found.unwrap_or(SubjectBody { subject, name: None, limits: BTreeMap::new() })))
 }
 
 /// Whether a subject can have this kind of limit.
-fn is_for(subject: &str, kind: LimitKind) -> bool {
-    match subject.split(':').next() {
-        Some("role") => !kind.is_budget(),
-        Some("key") => kind.is_budget() || kind == LimitKind::SessionRequests,
-        _ => kind.is_budget(),
+fn is_for(subject: &Subject, kind: LimitKind) -> bool {
+    match subject {
+        Subject::Role(_) => !kind.is_budget(),
+        Subject::Key(_) => kind.is_budget() || kind == LimitKind::SessionRequests,
+        Subject::Installation | Subject::User(_) | Subject::Group(_) => kind.is_budget(),
     }
 }
 
-fn fitting(subject: &str) -> String {
+fn fitting(subject: &Subject) -> String {
     let kinds = LimitKind::ALL.into_iter().filter(|kind| is_for(subject, *kind)).map(LimitKind::as_str);
     format!("It can have these limits: {}.", kinds.collect::<Vec<_>>().join(", "))
 }
 
-async fn check_exists<D: Database>(admin: &Admin<D>, subject: &str) -> Result<()> {
-    let store = admin.store();
-    let (kind, name) = subject.split_once(':').unwrap_or((subject, ""));
-    let exists = match (kind, name.parse::<Id>()) {
-        ("installation", _) => name.is_empty() && !subject.contains(':'),
-        ("role", _) => admin.roles().await?.find(name).is_some(),
-        ("user", Ok(id)) => store.user(id).await?.is_some(),
-        ("group", Ok(id)) => store.group(id).await?.is_some(),
-        ("key", Ok(id)) => store.api_key_exists(id).await?,
-        _ => false,
-    };
-    if exists {
-        return Ok(());
-    }
+fn unknown() -> Problem {
     let detail =
         "Name what is limited: installation, or role:, user:, group: or key: and the name or id of one that exists.";
-    Err(Problem::invalid_field("subject", detail).into())
+    Problem::invalid_field("subject", detail)
 }

@@ -161,11 +161,15 @@ async fn known_browser<D: Database>(
     email: &str,
     password_hash: Option<&str>,
 ) -> Result<Option<String>> {
-    let Some(password_hash) = password_hash.filter(|_| cookies::has_mark(headers)) else { return Ok(None) };
+    if !cookies::has_mark(headers) {
+        return Ok(None);
+    }
+    // An address without an account is looked at like others, or the time would say that there is none.
     let (issuer, _) = auth.issuer().await?;
     for name in issuer.mark_names(email)? {
         let Some(mark) = cookies::mark(headers, &name) else { continue };
-        if let Some(browser) = issuer.known_browser(email, password_hash, &mark)? {
+        let browser = issuer.known_browser(email, password_hash.unwrap_or_default(), &mark)?;
+        if let Some(browser) = browser.filter(|_| password_hash.is_some()) {
             return Ok(Some(browser));
         }
     }

@@ -1,5 +1,7 @@
 //! The routes of accounts and sessions.
 
+use std::collections::BTreeMap;
+
 use axum::{
     Router,
     extract::State,
@@ -17,7 +19,10 @@ use storage::{
     provider_sessions::ProviderSession,
     sessions::{Lifetimes, Rotation, TokenHashes},
 };
-use web::{Allowed, App, Authenticator, Json, Result, Session};
+use web::{
+    Allowed, App, Authenticator, Json, Result, Session,
+    log::{Level, log},
+};
 
 use crate::{
     COMPONENT, account, api_keys,
@@ -241,6 +246,11 @@ pub(crate) async fn begin_session<D: Database>(
         // The password was reset or the account suspended while it was checked.
         return Err(wrong_credentials().into());
     }
+    // The session has begun, so it stands. The next one tidies up.
+    if let Err(error) = auth.store().forget_old_sessions(user.id).await {
+        let cause = BTreeMap::from([("cause", error.to_string())]);
+        log(COMPONENT, Level::Warn, "sessions that ended long ago could not be deleted", cause);
+    }
     let issuer = auth.issuer().await?;
     let email = user.email.clone();
     let body = session_body(auth, &issuer, user, &token).await?;
@@ -397,5 +407,7 @@ async fn jwks<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<KeySet>> 
     Ok(Json(KeySet { keys: keys.iter().filter_map(|key| serde_json::from_str(key).ok()).collect() }))
 }
 
+#[cfg(test)]
+mod others_tests;
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,9 @@ const MAX_BATCHES: u32 = 20;
 /// Seals what waits, in batches. Another host may do so at the same time: one of two equal batches counts. The head is logged: whoever keeps logs
 /// elsewhere can tell later whether the end of the record was cut off.
 pub(crate) async fn seal<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
+    let mut has_backlog = true;
     for _ in 0..MAX_BATCHES {
+        has_backlog = has_backlog && store.take_audit_backlog(BATCH).await?;
         let Some(arrivals) = store.audit_arrivals(BATCH).await? else { return Ok(()) };
         let extended = audit::chain::extend(&arrivals.head, &arrivals.events, arrivals.now.as_millis());
         let Some((links, claims)) = extended else { return Ok(()) };

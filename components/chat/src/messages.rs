@@ -86,18 +86,22 @@ pub(crate) async fn send<D: Database>(
         api_key_id: session.api_key().map(|key| key.id),
         limits: limits.buckets(),
     };
-    let (status, message, run, left) = match chat.store().append_message(session.user_id(), id, &incoming).await? {
-        Appended::Stored(message, run, left) => (StatusCode::CREATED, message, run, left),
-        Appended::Existing(message, run) => (StatusCode::OK, message, run, Vec::new()),
-        Appended::Limited(left) => {
-            limits.check(&left)?;
-            return Err(Problem::rate_limited("Too many requests. Try again in a moment.", 1).into());
-        }
-        Appended::OverBudget(budget) => return Err(over_budget(&budget).into()),
+    let appended = chat.store().append_message(session.user_id(), id, &incoming).await?;
+    let left = match &appended {
+        Appended::Stored(_, _, left) | Appended::Limited(left) if !left.is_empty() => left.clone(),
+        Appended::NotFound => return Err(Problem::not_found().into()),
+        // Nothing was taken.
+        _ => chat.store().quotas(limits.buckets()).await?,
+    };
+    let (status, message, run) = match appended {
+        Appended::Stored(message, run, _) => (StatusCode::CREATED, message, run),
+        Appended::Existing(message, run) => (StatusCode::OK, message, run),
+        Appended::Limited(_) => return Err(limits.refusal(&left).into()),
+        Appended::OverBudget(budget) => return Err(limits.told(over_budget(&budget), &left).into()),
         Appended::NotFound => return Err(Problem::not_found().into()),
         Appended::RunActive => {
             let detail = "The previous answer is still being written. Wait for it, or stop it first.";
-            return Err(Problem::conflict("run_active", detail).into());
+            return Err(limits.told(Problem::conflict("run_active", detail), &left).into());
         }
     };
     let mut response = (status, Json::<_>(SentBody { message: message.into(), run: run.into() })).into_response();

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{Decision, Id, RunState, Timestamp, event::Event};
+use domain::{Decision, Id, RunState, Timestamp, event::Event, tokens};
 use http::StatusCode;
 use permissions::{
     Action, Required,
@@ -29,9 +29,6 @@ use crate::{
     models,
     router::Chat,
 };
-
-/// How many bytes of an answer count as a token where nobody counted them. Latin text has a tenth more.
-const BYTES_PER_TOKEN: usize = 4;
 
 /// It takes milliseconds to end a run that nobody executes.
 const CANCEL_LEASE_MS: i64 = 5_000;
@@ -71,8 +68,10 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run_id: Id) -> Result<()> {
     let lease = Lease { run_id, owner: Id::new() };
     let Some(claim) = chat.store().claim(lease, CANCEL_LEASE_MS, "").await? else { return Ok(()) };
     let mut progress = chat.store().progress(run_id).await?;
-    let said_bytes = progress.text.len() + progress.thinking.len();
-    chat.store().settle_budget(lease, true, said_bytes.div_ceil(BYTES_PER_TOKEN) as u64).await?;
+    if chat.has_budgets().await? {
+        let told = tokens::estimate(&progress.text) + tokens::estimate(&progress.thinking);
+        chat.store().settle_budget(lease, true, told).await?;
+    }
     store_ended_tasks(chat, lease, &mut progress.last_id).await?;
     let message =
         (!progress.text.is_empty()).then(|| NewMessage::answer(progress.text, progress.thinking, "cancelled"));
@@ -111,25 +110,29 @@ pub(crate) async fn retry<D: Database>(
         let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
         models::check(&chat, &session, run.conversation_id, &run.model).await?;
     }
-    let limits = RequestLimits::of(&session, &chat.config.rates);
+    let (limits, api_key_id) = (RequestLimits::of(&session, &chat.config.rates), session.api_key().map(|key| key.id));
     let left = chat.store().take_quotas(limits.buckets()).await?;
     limits.check(&left)?;
-    match chat.store().retry_run(session.user_id(), id, session.api_key().map(|key| key.id)).await? {
+    let refused = match chat.store().retry_run(session.user_id(), id, api_key_id).await? {
         Retried::Queued(run) => {
             let mut response = created(QueuedBody { run: run.into() });
             response.headers_mut().extend(limits.headers(&left));
-            Ok(response)
+            return Ok(response);
         }
-        Retried::OverBudget(budget) => Err(over_budget(&budget).into()),
-        Retried::NotFound => Err(Problem::not_found().into()),
+        Retried::NotFound => None,
+        Retried::OverBudget(budget) => Some(over_budget(&budget)),
         Retried::RunActive => {
-            Err(Problem::conflict("run_active", "An answer is being written already. Wait for it, or stop it.").into())
+            Some(Problem::conflict("run_active", "An answer is being written already. Wait for it, or stop it."))
         }
         Retried::NotRetryable => {
             let detail = "Only the last answer can be tried again, and only if it failed or was stopped.";
-            Err(Problem::conflict("not_retryable", detail).into())
+            Some(Problem::conflict("not_retryable", detail))
         }
-    }
+    };
+    // What made no work takes nothing.
+    chat.store().give_back_rate(limits.buckets()).await?;
+    let problem = refused.ok_or_else(Problem::not_found)?;
+    Err(limits.told(problem, &chat.store().quotas(limits.buckets()).await?).into())
 }
 
 #[derive(Deserialize)]

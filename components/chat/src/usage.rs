@@ -26,7 +26,7 @@ pub(crate) struct OwnUsage {
 #[derive(Serialize)]
 struct BudgetBody {
     /// `user`, `group`, `key` or `installation`.
-    of: String,
+    of: &'static str,
     kind: &'static str,
     amount: u64,
     left: u64,
@@ -34,7 +34,7 @@ struct BudgetBody {
 
 impl From<Budget> for BudgetBody {
     fn from(Budget { subject, kind, amount, left, .. }: Budget) -> Self {
-        Self { of: subject.split(':').next().unwrap_or_default().to_owned(), kind: kind.as_str(), amount, left }
+        Self { of: subject.kind(), kind: kind.as_str(), amount, left }
     }
 }
 

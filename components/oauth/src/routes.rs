@@ -75,4 +75,6 @@ pub(crate) fn router<D: Database + 'static, F: Documents>(app: App<D>, config: C
 }
 
 #[cfg(test)]
+mod permission_tests;
+#[cfg(test)]
 mod tests;

@@ -54,8 +54,8 @@ pub(crate) async fn settings() -> Settings {
         context_window_tokens: tokens.unwrap_or(DEFAULT_CONTEXT_WINDOW_TOKENS),
         system_prompt: variable("system_prompt").await,
         silence: silence_ms.map_or(DEFAULT_SILENCE, Duration::from_millis),
-        // Without prices no money is counted; `/ready` says what is wrong with them.
-        prices: Prices::parse(&variable("model_prices").await).unwrap_or_default(),
+        // While they cannot be read, nobody is answered for whom a budget of money counts; `/ready` says what is wrong with them.
+        prices: Prices::read(&variable("model_prices").await),
     }
 }
 
@@ -84,7 +84,8 @@ pub(crate) async fn checks() -> Vec<Check> {
 }
 
 fn prices(value: &str) -> Result<(), String> {
-    let wrong = |error| format!("model_prices is not valid, so no money is counted: {error}.");
+    let wrong =
+        |error| format!("model_prices is not valid, so nobody is answered for whom a budget of money counts: {error}.");
     Prices::parse(value).map(drop).map_err(wrong)
 }
 

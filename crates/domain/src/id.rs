@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Timestamp;
+
 /// The id of anything we store. Written in lower case with hyphens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -23,6 +25,13 @@ impl Id {
     #[must_use]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// An id that sorts before all that were made at this time or later: an id begins with its time (RFC 9562, section 5.7).
+    #[must_use]
+    pub fn first_of(time: Timestamp) -> Self {
+        let time_ms = u128::try_from(time.as_millis()).unwrap_or_default();
+        Self(Uuid::from_u128(time_ms << 80))
     }
 }
 

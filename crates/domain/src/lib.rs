@@ -9,6 +9,7 @@ pub mod id;
 pub mod prices;
 pub mod run;
 pub mod time;
+pub mod tokens;
 pub mod tool;
 pub mod user;
 

@@ -37,6 +37,7 @@ impl Price {
 pub struct Prices {
     currency: String,
     models: BTreeMap<String, Price>,
+    are_unreadable: bool,
 }
 
 /// What is wrong with the text of [`Prices::parse`].
@@ -88,7 +89,19 @@ impl Prices {
             };
             prices.insert(model, Price { input, output });
         }
-        Ok(Self { currency, models: prices })
+        Ok(Self { currency, models: prices, are_unreadable: false })
+    }
+
+    /// As [`Self::parse`], and what cannot be read counts as prices that nobody knows: nothing may be used for which a budget of money counts.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        Self::parse(text).unwrap_or_else(|_| Self { are_unreadable: true, ..Self::default() })
+    }
+
+    /// Whether there are prices that cannot be read.
+    #[must_use]
+    pub const fn are_unreadable(&self) -> bool {
+        self.are_unreadable
     }
 
     /// The currency's code; empty if there are no prices.
@@ -144,6 +157,7 @@ mod tests {
     #[test]
     fn what_is_no_price_is_refused_with_its_reason() {
         assert_eq!(Prices::parse(" ").unwrap(), Prices::default());
+        assert!(Prices::read("{").are_unreadable() && !Prices::read("").are_unreadable());
         let refused = |text| Prices::parse(text).unwrap_err().to_string();
         assert!(refused("{}").contains("currency"));
         assert!(refused(r#"{"currency": "euro", "models": {}}"#).contains("EUR"));

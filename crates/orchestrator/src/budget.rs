@@ -4,7 +4,7 @@
 use completions::Round;
 use domain::{
     event::Progress,
-    prices::{MILLIONTHS, Price},
+    prices::{MILLIONTHS, Price, Prices},
 };
 use storage::{
     budgets::{Budget, Reservation, RoundEstimate},
@@ -30,6 +30,8 @@ const BYTES_PER_TOKEN: usize = 4;
 #[derive(Debug)]
 pub struct RunBudget {
     price: Price,
+    /// The operator's prices cannot be read, so that nobody knows what anything costs.
+    is_price_unreadable: bool,
     /// Whether anybody has a budget; `None` before it was asked.
     counts: Option<bool>,
     /// The round in flight, if something is reserved for it.
@@ -37,10 +39,11 @@ pub struct RunBudget {
 }
 
 impl RunBudget {
-    /// For a run whose model has this price.
+    /// For a run of this model. Without a price it costs nothing.
     #[must_use]
-    pub const fn new(price: Price) -> Self {
-        Self { price, counts: None, round: None }
+    pub fn new(prices: &Prices, model: &str) -> Self {
+        let price = prices.of(model).unwrap_or_default();
+        Self { price, is_price_unreadable: prices.are_unreadable(), counts: None, round: None }
     }
 
     async fn counts<H: Host>(&mut self, host: &H) -> bool {
@@ -73,6 +76,11 @@ impl RunBudget {
     ) -> Result<(), Stopped> {
         if !self.counts(session.host()).await {
             return Ok(());
+        }
+        if self.is_price_unreadable
+            && session.host().store().has_budget_of_money(session.lease().run_id).await.map_err(Interrupted::from)?
+        {
+            return Err(Stopped::Failed(error_handler::unreadable_prices()));
         }
         let answer_tokens = prompt_builder::max_answer_tokens(context_window_tokens);
         let mut round = RoundEstimate { prompt_tokens, answer_tokens, price: self.price };
@@ -177,7 +185,8 @@ fn heard_bytes(round: &Round) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use storage::limits::LimitKind;
+    use domain::Timestamp;
+    use storage::limits::{LimitKind, Subject};
 
     use super::*;
 
@@ -185,7 +194,8 @@ mod tests {
     fn an_answer_fits_the_tokens_or_the_money_that_is_left() {
         let price = Price { input: 1_000_000, output: 4_000_000 };
         let fits = |kind, left, price| {
-            let budget = Budget { subject: "installation".into(), kind, amount: 0, left, left_unreserved: left };
+            let (subject, at) = (Subject::Installation, Timestamp::from_millis(0));
+            let budget = Budget { subject, kind, amount: 0, left, left_unreserved: left, at };
             fitting(&budget, left, RoundEstimate { prompt_tokens: 100, answer_tokens: 0, price })
         };
         assert_eq!(fits(LimitKind::TokensPerDay, 400, price), 300);

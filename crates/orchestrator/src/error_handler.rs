@@ -107,6 +107,13 @@ pub fn over_budget(budget: &Budget, is_reserved: bool) -> TurnFailure {
     TurnFailure::for_the_person_to_repeat("budget", words, cause)
 }
 
+/// A budget of money counts, and the operator's prices cannot be read.
+#[must_use]
+pub fn unreadable_prices() -> TurnFailure {
+    let words = "What models cost cannot be read here, and a budget of money counts for you, so no model is asked. An administrator must mend the prices; then try again.";
+    TurnFailure::for_the_person_to_repeat("budget", words.to_owned(), "model_prices cannot be read".to_owned())
+}
+
 /// The answer became longer than what is left of a budget.
 #[must_use]
 pub fn cut_by_budget(budget: &Budget, is_reserved: bool) -> TurnFailure {

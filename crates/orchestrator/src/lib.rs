@@ -25,13 +25,13 @@ pub mod request_handler;
 pub mod response_streamer;
 pub mod session_manager;
 mod task_watch;
-mod tokens;
 pub mod tool_executor;
 pub mod tool_output;
 pub mod tool_search;
 mod turn;
 mod unpacking;
 
+use domain::tokens;
 pub use host::{
     Host, ModelAnswer, Offered, Reader, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress, Unreachable,
 };

@@ -96,7 +96,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         Ok(progress) => progress,
         Err(interrupted) => return TurnOutcome::Interrupted(interrupted, reader.map(|reader| (reader, seen))),
     };
-    let mut budget = RunBudget::new(settings.prices.of(&run.model).unwrap_or_default());
+    let mut budget = RunBudget::new(&settings.prices, &run.model);
     if claim.attempt > 1
         && let Err(interrupted) = budget.settle_lost(host, lease, &progress).await
     {

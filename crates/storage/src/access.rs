@@ -9,7 +9,7 @@ use crate::{
     Database, Statement, StorageError, Store, Value,
     database::Columns,
     inside_keys::{self, InsideKey},
-    limits::LimitKind,
+    limits::{LimitKind, Subject},
     roles::StoredRole,
     signing_keys,
     tool_listings::{BETWEEN_ENTRIES, BETWEEN_NAMES, KeptOffers, kept_rows},
@@ -243,7 +243,9 @@ impl<D: Database> Store<D> {
 }
 
 fn role_limit(subject: &str, kind: &str, amount: i64) -> Option<RoleLimit> {
-    let (role, kind) = (subject.strip_prefix("role:")?.to_owned(), LimitKind::parse(kind)?);
+    let (Some(Subject::Role(role)), Some(kind)) = (Subject::parse(subject), LimitKind::parse(kind)) else {
+        return None;
+    };
     Some(RoleLimit { role, kind, per_minute: u32::try_from(amount).unwrap_or(u32::MAX) })
 }
 

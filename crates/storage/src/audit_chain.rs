@@ -84,10 +84,26 @@ fn read_seal(columns: &mut Columns<'_>) -> Result<StoredSeal, StorageError> {
 }
 
 impl<D: Database> Store<D> {
-    /// The events that wait longest for their place, at most `limit`. `None`: none waits.
+    /// Lets the next events that were recorded before there was a chain wait for their places, at most `limit`. `false`: there are no more of them.
     ///
     /// # Errors
     /// Those of the database, as everywhere in this crate.
+    pub async fn take_audit_backlog(&self, limit: u32) -> Result<bool, StorageError> {
+        let sql = format!(
+            "INSERT INTO audit_backlog_steps (last_id, after_id, up_to)
+             SELECT backlog.last_id, backlog.after_id, COALESCE((SELECT MAX(next.id) FROM (SELECT id FROM audit_events
+                 WHERE id > backlog.after_id AND id <= backlog.last_id ORDER BY id LIMIT {limit}) AS next), backlog.last_id)
+             FROM (SELECT last_id, after_id FROM audit_backlog ORDER BY last_id LIMIT 1) AS backlog WHERE 1 = 1 RETURNING last_id"
+        );
+        let statement = Statement::new("take_audit_backlog", sql, []).repeatably();
+        Ok(!self.database.query(statement).await?.is_empty())
+    }
+
+    /// The events that wait longest for their place, at most `limit`. `None`: none waits. While some that were recorded before there was a chain do not
+    /// wait yet, only such are told: they have the first places.
+    ///
+    /// # Errors
+    /// As [`Self::take_audit_backlog`].
     pub async fn audit_arrivals(&self, limit: u32) -> Result<Option<Arrivals>, StorageError> {
         const QUERY: &str = "audit_arrivals";
         let sql = format!(
@@ -97,6 +113,7 @@ impl<D: Database> Store<D> {
              LEFT JOIN (SELECT last_position, hash FROM audit_seals ORDER BY first_position DESC LIMIT 1) AS head ON 1 = 1
              -- Nobody can hold up the others by an arrival that has its place already, or no event.
              WHERE NOT EXISTS (SELECT 1 FROM audit_chain WHERE audit_chain.event_id = arrivals.event_id)
+                 AND (arrivals.arrived_at = 0 OR NOT EXISTS (SELECT 1 FROM audit_backlog))
              ORDER BY arrivals.arrived_at, arrivals.event_id LIMIT {limit}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
@@ -118,7 +135,7 @@ impl<D: Database> Store<D> {
     /// changes nothing: the events wait for the next.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn seal_audit(
         &self,
         links: &[Link],
@@ -143,12 +160,12 @@ impl<D: Database> Store<D> {
     /// How far the chain is.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn audit_chain_state(&self) -> Result<ChainState, StorageError> {
         const QUERY: &str = "audit_chain_state";
         let sql = format!(
             "SELECT waiting.number, waiting.since, {SEAL} FROM (
-                 SELECT COUNT(*) AS number, now_ms() - COALESCE(MIN(CASE WHEN arrived_at = 0 THEN NULL ELSE arrived_at END), now_ms()) AS since
+                 SELECT COUNT(*) + (SELECT COUNT(*) FROM audit_events JOIN audit_backlog ON id > after_id AND id <= last_id) AS number, now_ms() - COALESCE(MIN(CASE WHEN arrived_at = 0 THEN NULL ELSE arrived_at END), now_ms()) AS since
                  FROM audit_arrivals) AS waiting
              LEFT JOIN (SELECT {SEAL} FROM audit_seals ORDER BY first_position DESC LIMIT 1) AS head ON 1 = 1"
         );
@@ -164,7 +181,7 @@ impl<D: Database> Store<D> {
     /// The places after a position with what is stored for them now, at most `limit`, for a check.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn audit_links(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StorageError> {
         const QUERY: &str = "audit_links";
         let sql = format!(
@@ -201,7 +218,7 @@ impl<D: Database> Store<D> {
     /// The seals that begin after a position, up to another one.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn audit_seals(&self, after: i64, up_to: i64, limit: u32) -> Result<Vec<StoredSeal>, StorageError> {
         const QUERY: &str = "audit_seals";
         let sql = format!(
@@ -214,13 +231,14 @@ impl<D: Database> Store<D> {
     /// Events that have no place and wait for none, after an id, at most `limit`. There are none unless somebody went past the triggers.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn audit_outside_chain(&self, after: &str, limit: u32) -> Result<Vec<String>, StorageError> {
         const QUERY: &str = "audit_outside_chain";
         let sql = format!(
             "SELECT id FROM audit_events WHERE id > ?1
                  AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE audit_chain.event_id = audit_events.id)
                  AND NOT EXISTS (SELECT 1 FROM audit_arrivals WHERE audit_arrivals.event_id = audit_events.id)
+                 AND NOT EXISTS (SELECT 1 FROM audit_backlog WHERE audit_events.id > after_id AND audit_events.id <= last_id)
              ORDER BY id LIMIT {limit}"
         );
         self.texts(QUERY, sql, after).await
@@ -229,7 +247,7 @@ impl<D: Database> Store<D> {
     /// Events that wait for their place and are gone, after an id, at most `limit`.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn audit_arrivals_without_event(&self, after: &str, limit: u32) -> Result<Vec<String>, StorageError> {
         const QUERY: &str = "audit_arrivals_without_event";
         let sql = format!(
@@ -248,7 +266,7 @@ impl<D: Database> Store<D> {
     /// All public keys that ever signed here as `(kid, JWK)`, also retired ones: what they signed stays.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn all_public_keys(&self) -> Result<Vec<(String, String)>, StorageError> {
         const QUERY: &str = "all_public_keys";
         let sql = "SELECT id, public_key FROM signing_keys ORDER BY created_at, id";
@@ -264,7 +282,7 @@ impl<D: Database> Store<D> {
     /// Events with their details and their positions, the oldest first, after the one at which the page before ended: of one person, or of all.
     ///
     /// # Errors
-    /// As [`Self::audit_arrivals`].
+    /// As [`Self::take_audit_backlog`].
     pub async fn audit_export(
         &self,
         user_id: Option<Id>,

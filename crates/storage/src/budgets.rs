@@ -4,17 +4,21 @@
 //! the sums and end a charge with its run, so nothing stays reserved for a run that is over. What a token costs is not known here.
 
 use domain::{
-    Id,
+    Id, Timestamp,
     prices::{MILLIONTHS, Price},
 };
 
-use crate::{Database, Dialect, Row, Statement, StorageError, Store, limits::LimitKind, runs::Lease};
+use crate::{
+    Database, Dialect, Row, Statement, StorageError, Store,
+    limits::{LimitKind, Subject},
+    runs::Lease,
+};
 
 /// A budget, and how much is left of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Budget {
-    /// `installation`, or `user:`, `group:` or `key:` and an id.
-    pub subject: String,
+    /// Whose it is.
+    pub subject: Subject,
     /// Tokens or money, of a day or a month.
     pub kind: LimitKind,
     /// How much may be used.
@@ -23,9 +27,17 @@ pub struct Budget {
     pub left: u64,
     /// What would be left if nothing were reserved for (other) answers in progress.
     pub left_unreserved: u64,
+    /// When that was so, by the database's clock, which also says when the budget renews.
+    pub at: Timestamp,
 }
 
 impl Budget {
+    /// When it begins anew.
+    #[must_use]
+    pub fn renewed_at(&self) -> Timestamp {
+        if self.kind.is_of_day() { self.at.next_day() } else { self.at.next_month() }
+    }
+
     /// For the person: which budget is used up, when it renews, and whom to ask.
     #[must_use]
     pub fn used_up(&self) -> String {
@@ -51,11 +63,11 @@ impl Budget {
             true => format!("{}.{:02}", self.amount / MILLIONTHS, self.amount % MILLIONTHS / 10_000),
             false => format!("{} tokens", self.amount),
         };
-        let whose = match self.subject.split(':').next() {
-            Some("user") => "your budget",
-            Some("group") => "the budget of a group that you are in",
-            Some("key") => "the budget of this API key",
-            _ => "the budget of this installation",
+        let whose = match self.subject {
+            Subject::User(_) => "your budget",
+            Subject::Group(_) => "the budget of a group that you are in",
+            Subject::Key(_) => "the budget of this API key",
+            Subject::Installation | Subject::Role(_) => "the budget of this installation",
         };
         format!("{whose} of {amount} {period}")
     }
@@ -96,12 +108,12 @@ pub(crate) fn counts(user_id: &str, api_key_id: &str) -> String {
 const ROOMS: &str =
     "string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room || ' ' || (room + reserved), ',')";
 
-fn parsed(rooms: &str) -> Vec<Budget> {
+fn parsed(rooms: &str, at: Timestamp) -> Vec<Budget> {
     let budget = |room: &str| {
         let mut words = room.split(' ');
-        let (subject, kind) = (words.next()?.to_owned(), LimitKind::parse(words.next()?)?);
+        let (subject, kind) = (Subject::parse(words.next()?)?, LimitKind::parse(words.next()?)?);
         let mut number = || words.next()?.parse::<i64>().ok().map(|number| u64::try_from(number).unwrap_or_default());
-        Some(Budget { subject, kind, amount: number()?, left: number()?, left_unreserved: number()? })
+        Some(Budget { subject, kind, amount: number()?, left: number()?, left_unreserved: number()?, at })
     };
     rooms.split(',').filter_map(budget).collect()
 }
@@ -120,7 +132,7 @@ impl<D: Database> Store<D> {
                  (SELECT {ROOMS} FROM budgets_of_runs WHERE run_id = ?1),
                  COALESCE((SELECT MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN CAST(?3 AS bigint) ELSE CAST(?4 AS bigint) END
                      THEN 1 ELSE 0 END) FROM budgets_of_runs WHERE run_id = ?1), 0)
-             FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING rooms, is_short"
+             FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING rooms, is_short, now_ms()"
         );
         let parameters = [
             lease.run_id.into(),
@@ -135,7 +147,8 @@ impl<D: Database> Store<D> {
         let Some(row) = rows.first() else { return Ok(Reservation::LeaseLost) };
         let mut columns = row.columns(QUERY);
         let rooms = columns.optional_text()?.unwrap_or_default();
-        Ok(if columns.flag()? { Reservation::Short(parsed(rooms)) } else { Reservation::Reserved })
+        let (is_short, at) = (columns.flag()?, columns.timestamp()?);
+        Ok(if is_short { Reservation::Short(parsed(rooms, at)) } else { Reservation::Reserved })
     }
 
     /// Settles the round that a run has reserved for, when the model's server reported no tokens: with the estimate of the request if it was
@@ -160,6 +173,15 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
+    /// Whether a budget of money counts for a run.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_budget_of_money(&self, run_id: Id) -> Result<bool, StorageError> {
+        let sql = "SELECT 1 FROM budgets_of_runs WHERE run_id = ?1 AND kind LIKE 'cost%' LIMIT 1";
+        Ok(!self.database.query(Statement::new("has_budget_of_money", sql, [run_id.into()])).await?.is_empty())
+    }
+
     /// The budgets that count for a person and the key that they use, with what is left now.
     ///
     /// # Errors
@@ -167,7 +189,8 @@ impl<D: Database> Store<D> {
     pub async fn budgets_of(&self, user_id: Id, api_key_id: Option<Id>) -> Result<Vec<Budget>, StorageError> {
         const QUERY: &str = "budgets_of";
         let sql = format!(
-            "SELECT subject, kind, amount, amount - taken, amount - taken + reserved FROM budgets WHERE {} ORDER BY subject, kind",
+            "SELECT subject, kind, amount, amount - taken, amount - taken + reserved, now_ms() FROM budgets WHERE {}
+             ORDER BY subject, kind",
             counts("?1", "?2")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into(), api_key_id.into()])).await?;
@@ -179,10 +202,11 @@ fn read(query: &'static str, row: &Row) -> Result<Budget, StorageError> {
     let mut columns = row.columns(query);
     let amount = |number: i64| u64::try_from(number).unwrap_or_default();
     Ok(Budget {
-        subject: columns.text()?.to_owned(),
+        subject: columns.read("whose a budget is", Subject::parse)?,
         kind: columns.read("a kind of limit", LimitKind::parse)?,
         amount: amount(columns.integer()?),
         left: amount(columns.integer()?),
         left_unreserved: amount(columns.integer()?),
+        at: columns.timestamp()?,
     })
 }

@@ -102,7 +102,7 @@ const STEPS: [(&str, i64, &str); 8] = [
              SELECT audit_details.event_id FROM audit_details JOIN audit_events ON audit_events.id = audit_details.event_id
              WHERE audit_details.user_id = ?1 AND audit_events.action NOT LIKE 'user.%' AND audit_events.action NOT LIKE 'group.%'
                  AND audit_events.action NOT LIKE 'role.%' AND audit_events.action NOT LIKE 'service_account.%'
-                 AND audit_events.action NOT LIKE 'invitation.%' AND audit_events.action NOT IN ('session.end', 'policy.set')
+                 AND audit_events.action NOT LIKE 'invitation.%' AND audit_events.action NOT IN ('session.end', 'policy.set', 'limits.set')
              LIMIT ?2) RETURNING 1",
     ),
     (
@@ -202,7 +202,7 @@ impl<D: Database> Store<D> {
         let sql = "SELECT
                  CASE WHEN EXISTS (SELECT 1 FROM erasures WHERE erased_at IS NULL AND due_at <= now_ms() AND leased_until < now_ms())
                      THEN 1 ELSE 0 END,
-                 CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) THEN 1 ELSE 0 END";
+                 CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) OR EXISTS (SELECT 1 FROM audit_backlog) THEN 1 ELSE 0 END";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let Some(row) = rows.first() else { return Ok((false, false)) };
         let mut columns = row.columns(QUERY);

@@ -136,12 +136,12 @@ impl<D: Database> Store<D> {
     pub async fn group_members(&self, id: Id, before: Option<Id>, limit: u32) -> Result<Vec<User>, StorageError> {
         const QUERY: &str = "group_members";
         let mut parameters = vec![id.into()];
-        let place = after_page("user_group_members.user_id", before, &mut parameters);
+        let place = after_page("user_id", before, &mut parameters);
+        // The page first: PostgreSQL would rather walk through all accounts beside it.
         let sql = format!(
-            "SELECT {}, NULL FROM user_group_members JOIN users ON users.id = user_group_members.user_id
-             WHERE user_group_members.group_id = ?1
-               {place}
-             ORDER BY user_group_members.user_id DESC LIMIT {limit}",
+            "SELECT {}, NULL FROM (SELECT user_id FROM user_group_members WHERE group_id = ?1 {place}
+                 ORDER BY user_id DESC LIMIT {limit}) AS page
+             JOIN users ON users.id = page.user_id ORDER BY page.user_id DESC",
             columns()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;

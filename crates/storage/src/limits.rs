@@ -1,9 +1,66 @@
 //! The limits that administrators set, as they are stored. Who is limited by which is decided in `web` (rates) and by [`crate::budgets`].
 
+use std::fmt;
+
 use domain::Id;
 use serde_json::{Map, Value as Json};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{Database, Dialect, Statement, StorageError, Store};
+
+/// Whom a limit is for, written `installation`, `role:…`, `user:…`, `group:…` or `key:…`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// Everybody together.
+    Installation,
+    /// Each person with this role.
+    Role(String),
+    /// A person.
+    User(Id),
+    /// The members of a group together.
+    Group(Id),
+    /// Whoever uses an API key.
+    Key(Id),
+}
+
+impl Subject {
+    /// Reads what [`fmt::Display`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "installation" {
+            return Some(Self::Installation);
+        }
+        match text.split_once(':')? {
+            ("role", name) if !name.is_empty() => Some(Self::Role(name.to_owned())),
+            ("user", id) => id.parse().ok().map(Self::User),
+            ("group", id) => id.parse().ok().map(Self::Group),
+            ("key", id) => id.parse().ok().map(Self::Key),
+            _ => None,
+        }
+    }
+
+    /// What it is: the word before the name.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Installation => "installation",
+            Self::Role(_) => "role",
+            Self::User(_) => "user",
+            Self::Group(_) => "group",
+            Self::Key(_) => "key",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind();
+        match self {
+            Self::Installation => f.write_str(kind),
+            Self::Role(name) => write!(f, "{kind}:{name}"),
+            Self::User(id) | Self::Group(id) | Self::Key(id) => write!(f, "{kind}:{id}"),
+        }
+    }
+}
 
 /// What a limit limits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -82,8 +139,8 @@ impl LimitKind {
 /// A limit, as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredLimit {
-    /// `installation`, or `role:`, `user:`, `group:` or `key:` and a name or an id.
-    pub subject: String,
+    /// Whom it is for.
+    pub subject: Subject,
     /// Its name for people: a role's, a group's or a key's name, or an address. `None`: the installation, or it is gone.
     pub name: Option<String>,
     /// What it limits.
@@ -119,7 +176,7 @@ impl<D: Database> Store<D> {
             .map(|row| {
                 let mut columns = row.columns(QUERY);
                 Ok(StoredLimit {
-                    subject: columns.text()?.to_owned(),
+                    subject: columns.read("whom a limit is for", Subject::parse)?,
                     name: columns.optional_text()?.map(str::to_owned),
                     kind: columns.read("a kind of limit", LimitKind::parse)?,
                     amount: u64::try_from(columns.integer()?).unwrap_or_default(),
@@ -129,29 +186,77 @@ impl<D: Database> Store<D> {
             .collect()
     }
 
-    /// Replaces all limits of a subject. `false`: there are [`MAX_LIMITS`] already.
+    /// Replaces all limits of a subject, if it exists at that moment. `is_built_in`: it is a role that is in no table and stays for ever.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn set_limits(&self, subject: &str, limits: &[(LimitKind, u64)]) -> Result<bool, StorageError> {
-        let limits: Map<String, Json> =
+    pub async fn set_limits(
+        &self,
+        subject: &Subject,
+        is_built_in: bool,
+        limits: &[(LimitKind, u64)],
+    ) -> Result<LimitsSet, StorageError> {
+        const QUERY: &str = "set_limits";
+        let new: Map<String, Json> =
             limits.iter().map(|(kind, amount)| (kind.as_str().to_owned(), Json::from(*amount))).collect();
+        let (row, name) = match subject {
+            Subject::Role(name) if !is_built_in => ("roles WHERE name", name.clone()),
+            Subject::Installation | Subject::Role(_) => ("(SELECT '' AS name) AS always WHERE name", String::new()),
+            Subject::User(id) => ("users WHERE id", id.to_string()),
+            Subject::Group(id) => ("user_groups WHERE id", id.to_string()),
+            Subject::Key(id) => ("api_keys WHERE id", id.to_string()),
+        };
+        // Who deletes it meanwhile waits, and then deletes these limits too. SQLite has one writer at a time anyway.
+        let is_locked = self.database.dialect() == Dialect::Postgres && !name.is_empty();
+        let lock = if is_locked { "FOR KEY SHARE" } else { "" };
+        let exists = format!("EXISTS (SELECT 1 FROM {row} = ?3 {lock})");
         let sql = format!(
-            "INSERT INTO limit_changes (subject, limits) SELECT ?1, ?2
-             WHERE (SELECT COUNT(*) FROM limits WHERE subject <> ?1) + {} <= {MAX_LIMITS} RETURNING subject",
+            "INSERT INTO limit_replacements (subject, limits, former) SELECT ?1, ?2, {BEFORE}
+             WHERE {exists} AND (SELECT COUNT(*) FROM limits WHERE subject <> ?1) + {} <= {MAX_LIMITS} RETURNING former",
             limits.len()
         );
-        let parameters = [subject.into(), Json::Object(limits).to_string().into()];
-        let statement = Statement::new("set_limits", sql, parameters).durably().repeatably();
-        Ok(!self.database.query(statement).await?.is_empty())
+        let parameters = [subject.to_string().into(), Json::Object(new).to_string().into(), name.as_str().into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
+        if let Some(row) = rows.first() {
+            let before = row.columns(QUERY).optional_text()?.unwrap_or_default().to_owned();
+            return Ok(LimitsSet::Set { before });
+        }
+        let sql = format!("SELECT 1 WHERE EXISTS (SELECT 1 FROM {row} = ?1)");
+        let there = self.database.query(Statement::new("limited_exists", sql, [name.as_str().into()])).await?;
+        Ok(if there.is_empty() { LimitsSet::NoSubject } else { LimitsSet::TooMany })
     }
+}
 
-    /// Whether there is an API key with this id, whosever it is.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn api_key_exists(&self, key_id: Id) -> Result<bool, StorageError> {
-        let sql = "SELECT 1 FROM api_keys WHERE id = ?1";
-        Ok(!self.database.query(Statement::new("api_key_exists", sql, [key_id.into()])).await?.is_empty())
+/// The limits of subject ?1 in one text.
+const BEFORE: &str = "(SELECT string_agg(kind || '=' || amount, ' ')
+    FROM (SELECT kind, amount FROM limits WHERE subject = ?1 ORDER BY kind) AS sorted)";
+
+/// What came of setting limits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LimitsSet {
+    /// They are set.
+    Set {
+        /// Those that were there before, such as `tokens_per_day=1000 tokens_per_month=9000`; empty if there were none.
+        before: String,
+    },
+    /// There is no such role, person, group or key.
+    NoSubject,
+    /// There are [`MAX_LIMITS`] already.
+    TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_a_limit_is_for_is_read_as_it_is_written() {
+        let id = Id::new();
+        for text in ["installation".to_owned(), "role:member".to_owned(), format!("user:{id}"), format!("key:{id}")] {
+            assert_eq!(Subject::parse(&text).map(|subject| subject.to_string()), Some(text));
+        }
+        for wrong in ["", "role:", "installation:x", "user:x", "nobody:x", "group"] {
+            assert_eq!(Subject::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -100,15 +100,21 @@ pub(crate) fn asked(limits: &[Bucket], before: usize) -> Asked {
     Asked { table, parameters, limits: serde_json::Value::Array(json).to_string().into() }
 }
 
-/// What is left of each limit, from how full each was when one of each was taken, or none at all.
-pub(crate) fn quotas(limits: &[Bucket], states: &str) -> Vec<Quota> {
-    let mut ahead_us = vec![0_u64; limits.len()];
+/// For how long each of some limits is not full yet, in microseconds, from what [`STATES`] says.
+fn ahead(limits: usize, states: &str) -> Vec<u64> {
+    let mut ahead_us = vec![0_u64; limits];
     for (place, state) in states.split(',').filter_map(|state| state.split_once(':')) {
         let place = place.parse::<usize>().ok().and_then(|place| ahead_us.get_mut(place));
         if let (Some(place), Ok(state)) = (place, state.parse()) {
             *place = state;
         }
     }
+    ahead_us
+}
+
+/// What is left of each limit, from how full each was when one of each was taken, or none at all.
+pub(crate) fn quotas(limits: &[Bucket], states: &str) -> Vec<Quota> {
+    let ahead_us = ahead(limits.len(), states);
     let mut quotas: Vec<Quota> =
         limits.iter().zip(ahead_us).map(|(limit, ahead_us)| limit.quota(ahead_us, 0)).collect();
     if quotas.iter().all(|quota| quota.wait_us == 0) {
@@ -174,6 +180,23 @@ impl<D: Database> Store<D> {
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let states = rows.first().map(|row| row.columns(QUERY).optional_text().map(Option::unwrap_or_default));
         Ok(quotas(limits, states.transpose()?.unwrap_or_default()))
+    }
+
+    /// What is left of each limit, in their order, without taking any. One from which nothing can be taken now says how long to wait.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn quotas(&self, limits: &[Bucket]) -> Result<Vec<Quota>, StorageError> {
+        const QUERY: &str = "quotas";
+        if limits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Asked { table, parameters, .. } = asked(limits, 0);
+        let sql = format!("SELECT states FROM (WITH {table} SELECT {STATES} AS states) AS found");
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let states = rows.first().map(|row| row.columns(QUERY).optional_text().map(Option::unwrap_or_default));
+        let ahead_us = ahead(limits.len(), states.transpose()?.unwrap_or_default());
+        Ok(limits.iter().zip(ahead_us).map(|(limit, ahead_us)| limit.quota(ahead_us, 0)).collect())
     }
 
     /// Gives back one of each limit, as if it had not been taken.

@@ -22,6 +22,9 @@ pub struct Lifetimes {
     pub grace_ms: i64,
 }
 
+/// How long a session is kept after its time is over: longer than a browser keeps its cookie, so that who comes back late is told why.
+const KEPT_OVER_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+
 /// The result of presenting a refresh token.
 #[derive(Clone, Debug)]
 pub enum Rotation {
@@ -174,6 +177,16 @@ impl<D: Database> Store<D> {
         let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
         rows.first().map(|row| row.columns(QUERY).id()).transpose()
+    }
+
+    /// Deletes the sessions of an account whose time was over long ago.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn forget_old_sessions(&self, user_id: Id) -> Result<(), StorageError> {
+        let sql = format!("DELETE FROM sessions WHERE user_id = ?1 AND expires_at < now_ms() - {KEPT_OVER_MS}");
+        self.database.query(Statement::new("forget_old_sessions", sql, [user_id.into()]).repeatably()).await?;
+        Ok(())
     }
 
     /// Sessions that have not ended, the newest first, before the one at which the page before ended: of one person, or of all.

@@ -42,7 +42,7 @@ impl<D: Database> Store<D> {
         before: Option<Id>,
         limit: u32,
     ) -> Result<Vec<PersonUsage>, StorageError> {
-        let mut parameters = vec![since.as_millis().into()];
+        let mut parameters = vec![since.as_millis().into(), first_run(since).into()];
         let place = after_page("id", before, &mut parameters);
         self.usage_where(&format!("1 = 1 {place} ORDER BY id DESC LIMIT {limit}"), parameters).await
     }
@@ -52,8 +52,8 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Whatever the database says.
     pub async fn usage_of(&self, user_id: Id, since: Timestamp) -> Result<Option<PersonUsage>, StorageError> {
-        let parameters = vec![since.as_millis().into(), user_id.into()];
-        Ok(self.usage_where("id = ?2", parameters).await?.into_iter().next())
+        let parameters = vec![since.as_millis().into(), first_run(since).into(), user_id.into()];
+        Ok(self.usage_where("id = ?3", parameters).await?.into_iter().next())
     }
 
     async fn usage_where(&self, which: &str, parameters: Vec<Value>) -> Result<Vec<PersonUsage>, StorageError> {
@@ -66,7 +66,7 @@ impl<D: Database> Store<D> {
                      AND audit_events.action = 'tool.call'
                      AND audit_events.outcome NOT IN ('approval_asked', 'begun'))
              FROM (SELECT id, email FROM users WHERE {which}) AS page
-             LEFT JOIN runs ON runs.user_id = page.id AND runs.created_at >= ?1
+             LEFT JOIN runs ON runs.user_id = page.id AND runs.id >= ?2 AND runs.created_at >= ?1
              GROUP BY page.id, page.email, runs.model ORDER BY page.id DESC, runs.model"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
@@ -83,6 +83,13 @@ impl<D: Database> Store<D> {
         }
         Ok(people)
     }
+}
+
+/// Runs are found by their ids, which begin with the time of the host that made them. Hosts' clocks are no further apart than this.
+const CLOCKS_APART_MS: i64 = 24 * 60 * 60 * 1000;
+
+fn first_run(since: Timestamp) -> Id {
+    Id::first_of(Timestamp::from_millis(since.as_millis().saturating_sub(CLOCKS_APART_MS)))
 }
 
 /// A person with one of their models.

@@ -1,7 +1,6 @@
 //! How many requests that make work may come in a minute, from everybody, a person and a session; and how a client learns of it
 //! (draft-ietf-httpapi-ratelimit-headers-10). What counts is in docs/limits.md; the counting is `storage::rate_limits`.
 
-use domain::Timestamp;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use problem::Problem;
 use storage::{
@@ -148,13 +147,16 @@ impl RequestLimits {
     /// # Errors
     /// 429, with the code `rate_limited`.
     pub fn check(&self, left: &[Quota]) -> Result<()> {
-        self.refusal(left).map_or(Ok(()), |problem| Err(problem.into()))
+        if left.iter().any(|quota| quota.wait_us > 0) { Err(self.refusal(left).into()) } else { Ok(()) }
     }
 
-    /// The one that has to be waited for the longest is named.
-    fn refusal(&self, left: &[Quota]) -> Option<Problem> {
-        let reached = self.names.iter().zip(left).filter(|(_, quota)| quota.wait_us > 0);
-        let ((name, per_minute), quota) = reached.max_by_key(|(_, quota)| quota.wait_us)?;
+    /// 429 with the code `rate_limited`, because a limit is reached. The one that has to be waited for the longest is named.
+    #[must_use]
+    pub fn refusal(&self, left: &[Quota]) -> Problem {
+        let reached = self.names.iter().zip(left).max_by_key(|(_, quota)| quota.wait_us);
+        let Some(((name, per_minute), quota)) = reached else {
+            return Problem::rate_limited("Too many requests. Try again in a moment.", 1);
+        };
         let wait_s = seconds(quota.wait_us).max(1);
         let whose = match *name {
             "installation" => "from everybody together",
@@ -164,8 +166,13 @@ impl RequestLimits {
         };
         let detail =
             format!("{per_minute} requests a minute are taken {whose}, and they are used up. Try again in {wait_s} s.");
-        let problem = Problem::rate_limited(detail, wait_s).with_limit(*name);
-        Some(self.headers(left).into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value)))
+        self.told(Problem::rate_limited(detail, wait_s).with_limit(*name), left)
+    }
+
+    /// A refusal for another reason that says what is left, too.
+    #[must_use]
+    pub fn told(&self, problem: Problem, left: &[Quota]) -> Problem {
+        self.headers(left).into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, value))
     }
 }
 
@@ -184,18 +191,19 @@ pub fn over_budget(budget: &Budget) -> Problem {
         _ => (budget.reserved(), RESERVED_S),
     };
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail)
-        .with_limit(budget.subject.split(':').next().unwrap_or_default().to_owned())
+        .with_limit(budget.subject.kind())
         .with_header(header::RETRY_AFTER, HeaderValue::from(wait_s))
 }
 
 fn renewed_in_s(budget: &Budget) -> u64 {
-    let now = Timestamp::now();
-    let renewed_at = if budget.kind.is_of_day() { now.next_day() } else { now.next_month() };
-    u64::try_from(renewed_at.as_millis().saturating_sub(now.as_millis()).max(1_000) / 1_000).unwrap_or(1)
+    let wait_ms = budget.renewed_at().as_millis().saturating_sub(budget.at.as_millis());
+    u64::try_from(wait_ms).unwrap_or_default().div_ceil(1_000).max(1)
 }
 
 #[cfg(test)]
 mod tests {
+    use storage::limits::Subject;
+
     use super::*;
 
     fn limits() -> RequestLimits {
@@ -226,7 +234,7 @@ mod tests {
     fn who_is_refused_learns_by_which_limit_and_until_when() {
         let left = [(0, 28), (5_500_000, 0)];
         let left = left.map(|(wait_us, remaining)| Quota { wait_us, remaining, full_in_us: 1 });
-        let response = limits().refusal(&left).unwrap().to_response("r");
+        let response = limits().refusal(&left).to_response("r");
         assert_eq!((response.status().as_u16(), &response.headers()["retry-after"]), (429, &HeaderValue::from(6)));
         assert!(response.headers().contains_key("ratelimit") && response.headers().contains_key("ratelimit-policy"));
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
@@ -258,10 +266,10 @@ mod tests {
     #[test]
     fn a_budget_that_is_used_up_says_when_it_renews() {
         let kind = LimitKind::TokensPerDay;
-        let budget = Budget { subject: "user:1".into(), kind, amount: 1_000, left: 0, left_unreserved: 0 };
+        let (subject, at) = (Subject::User(domain::Id::new()), "2026-11-29T23:58:59.001Z".parse().unwrap());
+        let budget = Budget { subject, kind, amount: 1_000, left: 0, left_unreserved: 0, at };
         let response = over_budget(&budget).to_response("r");
-        let wait_s: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-        assert!((1..=86_400).contains(&wait_s), "{wait_s}");
+        assert_eq!(response.headers()["retry-after"], "61", "by the database's clock");
         let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!((&body["code"], &body["limit"]), (&"budget".into(), &"user".into()));
         assert!(body["detail"].as_str().unwrap().contains("00:00 UTC"), "{body}");

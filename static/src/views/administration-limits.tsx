@@ -59,6 +59,11 @@ export function Limits() {
         tokens or money in a day or a month, in UTC.
         {list !== null && <Defaults defaults={list.defaults} />}
       </p>
+      {list?.warning !== undefined && (
+        <p class="notice mt-3 text-sm" role="alert">
+          {list.warning}
+        </p>
+      )}
       <NewSubject pages={pages} />
       <PageList
         pages={pages}
@@ -194,11 +199,11 @@ function SubjectRow({
             Save
           </button>
           <button
-            type="button"
+            type="submit"
+            form={`${id}-remove`}
             class="ghost-button"
             aria-label={`Remove all limits: ${titleOf(item)}`}
             disabled={waiting || remove.waiting}
-            onClick={() => void save({})}
           >
             Remove
           </button>
@@ -232,6 +237,7 @@ function SubjectRow({
           })}
         </div>
       </form>
+      <form id={`${id}-remove`} onSubmit={remove.submit} />
       <Fault text={fault ?? remove.fault} />
     </li>
   );

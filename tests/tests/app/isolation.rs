@@ -53,3 +53,68 @@ async fn an_idempotency_key_is_ones_own() -> Result<()> {
     assert_ne!(messages.first(), messages.last());
     Ok(())
 }
+
+/// Asked in turns, so that what the machine does besides happens to both.
+async fn medians_us(times: usize, ask: impl AsyncFn(usize, bool) -> Result<reqwest::Response>) -> Result<[u128; 2]> {
+    let mut taken = [Vec::with_capacity(times), Vec::with_capacity(times)];
+    for n in 0..times {
+        for turn in 0..2 {
+            // Neither is always the first.
+            let is_there = (n + turn) % 2 == 0;
+            let began = std::time::Instant::now();
+            ask(n, is_there).await?.bytes().await?;
+            taken.get_mut(usize::from(is_there)).context("two")?.push(began.elapsed().as_micros());
+        }
+    }
+    let [nothing, theirs] = taken.map(|mut times| {
+        times.sort_unstable();
+        times.get(times.len() / 2).copied().unwrap_or_default()
+    });
+    Ok([theirs, nothing])
+}
+
+/// A measurement, whose numbers are in docs/security.md. That the statements are the same is tested everywhere, by `others` in `router-test`.
+#[tokio::test]
+#[ignore = "a measurement of half a minute: cargo test --release -p tests --test app -- --ignored --nocapture how_long"]
+async fn how_long_an_answer_takes_does_not_say_what_there_is() -> Result<()> {
+    const TIMES: usize = 300;
+    /// As many as one address may try at one account.
+    const LOG_INS: usize = 50;
+    let (owner, stranger) = (Person::new().await?, Person::new().await?);
+    let (turn, _) = owner.hear("scripted-chunks=3-delay=0-ttft=0", "Mine").await?;
+    let mut differs = Vec::new();
+    let mut measured = |name: &str, [theirs, nothing]: [u128; 2]| {
+        println!("{name}: {theirs} µs, {nothing} µs");
+        if theirs.abs_diff(nothing) > theirs.max(nothing) / 10 {
+            differs.push(format!("{name}: {theirs} and {nothing} µs"));
+        }
+    };
+    for (method, path, body) in [
+        (Method::GET, "/api/conversations/{c}", json!({})),
+        (Method::PATCH, "/api/conversations/{c}", json!({"title": "Taken"})),
+        (Method::DELETE, "/api/conversations/{c}", json!({})),
+        (Method::GET, "/api/conversations/{c}/messages", json!({})),
+        (Method::POST, "/api/conversations/{c}/messages", json!({"content": "Into yours"})),
+        (Method::GET, "/api/runs/{r}", json!({})),
+        (Method::GET, "/api/runs/{r}/events", json!({})),
+        (Method::POST, "/api/runs/{r}/cancel", json!({})),
+        (Method::POST, "/api/runs/{r}/retry", json!({})),
+        (Method::POST, "/api/runs/{r}/approvals", json!({"call_id": "call", "decision": "deny"})),
+    ] {
+        let medians = medians_us(TIMES, async |n, is_there| {
+            let nothing = format!("01900000-0000-7000-8000-{n:012}");
+            let (conversation, run) = if is_there { (&turn.conversation, &turn.run) } else { (&nothing, &nothing) };
+            let path = path.replace("{c}", conversation).replace("{r}", run);
+            Ok(stranger.request(method.clone(), &path).json(&body).send().await?)
+        });
+        measured(&format!("{method} {path}"), medians.await?);
+    }
+    let medians = medians_us(LOG_INS, async |n, is_there| {
+        let email = if is_there { owner.email.clone() } else { format!("nobody-{n}-{}", owner.email) };
+        let body = json!({"email": email, "password": "not the right one"});
+        Ok(tests::anonymous(Method::POST, "/auth/login")?.json(&body).send().await?)
+    });
+    measured("POST /auth/login", medians.await?);
+    anyhow::ensure!(differs.is_empty(), "{differs:?}");
+    Ok(())
+}

@@ -71,7 +71,7 @@ async fn runs_at_two_hosts_never_use_more_than_the_budget() -> Result<()> {
     on_postgres!();
     let (_hosts, people) = two_hosts(start_model()?.options()).await?;
     set(&people[0], "installation", json!({"tokens_per_day": BUDGET})).await?;
-    let conversations = try_join_all((0..16).map(|index| people[index % 2].converse("scripted"))).await?;
+    let conversations = try_join_all((0..64).map(|index| people[index % 2].converse("scripted"))).await?;
     let ends = join_all(conversations.iter().enumerate().map(|(index, conversation)| {
         let (sender, reader) = (&people[index % 2], &people[(index + 1) % 2]);
         async move {

@@ -40,8 +40,26 @@ fn limits_are_set_listed_removed_and_recorded() {
     assert_eq!((&list["currency"], &list["defaults"]), (&json!("EUR"), &json!({"person_requests_per_minute": "30"})));
     let record = block_on(fixture.app.store().audit_records(Some(admin.id), None, 1)).unwrap().remove(0);
     assert_eq!((record.action.as_str(), record.subject.as_str()), ("limits.set", "role:member"));
-    assert_eq!(record.detail.as_deref(), Some("person_requests_per_minute=0"));
+    assert_eq!(record.detail.as_deref(), Some("none -> person_requests_per_minute=0"));
     assert_eq!(set(&user, json!({"tokens_per_day": null})).json["limits"], json!({}));
+    let record = block_on(fixture.app.store().audit_records(Some(admin.id), None, 1)).unwrap().remove(0);
+    assert_eq!(record.detail.as_deref(), Some("cost_per_month=5000000 tokens_per_day=1000 -> none"));
+}
+
+#[test]
+fn a_budget_of_money_without_prices_is_warned_of() {
+    let fixture = Fixture::default();
+    let (_, token) = fixture.person("admin@example.org");
+    let body = json!({"subject": "installation", "limits": {"cost_per_day": 1}});
+    assert_eq!(ask(&fixture, &token, Method::PUT, "/limits", Some(body)).status, StatusCode::OK);
+    let warning = |prices: &str| {
+        let config = Config { prices: Prices::read(prices), ..Config::default() };
+        let request = request(Method::GET, "/api/admin/limits", Some(&token), None);
+        send(router(fixture.new_instance(), config), request).json["warning"].clone()
+    };
+    assert!(warning("{").as_str().unwrap().contains("cannot be read"));
+    assert!(warning("").as_str().unwrap().contains("never run out"));
+    assert_eq!(warning(PRICES), Value::Null);
 }
 
 #[test]

@@ -4,10 +4,6 @@ use domain::{Id, User};
 use futures::executor::block_on;
 use http::{Method, StatusCode};
 use identity::link_token::LinkToken;
-use permissions::{
-    TABLE,
-    table::{ADMIN, BUILT_IN, Row},
-};
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
 use storage::{
@@ -434,25 +430,6 @@ fn nobody_makes_or_revokes_keys_that_do_more_than_they_may_and_a_key_changes_no_
     ] {
         assert_eq!(code(&test.send_as(secret, method, &path, body)), (403, "key_not_allowed"), "{path}");
     }
-}
-
-#[test]
-fn permissions_of_every_route_are_those_of_the_document() {
-    router_test::paused(async |_| {
-        router_test::permissions::compare_routes("admin", |app| router(app, Config::default())).await;
-    });
-}
-
-#[test]
-fn permissions_of_every_role_are_those_of_the_document() {
-    let has = |role: &str, row: &Row| if role == ADMIN || row.roles.contains(&role) { "yes" } else { "" };
-    let mut table = String::from("| permission | allows | admin | member | service |\n|---|---|---|---|---|\n");
-    for row in TABLE {
-        let pattern = if row.has_pattern { ":…" } else { "" };
-        let cells = BUILT_IN.map(|role| has(role, row));
-        table.push_str(&format!("| `{}{pattern}` | {} | {} |\n", row.name, row.purpose, cells.join(" | ")));
-    }
-    router_test::permissions::compare("roles", &table);
 }
 
 #[test]

@@ -5,7 +5,10 @@ use futures::executor::block_on;
 use http::{Method, StatusCode};
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
-use storage::limits::LimitKind;
+use storage::{
+    groups::GroupSaved,
+    limits::{LimitKind, LimitsSet, Subject},
+};
 use web::limits::Rates;
 
 use super::*;
@@ -38,7 +41,9 @@ impl Test {
     }
 
     fn set(&self, subject: &str, limits: &[(LimitKind, u64)]) {
-        assert!(block_on(self.fixture.app.store().set_limits(subject, limits)).unwrap());
+        let subject = Subject::parse(subject).unwrap();
+        let set = block_on(self.fixture.app.store().set_limits(&subject, true, limits)).unwrap();
+        assert!(matches!(set, LimitsSet::Set { .. }), "{set:?}");
     }
 }
 
@@ -80,6 +85,24 @@ fn a_retry_counts_as_a_message() {
 }
 
 #[test]
+fn what_makes_no_work_takes_nothing_and_says_what_is_left() {
+    let test = Test::new(["0", "2", "0"]);
+    let sent = test.say(&test.token).json;
+    let messages = format!("/api/conversations/{}/messages", sent["message"]["conversation_id"].as_str().unwrap());
+    let retry = |run: &str| test.send(&test.token, &format!("/api/runs/{run}/retry"), None);
+    for (refused, code) in [
+        (test.send(&test.token, &messages, Some(json!({"content": "again"}))), "run_active"),
+        (retry(sent["run"]["id"].as_str().unwrap()), "not_retryable"),
+    ] {
+        assert_eq!((refused.status.as_u16(), &refused.json["code"]), (409, &json!(code)));
+        assert!(header(&refused, "ratelimit").starts_with("\"person\";r=1;"), "{code}: {:?}", refused.headers);
+    }
+    assert_eq!(retry(&Id::new().to_string()).status, StatusCode::NOT_FOUND);
+    assert!(header(&test.say(&test.token), "ratelimit").starts_with("\"person\";r=0;"));
+    assert_eq!(test.say(&test.token).status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[test]
 fn a_role_and_a_key_have_limits_of_their_own() {
     let test = Test::new(["0", "1", "1"]);
     test.set("role:service", &[(LimitKind::PersonRequests, 0), (LimitKind::SessionRequests, 2)]);
@@ -105,7 +128,11 @@ fn a_budget_that_is_used_up_refuses_with_words_and_the_time_at_which_it_renews()
     assert!(header(&refused, "retry-after").parse::<u64>().unwrap() <= 86_400);
     let (_, other) = test.fixture.person("eve@example.org");
     assert_eq!(test.say(&other).status, StatusCode::CREATED, "it is another person's");
-    test.set(&format!("group:{}", Id::new()), &[(LimitKind::TokensPerDay, 0)]);
+    let group = match block_on(test.fixture.app.store().create_group("g", &[])).unwrap() {
+        GroupSaved::Saved(group) => group.id,
+        other => panic!("{other:?}"),
+    };
+    test.set(&format!("group:{group}"), &[(LimitKind::TokensPerDay, 0)]);
     assert_eq!(test.say(&other).status, StatusCode::CREATED, "they are not in this group");
 }
 

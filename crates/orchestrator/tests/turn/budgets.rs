@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use domain::RunState;
-use storage::limits::LimitKind;
+use domain::{RunState, prices::Prices};
+use storage::limits::{LimitKind, LimitsSet, Subject};
 
 use crate::{
+    distant::Statements,
     script::{Answer, answer, text, tool_call},
     world::World,
 };
 
 impl World {
     async fn with_budget(self, tokens: u64) -> Self {
-        assert!(self.store.set_limits("installation", &[(LimitKind::TokensPerDay, tokens)]).await.unwrap());
+        let set = self.store.set_limits(&Subject::Installation, false, &[(LimitKind::TokensPerDay, tokens)]).await;
+        assert!(matches!(set.unwrap(), LimitsSet::Set { .. }));
         self.has_budgets.set(true);
         self
     }
@@ -153,4 +155,45 @@ async fn a_turn_whose_host_died_is_charged_for_both_hosts() {
     assert_eq!(world.run(run).await.state, RunState::Complete);
     let taken = world.taken().await;
     assert!((17..100).contains(&taken), "the lost request and the reported seven: {taken}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_costs_a_turn_one_statement_and_without_one_there_is_none() {
+    let statements_of_a_turn = async |budget: Option<u64>| {
+        let statements = Statements::default();
+        let mut world = World::new([answer(&["Hello"])]).with_watched_database(&statements);
+        if let Some(tokens) = budget {
+            world = world.with_budget(tokens).await;
+        }
+        let run = world.send("hi").await;
+        statements.lock().unwrap().clear();
+        world.read(run, 0).await;
+        assert_eq!(world.run(run).await.state, RunState::Complete);
+        let mut of_the_turn = statements.lock().unwrap().clone();
+        of_the_turn.truncate(of_the_turn.len() - 1);
+        of_the_turn
+    };
+    let (without, mut with) = (statements_of_a_turn(None).await, statements_of_a_turn(Some(5_000)).await);
+    assert!(!without.iter().any(|name| name.contains("budget")), "{without:?}");
+    assert_eq!(with.iter().filter(|name| **name == "reserve_budget").count(), 1);
+    with.retain(|name| *name != "reserve_budget");
+    assert_eq!(with, without);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_readable_prices_nobody_is_answered_for_whom_a_budget_of_money_counts() {
+    for (kind, state) in [(LimitKind::CostPerDay, RunState::Error), (LimitKind::TokensPerDay, RunState::Complete)] {
+        let world = World::new([answer(&["Hello"])]);
+        let set = world.store.set_limits(&Subject::User(world.user), false, &[(kind, 1_000_000)]).await;
+        assert!(matches!(set.unwrap(), LimitsSet::Set { .. }));
+        world.has_budgets.set(true);
+        *world.prices.borrow_mut() = Prices::read("{");
+        let run = world.send("hi").await;
+        world.read(run, 0).await;
+        assert_eq!(world.run(run).await.state, state, "{kind:?}");
+        if state == RunState::Error {
+            assert_eq!(world.run(run).await.failure.unwrap().code, "budget");
+            assert!(world.asked().is_empty());
+        }
+    }
 }

@@ -1,10 +1,17 @@
 //! The database of a test: a file, empty at first. It can be slow or fail on demand.
 
-use std::{fs, ops::Range, sync::OnceLock, time::Duration};
+use std::{
+    fs,
+    ops::Range,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
 
 use native_sqlite::SqliteFile;
-use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, migration::migrate};
+use storage::{Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, migration::migrate};
 use tokio::{sync::Semaphore, time::Instant};
+
+use crate::world::World;
 
 /// An empty database of the newest schema, made once.
 pub(crate) fn migrated() -> &'static [u8] {
@@ -23,6 +30,9 @@ pub(crate) fn migrated() -> &'static [u8] {
     })
 }
 
+/// The names of statements, in their order.
+pub(crate) type Statements = Arc<Mutex<Vec<&'static str>>>;
+
 /// A database with latency, like one across a network. Statements with events take longer than others.
 pub(crate) struct Distant {
     pub(crate) file: SqliteFile,
@@ -33,13 +43,25 @@ pub(crate) struct Distant {
     pub(crate) away: Range<Duration>,
     /// From when on the disk is read-only.
     pub(crate) read_only_from: Duration,
+    /// Those that it was sent.
+    pub(crate) statements: Statements,
 }
 
 impl Distant {
     pub(crate) fn new(file: SqliteFile) -> Self {
         let connections = Semaphore::new(Semaphore::MAX_PERMITS);
         let away = Duration::ZERO..Duration::ZERO;
-        Self { file, round_trip_ms: 0, connections, started: Instant::now(), away, read_only_from: Duration::MAX }
+        let (started, statements) = (Instant::now(), Statements::default());
+        Self { file, round_trip_ms: 0, connections, started, away, read_only_from: Duration::MAX, statements }
+    }
+}
+
+impl World {
+    /// A database that tells its statements.
+    pub(crate) fn with_watched_database(mut self, statements: &Statements) -> Self {
+        let distant = Distant { statements: Arc::clone(statements), ..Distant::new(self.file()) };
+        self.store = Store::new(distant);
+        self
     }
 }
 
@@ -52,6 +74,7 @@ impl Database for Distant {
         if self.away.contains(&self.started.elapsed()) {
             return Err(DatabaseError::Unavailable("away".into()));
         }
+        self.statements.lock().unwrap().push(statement.name);
         let _connection = self.connections.acquire().await.unwrap();
         if self.round_trip_ms > 0 {
             let trips = if statement.name == "append_events" { 4 } else { 1 };

@@ -23,6 +23,7 @@ mod world;
 
 use std::time::Duration;
 
+use distant::Statements;
 use domain::{Id, MessageRole, RunState};
 use orchestrator::ToolAnswer;
 use script::{Answer, answer, chunk, text, tool_call};
@@ -440,6 +441,19 @@ async fn somebody_elses_run_and_one_that_was_heard_to_the_end_are_not_streams() 
     assert!(matches!(open(Id::new(), 0).await, Ok(orchestrator::Opened::NotFound)));
     assert!(matches!(open(world.user, last).await, Ok(orchestrator::Opened::NothingMore)));
     assert!(matches!(open(world.user, last - 1).await, Ok(orchestrator::Opened::Events(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_run_costs_the_statements_of_one_that_is_not_there() {
+    let statements = Statements::default();
+    let world = World::new([]).with_watched_database(&statements);
+    let queued = world.send("hi").await;
+    let statements_for = async |run| {
+        statements.lock().unwrap().clear();
+        assert!(matches!(orchestrator::open(&world, Id::new(), run, 0).await, Ok(orchestrator::Opened::NotFound)));
+        statements.lock().unwrap().clone()
+    };
+    assert_eq!(statements_for(queued).await, statements_for(Id::new()).await);
 }
 
 #[tokio::test(start_paused = true)]

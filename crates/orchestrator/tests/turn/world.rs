@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) question_takes: Cell<Option<Duration>>,
     /// Whether somebody has a budget.
     pub(crate) has_budgets: Cell<bool>,
+    /// What models cost.
+    pub(crate) prices: RefCell<Prices>,
     /// How often a reader wanted to ask.
     pub(crate) questions: Cell<u32>,
     /// How often tasks were asked about.
@@ -105,6 +107,7 @@ impl World {
             task_lasts: Cell::new(None),
             question_takes: Cell::new(Some(Duration::ZERO)),
             has_budgets: Cell::default(),
+            prices: RefCell::default(),
             questions: Cell::new(0),
             task_asked: Cell::new(0),
             logged: RefCell::default(),
@@ -291,7 +294,7 @@ impl World {
             context_window_tokens: 10_000,
             system_prompt: "Be kind.".into(),
             silence: Duration::from_secs(30),
-            prices: Prices::default(),
+            prices: self.prices.borrow().clone(),
         };
         match open(self, self.user, run, seen).await.unwrap() {
             Opened::Events(reading) => request_handler::read(self, &settings, reading, reader.clone()).await,

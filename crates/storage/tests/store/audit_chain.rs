@@ -5,7 +5,7 @@ use audit::{
     chain::{Head, extend},
     verification::{CheckedSeal, Finding, Verification, Verified},
 };
-use domain::{Decision, Id};
+use domain::{Decision, Id, Timestamp};
 use storage::{Database as _, Dialect, Statement, Value, approvals::Question, audit::AuditEvent};
 
 use crate::{
@@ -130,21 +130,36 @@ fn what_was_recorded_before_the_chain_comes_first(place: Place) {
     let user = fixture.user("a@example.org");
     let other = fixture.another_connection();
     record(&fixture, user.id, "new", None);
-    // What the migration does with what it finds.
-    let id = Id::new();
-    for sql in [
-        format!("INSERT INTO audit_arrivals (event_id, arrived_at) VALUES ('{id}', 0)"),
-        format!(
-            "INSERT INTO audit_events (id, at, user_id, action, subject, outcome) VALUES ('{id}', 5, '{}', 'a.b', 'old', 'ok')",
-            user.id
-        ),
-    ] {
-        run(&other, &sql).unwrap();
+    // What the migration finds, and what it does.
+    let is_sqlite = other.dialect() == storage::Dialect::Sqlite;
+    run(
+        &other,
+        match is_sqlite {
+            true => "DROP TRIGGER audit_event_arrives",
+            false => "ALTER TABLE audit_events DISABLE TRIGGER audit_event_arrives",
+        },
+    )
+    .unwrap();
+    let old: Vec<String> = (1..=5).map(|at| Id::first_of(Timestamp::from_millis(at)).to_string()).collect();
+    for id in &old {
+        let row = format!("('{id}', 5, '{}', 'a.b', 'old', 'ok')", user.id);
+        run(&other, &format!("INSERT INTO audit_events (id, at, user_id, action, subject, outcome) VALUES {row}"))
+            .unwrap();
     }
-    seal(&fixture, 1);
+    run(&other, &format!("INSERT INTO audit_backlog (last_id, after_id) VALUES ('{}', '')", old[4])).unwrap();
+    assert_eq!(verified(&fixture, None).findings, [], "they wait");
+    assert_eq!(block_on(fixture.store.audit_chain_state()).unwrap().waiting, 6);
+    seal(&fixture, 2);
+    assert_eq!(verified(&fixture, None).head.position, 0, "the first places are theirs");
+    while block_on(fixture.store.take_audit_backlog(2)).unwrap() {
+        seal(&fixture, 2);
+    }
+    seal(&fixture, 2);
     assert_eq!(verified(&fixture, None).findings, []);
-    let first = block_on(fixture.store.audit_links(0, 1)).unwrap().remove(0);
-    assert_eq!((first.link.event_id, first.link.arrived_at), (id.to_string(), 0));
+    let links = block_on(fixture.store.audit_links(0, 10)).unwrap();
+    let places: Vec<_> = links.into_iter().map(|entry| (entry.link.event_id, entry.link.arrived_at == 0)).collect();
+    assert_eq!(places[..5], old.into_iter().map(|id| (id, true)).collect::<Vec<_>>());
+    assert_eq!((places.len(), places[5].1), (6, false));
 }
 
 fn the_database_refuses_to_change_the_record(place: Place) {

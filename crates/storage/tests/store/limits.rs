@@ -6,8 +6,10 @@ use domain::{Id, RunState, Usage, User, prices::Price};
 use storage::{
     Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome, Value,
     access::Offers,
+    api_keys::NewApiKey,
     budgets::{Budget, Reservation, RoundEstimate},
-    limits::LimitKind,
+    invitations::Maker,
+    limits::{LimitKind, LimitsSet, Subject},
     messages::{Appended, IncomingMessage, Retried},
     rate_limits::Bucket,
     runs::{Batch, Ending, Lease},
@@ -32,25 +34,25 @@ crate::on_each_database! {
     a_reservation_can_grow_and_be_repeated,
     every_budget_of_a_person_is_charged,
     parallel_reservations_never_exceed_the_budget,
-    the_limits_of_a_subject_are_replaced_and_go_with_it,
     limits_of_roles_are_read_with_the_access,
 }
 
 const PRICE: Price = Price { input: 1_000_000, output: 2_000_000 };
 
-fn round(prompt_tokens: u64, answer_tokens: u64) -> RoundEstimate {
+pub(crate) fn round(prompt_tokens: u64, answer_tokens: u64) -> RoundEstimate {
     RoundEstimate { prompt_tokens, answer_tokens, price: PRICE }
 }
 
-fn set(fixture: &Fixture, subject: &str, limits: &[(LimitKind, u64)]) {
-    assert!(block_on(fixture.store.set_limits(subject, limits)).unwrap());
+pub(crate) fn set(fixture: &Fixture, subject: &str, limits: &[(LimitKind, u64)]) {
+    let set = block_on(fixture.store.set_limits(&Subject::parse(subject).unwrap(), subject == "role:member", limits));
+    assert!(matches!(set.unwrap(), LimitsSet::Set { .. }));
 }
 
-fn reserve(store: &Store<Real>, lease: Lease, estimate: RoundEstimate) -> Reservation {
+pub(crate) fn reserve(store: &Store<Real>, lease: Lease, estimate: RoundEstimate) -> Reservation {
     block_on(store.reserve_budget(lease, estimate)).unwrap()
 }
 
-fn is_short(reservation: &Reservation) -> bool {
+pub(crate) fn is_short(reservation: &Reservation) -> bool {
     matches!(reservation, Reservation::Short(_))
 }
 
@@ -59,7 +61,7 @@ fn left(fixture: &Fixture, user: &User) -> u64 {
     block_on(fixture.store.budgets_of(user.id, None)).unwrap()[0].left
 }
 
-fn finish(fixture: &Fixture, lease: Lease, usage: Option<(u64, u64)>) {
+pub(crate) fn finish(fixture: &Fixture, lease: Lease, usage: Option<(u64, u64)>) {
     let usage = usage.map(|(prompt_tokens, completion_tokens)| Usage {
         prompt_tokens,
         completion_tokens,
@@ -70,7 +72,7 @@ fn finish(fixture: &Fixture, lease: Lease, usage: Option<(u64, u64)>) {
     assert!(block_on(fixture.store.finish_run(lease, &ending)).unwrap());
 }
 
-fn run_of(fixture: &Fixture, user: &User) -> Lease {
+pub(crate) fn run_of(fixture: &Fixture, user: &User) -> Lease {
     fixture.claimed(user, fixture.conversation(user)).1
 }
 
@@ -336,8 +338,8 @@ fn a_reservation_can_grow_and_be_repeated(place: Place) {
     }
     assert_eq!(reserve(&fixture.store, lease, round(100, 900)), Reservation::Reserved);
     let Reservation::Short(budgets) = reserve(&fixture.store, lease, round(100, 901)) else { panic!() };
-    let (subject, kind) = ("installation".to_owned(), LimitKind::TokensPerDay);
-    let expected = Budget { subject, kind, amount: 1_000, left: 1_000, left_unreserved: 1_000 };
+    let (subject, kind, at) = (Subject::Installation, LimitKind::TokensPerDay, budgets[0].at);
+    let expected = Budget { subject, kind, amount: 1_000, left: 1_000, left_unreserved: 1_000, at };
     assert_eq!(budgets, [expected], "what is left counts what the run itself reserves");
     assert_eq!(left(&fixture, &user), 0, "what was reserved before stays");
     let Reservation::Short(budgets) = reserve(&fixture.store, run_of_other(&fixture), round(0, 1)) else { panic!() };
@@ -362,8 +364,11 @@ fn every_budget_of_a_person_is_charged(place: Place) {
         assert!(block_on(fixture.store.add_group_member(group.id, user.id)).unwrap());
         format!("group:{}", group.id)
     };
-    let subjects =
-        ["installation".to_owned(), format!("user:{}", user.id), group("one"), group("two"), "key:k".to_owned()];
+    let new = NewApiKey { name: "key", prefix: "ea_", hash: "x", scopes: "*", expires_at: None };
+    let maker = Maker { user_id: user.id, access_version: user.access_version };
+    let key = block_on(fixture.store.create_api_key(user.id, new, maker)).unwrap().unwrap();
+    let key = format!("key:{}", key.id);
+    let subjects = ["installation".to_owned(), format!("user:{}", user.id), group("one"), group("two"), key.clone()];
     for subject in &subjects {
         set(&fixture, subject, &[(LimitKind::TokensPerDay, 1_000), (LimitKind::TokensPerMonth, 2_000)]);
     }
@@ -373,13 +378,13 @@ fn every_budget_of_a_person_is_charged(place: Place) {
     finish(&fixture, lease, Some((10, 20)));
     let taken = |subject: &str| {
         let limits = block_on(fixture.store.limits()).unwrap();
-        let of = limits.iter().filter(|limit| limit.subject == subject);
+        let of = limits.iter().filter(|limit| limit.subject.to_string() == subject);
         of.filter_map(|limit| limit.taken).collect::<Vec<_>>()
     };
     for subject in &subjects[..4] {
         assert_eq!(taken(subject), [30, 30], "{subject}");
     }
-    assert_eq!(taken("key:k"), [0, 0], "no key was used");
+    assert_eq!(taken(&key), [0, 0], "it was not used");
     assert_eq!(taken(&format!("user:{}", other.id)), [0]);
     // The narrowest decides.
     set(&fixture, &subjects[3], &[(LimitKind::TokensPerDay, 50)]);
@@ -440,17 +445,6 @@ fn parallel_reservations_never_exceed_the_budget(place: Place) {
     }
     assert!(used <= BUDGET, "{used}");
     assert!(used > BUDGET / 2, "the test uses the budget: {used}");
-}
-
-fn the_limits_of_a_subject_are_replaced_and_go_with_it(place: Place) {
-    let fixture = Fixture::new(place);
-    assert!(block_on(fixture.store.set_role("batch", "conversations:write", 9)).unwrap());
-    set(&fixture, "role:batch", &[(LimitKind::PersonRequests, 5), (LimitKind::ToolCalls, 0)]);
-    set(&fixture, "role:batch", &[(LimitKind::PersonRequests, 7)]);
-    let limits = block_on(fixture.store.limits()).unwrap();
-    assert_eq!((limits.len(), limits[0].kind, limits[0].amount), (1, LimitKind::PersonRequests, 7));
-    assert_eq!(block_on(fixture.store.delete_role("batch")).unwrap(), 0);
-    assert_eq!(block_on(fixture.store.limits()).unwrap(), []);
 }
 
 fn limits_of_roles_are_read_with_the_access(place: Place) {

@@ -14,7 +14,7 @@ use storage::{
     leases::{Entry, MAX_LEASES},
     messages::{Appended, IncomingMessage},
     migration::migrate,
-    rate_limits::Limit,
+    rate_limits::{Bucket, Limit},
     runs::{Batch, Ending},
     second_factors::NewSecondFactor,
     sessions::TokenHashes,
@@ -60,7 +60,7 @@ const SMALL: [&str; 5] = ["roles", "signing_keys", "inside_keys", "limits", "bud
 const SWEPT: [&str; 2] = ["tool_tasks", "stopped"];
 
 /// Enough rows that no planner prefers to read a whole table.
-const USERS: u64 = 50;
+pub(crate) const USERS: u64 = 50;
 const CONVERSATIONS: u64 = 2_000;
 const MESSAGES: u64 = 40_000;
 const RUNS: u64 = 20_000;
@@ -70,9 +70,9 @@ const BATCHES: u64 = 40_000;
 const FEW_ROWS: [&str; 1] = ["generated_keys"];
 
 /// A database that records its statements.
-struct Recorder<'a> {
-    database: &'a Real,
-    statements: &'a Mutex<Vec<Statement>>,
+pub(crate) struct Recorder<'a> {
+    pub(crate) database: &'a Real,
+    pub(crate) statements: &'a Mutex<Vec<Statement>>,
 }
 
 impl Database for Recorder<'_> {
@@ -126,7 +126,9 @@ fn reads_whole_only(small: &[&str], database: &Real, statement: Statement) {
 /// A turn with every possible statement, and the pages.
 fn do_what_people_do(store: &Store<Recorder<'_>>) {
     let (user_id, conversation_id) = (id(USER, 2), id(CONVERSATION, 1));
+    let limits = [Bucket::per_minute("message".into(), 5)];
     let incoming = IncomingMessage {
+        limits: &limits,
         content: "hello",
         title: "title",
         default_model: "m",
@@ -272,23 +274,23 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
 const UNKNOWN_PROGRAM: NewGrant<'_> =
     NewGrant { client_id: "", client_name: "", redirect_uri: "", code_challenge: "", resource: "/mcp", scopes: "" };
 
-const USER: u64 = 1;
+pub(crate) const USER: u64 = 1;
 const CONVERSATION: u64 = 2;
 const RUN: u64 = 3;
 const MESSAGE: u64 = 4;
-const SESSION: u64 = 5;
+pub(crate) const SESSION: u64 = 5;
 
 /// The id of the nth row of a kind.
-fn id(kind: u64, n: u64) -> Id {
+pub(crate) fn id(kind: u64, n: u64) -> Id {
     format!("{kind:08}-0000-7000-8000-{n:012}").parse().unwrap()
 }
 
 /// The same id in SQL.
-fn id_sql(kind: u64, n: &str) -> String {
+pub(crate) fn id_sql(kind: u64, n: &str) -> String {
     format!("'{kind:08}-0000-7000-8000-' || substr(CAST({n} + 1000000000000 AS text), 2)")
 }
 
-fn fill(database: &Real) {
+pub(crate) fn fill(database: &Real) {
     let conversation = format!("i % {CONVERSATIONS} + 1");
     let owner = id_sql(USER, &format!("({conversation}) % {USERS} + 1"));
     let conversation = id_sql(CONVERSATION, &conversation);
@@ -413,7 +415,7 @@ fn fill(database: &Real) {
         (1, "INSERT INTO limits (subject, kind, amount) SELECT 'installation', 'tokens_per_day', 1000000 FROM n".to_owned()),
         (
             RUNS,
-            "INSERT INTO budget_use (subject, period, tokens, cost) SELECT 'user:' || i, '2026-01', i, i FROM n".to_owned(),
+            "INSERT INTO budget_use (subject, period, tokens, cost) SELECT 'user:' || i, '9999-01', i, i FROM n".to_owned(),
         ),
         (RUNS, "INSERT INTO rate_limits (key, full_at) SELECT CAST(i AS text), i * 1000000000000 FROM n".to_owned()),
         (
@@ -449,7 +451,7 @@ fn sequential_scans(database: &Real) -> Vec<Row> {
 }
 
 /// A query plan in the database's words, one step a line.
-fn explain(database: &Real, statement: Statement) -> Vec<String> {
+pub(crate) fn explain(database: &Real, statement: Statement) -> Vec<String> {
     let explain = match database.dialect() {
         Dialect::Sqlite => "EXPLAIN QUERY PLAN",
         Dialect::Postgres => "EXPLAIN",

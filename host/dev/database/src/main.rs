@@ -63,6 +63,8 @@ enum Command {
     },
     /// Check whether somebody tampered with the audit log
     VerifyAudit(verify_audit::Arguments),
+    /// Say the head of the audit log, for a later check
+    AuditHead,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -93,5 +95,6 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Export { file } => export::run(&place, &file).await,
         Command::Import { file } => import::run(&place, &file).await,
         Command::VerifyAudit(arguments) => verify_audit::run(&place, &arguments).await,
+        Command::AuditHead => verify_audit::say_head(&place).await,
     }
 }

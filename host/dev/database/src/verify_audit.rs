@@ -87,6 +87,23 @@ async fn check(place: &Place, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
+/// Prints the newest head as `POSITION:HASH` and nothing else, for a place that whoever owns the database cannot reach. It checks nothing: a check with
+/// this head does, whenever it comes.
+pub(crate) async fn say_head(place: &Place) -> Result<()> {
+    ensure!(place.exists(), "there is no database at {place}: name its folder with --state-dir");
+    let state = match place {
+        Place::Sqlite(path) => Store::new(SqliteFile::open(path)?).audit_chain_state().await,
+        Place::Postgres(url) => Store::new(PostgresDatabase::open(url.clone()).await?).audit_chain_state().await,
+    };
+    let state = state.with_context(|| {
+        format!("cannot read the audit log of {place}; if its schema is older, run `cargo dev migrate` first")
+    })?;
+    let seal =
+        state.seal.with_context(|| format!("nothing of the audit log of {place} is sealed yet: start the app"))?;
+    println!("{}:{}", seal.last_position, seal.hash);
+    Ok(())
+}
+
 fn head(text: &str) -> Result<Head> {
     let wrong = || format!("{text} is no head: write POSITION:HASH as the app's log and an earlier check have it");
     let (position, hash) = text.split_once(':').with_context(wrong)?;

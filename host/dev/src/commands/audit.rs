@@ -1,4 +1,4 @@
-//! `cargo dev audit verify`: checks the audit log of a database, also while the app runs.
+//! `cargo dev audit`: checks the audit log of a database, also while the app runs, and says its head.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,6 +17,14 @@ pub(crate) struct Arguments {
 enum Command {
     /// Find events that were changed, removed, moved or inserted
     Verify(Verify),
+    /// Say the head of the record, to be kept where whoever owns the database cannot change it
+    Head(Head),
+}
+
+#[derive(clap::Args)]
+struct Head {
+    #[command(flatten)]
+    database: Database,
 }
 
 #[derive(clap::Args)]
@@ -35,7 +43,10 @@ struct Verify {
 }
 
 pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Command::Verify(Verify { database, head, jwks, export }) = &arguments.command;
+    let Verify { database, head, jwks, export } = match &arguments.command {
+        Command::Verify(verify) => verify,
+        Command::Head(Head { database }) => return become_program(database::command(repo, database, "audit-head")?),
+    };
     let mut verify = database::command(repo, database, "verify-audit")?;
     if let Some(head) = head {
         verify.arg("--head").arg(head);

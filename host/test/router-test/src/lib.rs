@@ -6,6 +6,7 @@
 
 mod authorization;
 pub mod inside;
+pub mod others;
 pub mod permissions;
 mod surroundings;
 

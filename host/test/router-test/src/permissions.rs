@@ -47,8 +47,10 @@ pub async fn compare_routes(component: &str, router: impl Fn(App<SqliteFile>) ->
         "| route | needs | admin | member | service | no permission | nobody |\n|---|---|---|---|---|---|---|\n",
     );
     for path in paths(&router(app.clone())) {
-        for method in METHODS {
-            let ask = async |walker: &Walker| walker.ask(|| router(app.clone()), &method, &path).await;
+        // Methods that need and answer the same are one row.
+        let mut rows: Vec<(Vec<&str>, String)> = Vec::new();
+        for method in &METHODS {
+            let ask = async |walker: &Walker| walker.ask(|| router(app.clone()), method, &path).await;
             let without = ask(&nobody).await;
             if without.status.as_u16() == 405 {
                 continue;
@@ -57,7 +59,14 @@ pub async fn compare_routes(component: &str, router: impl Fn(App<SqliteFile>) ->
             let answers = [ask(admin).await, ask(member).await, ask(service).await, ask(nothing).await];
             let needs = needed(&answers, &without);
             let cells: Vec<&str> = answers.iter().chain([&without]).map(|answer| cell(answer, &needs)).collect();
-            table.push_str(&format!("| `{method} {path}` | {needs} | {} |\n", cells.join(" | ")));
+            let said = format!("{needs} | {}", cells.join(" | "));
+            match rows.iter_mut().find(|(_, row)| *row == said) {
+                Some((methods, _)) => methods.push(method.as_str()),
+                None => rows.push((vec![method.as_str()], said)),
+            }
+        }
+        for (methods, said) in rows {
+            table.push_str(&format!("| `{} {path}` | {said} |\n", methods.join(", ")));
         }
     }
     compare(component, &table);
@@ -90,7 +99,7 @@ pub(crate) fn private_paths(router: &Router) -> BTreeSet<String> {
 }
 
 /// The paths that a router has. axum shows them nowhere but here.
-fn all_paths(router: &Router) -> BTreeSet<String> {
+pub(crate) fn all_paths(router: &Router) -> BTreeSet<String> {
     let shown = format!("{router:?}");
     let ours = |text: &&str| text.len() > 1 && text.starts_with('/') && !text.contains("__private__axum_fallback");
     let paths: BTreeSet<String> = shown.split('"').filter(ours).map(str::to_owned).collect();

@@ -3,7 +3,12 @@
 use futures::executor::block_on;
 use identity::{api_key::ApiKey, grant_token::GrantToken, session_token::ProgramSession};
 use storage::{
-    accounts::AccountChange, api_keys::NewApiKey, audit::AuditRecord, grants::NewGrant, sessions::TokenHashes,
+    accounts::AccountChange,
+    api_keys::NewApiKey,
+    audit::AuditRecord,
+    grants::NewGrant,
+    limits::{LimitKind, LimitsSet, Subject},
+    sessions::TokenHashes,
 };
 
 use super::*;
@@ -177,9 +182,9 @@ fn a_program_goes_no_further_at_the_gateway_than_its_scopes() {
 fn a_role_has_its_own_number_of_calls_a_minute_in_runs_and_at_the_gateway() {
     paused(|outside| async move {
         let mut test = Test::new(outside);
-        let subject = format!("role:{}", test.user.roles().next().unwrap());
-        let limits = [(storage::limits::LimitKind::ToolCalls, 2)];
-        assert!(test.fixture.app.store().set_limits(&subject, &limits).await.unwrap());
+        let subject = Subject::Role(test.user.roles().next().unwrap().to_owned());
+        let set = test.fixture.app.store().set_limits(&subject, true, &[(LimitKind::ToolCalls, 2)]).await;
+        assert!(matches!(set.unwrap(), LimitsSet::Set { .. }));
         test.fixture.app = test.fixture.new_instance();
         let lease = test.lease().await;
         assert_eq!(test.call(lease, "c1", "clock_now").await["is_error"], false);

@@ -1,7 +1,7 @@
 //! What clients of the gateway get of a server besides tools, and what they are asked.
 
 use mcp::{Features, Prompt, PromptArgument, Resource, ResourceTemplate};
-use storage::limits::LimitKind;
+use storage::limits::{LimitKind, LimitsSet, Subject};
 
 use super::*;
 
@@ -234,8 +234,9 @@ fn reading_counts_against_the_number_of_the_role() {
         let mut test = with_notes(outside, false);
         test.config.calls_per_minute = 2;
         let (user, _) = test.fixture.person_with("eve@example.org", "member");
-        let limits = [(LimitKind::ToolCalls, 3)];
-        assert!(test.fixture.app.store().set_limits("role:member", &limits).await.unwrap());
+        let member = Subject::Role("member".into());
+        let set = test.fixture.app.store().set_limits(&member, true, &[(LimitKind::ToolCalls, 3)]).await;
+        assert!(matches!(set.unwrap(), LimitsSet::Set { .. }));
         let token = test.fixture.token(&user, Purpose::Gateway);
         let read = async || {
             let read = asked(&test, &token, "/mcp", "resources/read", json!({ "uri": "notes+note://1" })).await.json;

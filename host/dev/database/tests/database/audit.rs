@@ -63,6 +63,7 @@ fn a_record_that_nobody_touched_is_whole_also_in_an_export_and_in_its_copy() {
         let said = place.succeed(&["verify-audit"]);
         assert!(said.contains("is whole up to position 4"), "{said}");
         let head = said.split("next check: ").nth(1).unwrap().trim();
+        assert_eq!(place.succeed(&["audit-head"]).trim(), head);
         place.succeed(&["verify-audit", "--head", head]);
         place.refuse(&["verify-audit", "--head", "4:abc"], "position 4 is not what was noted");
         place.refuse(&["verify-audit", "--head", "four"], "write POSITION:HASH");

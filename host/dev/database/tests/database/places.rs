@@ -166,7 +166,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 31] = [
+pub(crate) const LATER_TABLES: [&str; 32] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -195,6 +195,7 @@ pub(crate) const LATER_TABLES: [&str; 31] = [
     "tool_connection_attempts",
     "audit_details",
     "audit_arrivals",
+    "audit_backlog",
     "audit_chain",
     "audit_seals",
     "erasures",
@@ -251,6 +252,7 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
         "INSERT INTO audit_chain VALUES (1, 'a1', 1, 'digest', 'hash')",
         "DELETE FROM audit_arrivals WHERE event_id = 'a1'",
+        "INSERT INTO audit_backlog VALUES ('a0', '')",
         "INSERT INTO audit_seals VALUES (1, 1, 'hash', 2, 'kid', 'a.b.c')",
         "INSERT INTO audit_events VALUES ('a3', 3, 'u1', 'user.role', 'u1', NULL, NULL, 'ok', NULL, 'digest')",
         "INSERT INTO erasures VALUES ('gone', 'u1', 1, 2, 0, 'hash', '{}', 3, 4, 'a.b.c')",

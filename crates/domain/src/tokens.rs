@@ -26,14 +26,16 @@ impl Count {
 }
 
 /// An estimate of a text's tokens.
-pub(crate) fn estimate(text: &str) -> u64 {
+#[must_use]
+pub fn estimate(text: &str) -> u64 {
     let mut count = Count::default();
     text.chars().for_each(|character| count.add(character));
     count.tokens()
 }
 
 /// The longest beginning of a text with at most `max_tokens` tokens.
-pub(crate) fn prefix(text: &str, max_tokens: u64) -> &str {
+#[must_use]
+pub fn prefix(text: &str, max_tokens: u64) -> &str {
     // No character has more than one token.
     if text.len() as u64 <= max_tokens {
         return text;

@@ -1,0 +1,20 @@
+//! What every route answers to whom.
+
+use web::limits::Rates;
+
+use super::*;
+
+fn routes<D: Database + 'static>(app: App<D>) -> Router {
+    let config = Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() };
+    router(app, config, |_, _, _| {})
+}
+
+#[test]
+fn permissions_of_every_route_are_those_of_the_document() {
+    router_test::paused(async |_| router_test::permissions::compare_routes("chat", routes).await);
+}
+
+#[test]
+fn somebody_elses_is_as_if_it_were_not_there() {
+    router_test::paused(async |_| router_test::others::compare_others(routes).await);
+}
