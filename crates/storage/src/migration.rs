@@ -156,6 +156,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),
         postgres: include_str!("../../../migrations/0022_identity_removals.postgres.sql"),
     },
+    Migration {
+        version: 23,
+        name: "0023_retention",
+        sqlite: include_str!("../../../migrations/0023_retention.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0023_retention.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.
