@@ -15,6 +15,7 @@ import type {
   Conversation,
   Decision,
   Effect,
+  Erasure,
   ErasureRequest,
   Grant,
   Group,
@@ -35,6 +36,7 @@ import type {
   Permission,
   Problem,
   Proof,
+  RetentionRule,
   Role,
   Run,
   SecondFactor,
@@ -114,6 +116,9 @@ export const auth = {
   /** Where somebody who was invited goes on, to sign in with a provider. */
   leaveInvited: (provider: string, invitation: string) =>
     send<Onward>("POST", "/auth/oidc/login", { body: { provider, invitation }, renew: false }),
+  /** The same for somebody who signs in to keep an account that is going to be erased. */
+  leaveToKeep: (provider: string) =>
+    send<Onward>("POST", "/auth/oidc/login", { body: { provider, keep_account: true }, renew: false }),
   // It waits while another tab renews the session. Otherwise the cookies of that renewal would outlive the log-out.
   logout: () => exclusively(() => send<Onward | undefined>("POST", "/auth/logout", { renew: false })),
   me: () => send<User>("GET", "/auth/me"),
@@ -148,10 +153,16 @@ export const conversations = {
   list: (cursor: string | null) =>
     send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
   /** If the response is lost, the created conversation stays empty. */
-  create: (signal: AbortSignal) => send<Conversation>("POST", "/api/conversations", { body: {}, signal }),
+  create: (signal: AbortSignal, temporary = false) =>
+    send<Conversation>("POST", "/api/conversations", { body: temporary ? { temporary } : {}, signal }),
   get: (id: string) => send<Conversation>("GET", conversationPath(id)),
   rename: (id: string, title: string) => send<Conversation>("PATCH", conversationPath(id), { body: { title } }),
+  /** After how many days without use it is deleted; null: as the installation's rules say. */
+  keep: (id: string, days: number | null) =>
+    send<Conversation>("PATCH", conversationPath(id), { body: { retention_days: days } }),
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
+  /** The same while the page is being left. If the request is lost, the server deletes a temporary chat by itself. */
+  abandon: (id: string) => void fetch(conversationPath(id), { method: "DELETE", keepalive: true }).catch(() => undefined),
   /** The newest messages, or those before a cursor, newest first. */
   messages: (id: string, cursor: string | null, limit: number) =>
     send<Page<Message>>(
@@ -276,6 +287,13 @@ export const admin = {
   limits: () => send<LimitList>("GET", adminPath("limits")),
   setLimits: (subject: string, limits: Partial<Record<LimitKind, number>>) =>
     send<LimitSubject>("PUT", adminPath("limits"), { body: { subject, limits } }),
+  retention: () => send<Page<RetentionRule>>("GET", adminPath("retention")),
+  /** `days` null removes the rule. Answers with all rules. */
+  setRetention: (subject: string, days: number | null) =>
+    send<Page<RetentionRule>>("PUT", adminPath("retention"), { body: { subject, days } }),
+  erasures: (cursor: Cursor) => send<Page<Erasure>>("GET", adminPath("erasures", { cursor })),
+  erase: (id: string) => send<Erasure>("POST", adminPath(`users/${id}/erasure`), { body: {} }),
+  keepAccount: (id: string) => send<void>("DELETE", adminPath(`users/${id}/erasure`)),
   usage: (days: number, cursor: Cursor) => send<Page<Usage> & { currency: string }>("GET", adminPath("usage", { days: `${days}`, cursor })),
   auditChain: () => send<AuditChain>("GET", "/api/admin/audit/chain"),
   audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),

@@ -13,6 +13,8 @@ const NEEDS: Record<Section, string> = {
   limits: "limits:manage",
   usage: "usage:read",
   audit: "audit:read",
+  retention: "retention:manage",
+  erasures: "users:erase",
   keys: "keys:manage",
   settings: "settings:read",
 };

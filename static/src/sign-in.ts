@@ -6,6 +6,9 @@
 /** The account with this address has a password, which is to be entered once. */
 export const LINK_ACCOUNT = "link_account";
 
+/** The person asked for the erasure of the account, and can still keep it. */
+export const ERASURE_PENDING = "erasure_pending";
+
 const WORDS: Record<string, string> = {
   provider_unavailable:
     "Your organisation’s sign-in cannot be used at the moment. Try again soon. If it stays so, tell your administrator.",
@@ -22,6 +25,7 @@ const WORDS: Record<string, string> = {
   signup_closed: "You have no account here, and none is made by signing in. Ask an administrator for an invitation.",
   invitation_invalid: "This invitation has expired, was withdrawn or has been used. Ask an administrator for another.",
   failed: "Something went wrong here, so nobody was signed in. Try again. If it stays so, tell your administrator.",
+  erasure_pending: "Your account is going to be erased, as you asked. If you want to keep it, say so below.",
   account_suspended: "This account is suspended. Ask an administrator.",
 };
 

@@ -37,6 +37,19 @@ export type Setup = { setup: string; secret: string; address: string };
 /** What came of asking for the erasure of one's account. `receipt_token`: for the receipt; it is told once. */
 export type ErasureRequest = { erase_at: string; receipt_token: string };
 
+/** A rule about how long conversations are kept. `subject`: `installation`, or `role:` and a name. `days` 0: they are kept. */
+export type RetentionRule = { subject: string; days: number; counts_at: string };
+
+/** An account that is to be erased, or was. */
+export type Erasure = {
+  user_id: string;
+  requested_by: string;
+  requested_at: string;
+  erase_at: string;
+  erased_at: string | null;
+  receipt: string | null;
+};
+
 /** How far the record is sealed. `hash`: of the head, with the position in front. */
 export type AuditChain = { sealed_up_to: number; hash: string | null; sealed_at: string | null; waiting: number };
 
@@ -212,6 +225,12 @@ export type Conversation = {
   created_at: string;
   updated_at: string;
   active_run_id: string | null;
+  /** A chat that is in no list and is deleted when it is left. A host of an earlier release does not say this and what follows. */
+  temporary?: boolean;
+  /** The person's own wish: after how many days without use it is deleted. */
+  retention_days?: number | null;
+  /** When it is deleted unless it is used before; null: it is kept. */
+  expires_at?: string | null;
 };
 
 /** `arguments` is the model's text. It should be JSON but may be malformed. */

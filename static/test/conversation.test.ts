@@ -418,3 +418,39 @@ test("a new title is shown where it belongs", async () => {
   chat.showRenamed(conversationOf(C, { title: "This" }));
   assert.equal(chat.conversation.value?.title, "This");
 });
+
+test("a temporary chat is in no list, and is deleted as soon as it is left", async () => {
+  const T = "00000000-0000-7000-8000-00000000000f";
+  const run = runOf("rt", T);
+  serve(T, said(T, "rt", "Between us"), { temporary: true, title: "" });
+  serveRun(run);
+  takes(T, run);
+  answers.set("POST /api/conversations", ({ body }) => {
+    assert.deepEqual(body, { temporary: true });
+    return Response.json(conversationOf(T, { temporary: true, title: "" }), { status: 201 });
+  });
+  answers.set(`DELETE /api/conversations/${T}`, () => new Response(null, { status: 204 }));
+  await chat.open(null);
+  chat.wantsTemporary.value = true;
+  assert.ok(chat.isTemporary.value);
+  assert.ok(await chat.say("Between us"));
+  assert.ok(chat.isTemporary.value);
+  assert.deepEqual(list.value, []);
+  writeDraft(T, "half a thought");
+  await chat.open(C);
+  assert.equal(requests("DELETE", `/api/conversations/${T}`).length, 1);
+  assert.deepEqual([readDraft(T), chat.isTemporary.value, chat.wantsTemporary.value], ["", false, false]);
+  // The next chat is a usual one.
+  await chat.open(null);
+  assert.equal(chat.isTemporary.value, false);
+  assert.equal(requests("DELETE", "/api/conversations").length, 1);
+});
+
+test("a temporary chat that has ended meanwhile says so", async () => {
+  const T = "00000000-0000-7000-8000-00000000000e";
+  serve(T, said(T, "rt", "Hello", "Hi"), { temporary: true });
+  await chat.open(T);
+  answers.delete(`POST /api/conversations/${T}/messages`);
+  assert.equal(await chat.say("Still there?"), false);
+  assert.match(chat.problem.value ?? "", /This temporary chat has ended/);
+});

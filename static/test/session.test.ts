@@ -250,3 +250,12 @@ test("other errors end no session", () => {
     assert.equal(endedBy(error), false);
   assert.equal(session.value.at, "asking");
 });
+
+test("who comes back to an account that is going to be erased is told, and can keep it", async () => {
+  for (const path of ["GET /auth/me", "POST /auth/refresh"])
+    answers.set(path, () => refusal(401, "unauthenticated", "Log in."));
+  history.replaceState(null, "", "/?sign_in=erasure_pending");
+  await resume();
+  assert.equal(outcome.value, "erasure_pending");
+  assert.ok(session.value.at === "out" && /going to be erased/.test(session.value.reason ?? ""));
+});

@@ -6,7 +6,7 @@ import { assertAccessible, composer, eventually, person, useApp } from "./app.js
 useApp();
 
 const PASSWORD = "correct horse battery";
-const SECTIONS = ["People", "Invitations", "Groups", "Roles", "Service accounts", "Sessions", "Limits", "Usage", "Record", "Settings"];
+const SECTIONS = ["People", "Invitations", "Groups", "Roles", "Service accounts", "Sessions", "Limits", "Usage", "Record", "Retention", "Erasures", "Settings"];
 
 /** Where a file for each section is put, for whoever wants to look. */
 const SHOTS = process.env.EA_SHOTS;

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use storage::Value;
 use tempfile::TempDir;
 
 use crate::store;
@@ -207,6 +208,16 @@ impl Host {
         self.state.path()
     }
 
+    /// Runs a statement in its database, for what would take too long through the app, or what nobody can see there. The rows are of text.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn in_database(&self, sql: &str) -> Result<Vec<Vec<String>>> {
+        let url = self.options.variables.iter().find(|(name, _)| name == DATABASE_URL).map(|(_, url)| url.as_str());
+        let rows = store::run(url, self.state.path(), sql).await?;
+        Ok(rows.into_iter().map(|row| row.0.into_iter().filter_map(text_of).collect()).collect())
+    }
+
     /// Sets a variable of the manifest, from the next start on.
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.options.variables.retain(|(known, _)| known != name);
@@ -287,6 +298,14 @@ impl Host {
             written.extend(store::every_row(url).await?);
         }
         Ok(written)
+    }
+}
+
+fn text_of(value: Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Null => None,
     }
 }
 

@@ -1,12 +1,13 @@
 //! The storage of the hosts under test: SQLite in each host's state folder, or a database of a real PostgreSQL.
 
-use std::env;
+use std::{env, path::Path};
 
 use anyhow::Result;
 use native_postgres::{
     PostgresDatabase,
     server::{self, Server},
 };
+use native_sqlite::SqliteFile;
 use storage::{Database as _, Row, Statement};
 
 use crate::repository;
@@ -20,6 +21,18 @@ pub fn is_postgres() -> bool {
 /// The address of a new database for a host; `None`: SQLite.
 pub(crate) fn new_database() -> Result<Option<String>> {
     is_postgres().then(|| server::shared_database(&repository())).transpose()
+}
+
+/// The file of a host's SQLite database in its state folder, the same with Spin.
+const SQLITE_FILE: &str = "sqlite_db.db";
+
+/// Runs a statement in a host's database beside the host. `url`: in PostgreSQL; `None`: in the SQLite file of this folder.
+pub(crate) async fn run(url: Option<&str>, folder: &Path, sql: &str) -> Result<Vec<Row>> {
+    let statement = Statement::new("beside_the_host", sql, []);
+    Ok(match url {
+        Some(url) => PostgresDatabase::open(url.parse()?).await?.query(statement).await?,
+        None => SqliteFile::open(&folder.join(SQLITE_FILE))?.query(statement).await?,
+    })
 }
 
 /// Each row of each table of a PostgreSQL database as text, with the table's name.

@@ -58,7 +58,7 @@ fn rights() -> Vec<Rights<'static>> {
     };
     vec![
         component("admin", &[DATABASE], &["default"]),
-        component("auth", &[DATABASE, "{{ oidc_host }}"], &["default"]),
+        component("auth", &[DATABASE, "http://tools.spin.internal", "{{ oidc_host }}"], &["default"]),
         component("chat", &[DATABASE, "http://tools.spin.internal"], &["default"]),
         component("mcp-calendar", &[KEYS_HOST, "{{ calendar_host }}"], &[]),
         component("mcp-http", &[KEYS_HOST, "{{ api_host }}"], &[]),

@@ -11,6 +11,7 @@ mod groups;
 mod invitations;
 mod keys;
 mod limits;
+mod retention;
 mod roles;
 mod router;
 mod service_accounts;

@@ -12,8 +12,8 @@ use storage::{Database, Store};
 use web::{App, Authenticator, Result};
 
 use crate::{
-    audit, audit_chain, config::Config, erasures, groups, invitations, keys, limits, roles, service_accounts, sessions,
-    settings, usage, users,
+    audit, audit_chain, config::Config, erasures, groups, invitations, keys, limits, retention, roles,
+    service_accounts, sessions, settings, usage, users,
 };
 
 /// The router's state.
@@ -83,6 +83,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
         .route("/api/admin/keys/rotate", post(keys::rotate::<D>))
         .route("/api/admin/settings", get(settings::list::<D>))
         .route("/api/admin/limits", get(limits::list::<D>).put(limits::set::<D>))
+        .route("/api/admin/retention", get(retention::list::<D>).put(retention::set::<D>))
         .route("/api/admin/usage", get(usage::list::<D>))
         .route("/api/admin/audit", get(audit::list::<D>))
         .route("/api/admin/audit/export", get(audit::export::<D>))
@@ -96,5 +97,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
 mod limit_tests;
 #[cfg(test)]
 mod permission_tests;
+#[cfg(test)]
+mod retention_tests;
 #[cfg(test)]
 mod tests;

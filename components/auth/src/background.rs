@@ -1,5 +1,6 @@
-//! Work that nobody waits for: sealing the audit log and erasing accounts. This component does it after its own requests and whenever `/ready` asks about
-//! its settings, so every few seconds where somebody watches the installation (docs/adr/0040, 0041). The database decides whose work counts.
+//! Work that nobody waits for: sealing the audit log, erasing accounts, and deleting conversations whose time is over. This component does it after its own
+//! requests and whenever `/ready` asks about its settings, so every few seconds where somebody watches the installation (docs/adr/0040 to 0042). The database
+//! decides whose work counts.
 
 use std::{
     cell::Cell,
@@ -9,16 +10,18 @@ use std::{
 
 use storage::{Database, Store};
 use web::{
-    Result,
+    App, Result,
     log::{Level, log},
 };
 
-use crate::{COMPONENT, erasure, sealing};
+use crate::{COMPONENT, erasure, revocation, sealing};
 
 /// The time between two looks of one instance: what happens meanwhile waits.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Time for the response to leave, and for its event to arrive.
 const AFTER_RESPONSE: Duration = Duration::from_millis(250);
+/// Steps in one look, each some statements: the next look goes on.
+const MAX_EXPIRY_STEPS: u32 = 100;
 
 thread_local! {
     static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -33,24 +36,39 @@ pub(crate) fn soon(signing_key: String) {
     platform::spawn(async move {
         platform::sleep(AFTER_RESPONSE).await;
         match platform::instance::app(COMPONENT).await {
-            Ok(app) => work(app.store(), &signing_key).await,
+            Ok(app) => work(&app, &signing_key).await,
             Err(error) => note(Err(error.into())),
         }
     });
 }
 
 /// One read, and nothing else while there is nothing to do. What fails does not keep the other from being done.
-async fn work<D: Database>(store: &Store<D>, signing_key: &str) {
-    let (erases, seals) = match store.background_work().await {
+async fn work<D: Database>(app: &App<D>, signing_key: &str) {
+    let store = app.store();
+    let work = match store.background_work().await {
         Ok(work) => work,
         Err(error) => return note(Err(error.into())),
     };
-    if erases {
-        note(erasure::erase_due(store, signing_key).await);
+    if work.erases {
+        let revoke = async |user_id| revocation::revoke(app, user_id).await;
+        note(erasure::erase_due(store, signing_key, revoke).await);
     }
-    if seals {
+    if work.expires {
+        note(expire(store).await);
+    }
+    if work.seals {
         note(sealing::seal(store, signing_key).await);
     }
+}
+
+/// Deletes conversations whose time is over. Tasks of theirs that go on elsewhere are stopped by `tools`, with the next that it has to stop.
+async fn expire<D: Database>(store: &Store<D>) -> Result<()> {
+    for _ in 0..MAX_EXPIRY_STEPS {
+        if !store.expire_next().await? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn note(done: Result<()>) {

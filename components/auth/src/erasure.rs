@@ -95,10 +95,12 @@ async fn logged_in_just_now<D: Database>(auth: &Auth<D>, session: &Session, proo
 pub(crate) async fn pending<D: Database>(auth: &Auth<D>, user: &User) -> Result<Option<Problem>> {
     let erasure = auth.store().erasure(user.id).await?.filter(|erasure| erasure.erased_at.is_none());
     Ok(erasure.map(|erasure| {
-        let detail = format!(
-            "This account is going to be erased on {}. To keep it, log in and say that you want to keep it.",
-            erasure.due_at
-        );
+        let what_to_do = if erasure.requested_by == user.id {
+            "To keep it, log in and say that you want to keep it."
+        } else {
+            "An administrator ordered that. Ask one if it is a mistake."
+        };
+        let detail = format!("This account is going to be erased on {}. {what_to_do}", erasure.due_at);
         Problem::new(StatusCode::FORBIDDEN, "erasure_pending", detail)
     }))
 }
@@ -180,9 +182,18 @@ struct ReceiptClaims {
     erased: BTreeMap<String, u64>,
 }
 
-/// Does an erasure that is due, if no other host has it.
-pub(crate) async fn erase_due<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
+/// Does an erasure that is due, if no other host has it. `revoke` has the tokens of the person's connections revoked at their servers, which takes their data
+/// key.
+pub(crate) async fn erase_due<D: Database>(
+    store: &Store<D>,
+    signing_key: &str,
+    revoke: impl AsyncFnOnce(Id),
+) -> Result<()> {
     let Some(turn) = store.take_erasure_turn().await? else { return Ok(()) };
+    let erased: BTreeMap<String, u64> = serde_json::from_str(&turn.inventory).unwrap_or_default();
+    if erased.get("tool_connections").is_some_and(|connections| *connections > 0) {
+        revoke(turn.user_id).await;
+    }
     let mut step = 0;
     store.destroy_data_key(turn.user_id).await?;
     for _ in 0..MAX_BATCHES {
@@ -195,7 +206,7 @@ pub(crate) async fn erase_due<D: Database>(store: &Store<D>, signing_key: &str) 
             requested_by: turn.requested_by,
             requested_at: turn.requested_at.to_string(),
             erased_at: now.to_string(),
-            erased: serde_json::from_str(&turn.inventory).unwrap_or_default(),
+            erased,
         };
         let receipt = issuer.sign_statement(About::Erasure, claims, now)?;
         return Ok(store.end_erasure(turn.user_id, &receipt, now).await?);

@@ -29,13 +29,13 @@ const MESSAGES_BYTES: u64 = 512 * 1024;
 /// What is in the archive, for whoever opens it.
 const README: &str = "# Your data
 
-This is what the installation has stored about you.
+This is what the installation has stored about you. Temporary chats are not in it.
 
 - `profile.json`: your account
 - `conversations.md`: your conversations, to read
 - `conversations.jsonl`, `messages.jsonl`: the same, for programs: one JSON object in each line
 - `runs.jsonl`, `tool_calls.jsonl`, `tool_tasks.jsonl`, `approvals.jsonl`: how your messages were answered, what tools were called, and what you decided
-- `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`: how you log in, and who you are here
+- `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`, `password_resets.jsonl`: how you log in, and who you are here
 - `tool_policies.jsonl`, `tool_secrets.jsonl`, `tool_connections.jsonl`: what you set for tools. Secrets are there by their names, and keys by their beginnings
 - `record.jsonl`: what was recorded of what you did
 
@@ -189,14 +189,23 @@ fn profile(user: &User) -> Value {
         "email": user.email,
         "name": user.name,
         "roles": user.roles().collect::<Vec<_>>(),
+        "suspended": user.is_suspended,
         "second_factor": user.has_second_factor,
         "created_at": user.created_at,
     })
 }
 
 fn described(conversation: &Conversation) -> Value {
-    let Conversation { id, title, model, created_at, updated_at, .. } = conversation;
-    json!({"id": id, "title": title, "model": model, "created_at": created_at, "updated_at": updated_at})
+    let Conversation { id, title, model, created_at, updated_at, retention_days, expires_at, .. } = conversation;
+    json!({
+        "id": id,
+        "title": title,
+        "model": model,
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "retention_days": retention_days,
+        "expires_at": expires_at,
+    })
 }
 
 fn whole(message: &Message) -> Value {

@@ -12,6 +12,7 @@ mod export;
 mod limits;
 mod oidc;
 mod record;
+mod revocation;
 mod routes;
 mod sealing;
 mod second_factor;

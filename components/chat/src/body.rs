@@ -13,6 +13,9 @@ pub(crate) struct ConversationBody {
     created_at: Timestamp,
     updated_at: Timestamp,
     active_run_id: Option<Id>,
+    temporary: bool,
+    retention_days: Option<u32>,
+    expires_at: Option<Timestamp>,
 }
 
 impl From<Conversation> for ConversationBody {
@@ -24,6 +27,9 @@ impl From<Conversation> for ConversationBody {
             created_at: conversation.created_at,
             updated_at: conversation.updated_at,
             active_run_id: conversation.active_run_id,
+            temporary: conversation.is_temporary,
+            retention_days: conversation.retention_days,
+            expires_at: conversation.expires_at,
         }
     }
 }

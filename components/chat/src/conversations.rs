@@ -8,8 +8,8 @@ use permissions::{
     table::{ConversationsRead, ConversationsWrite},
 };
 use problem::Problem;
-use serde::Deserialize;
-use storage::Database;
+use serde::{Deserialize, Deserializer};
+use storage::{Database, retention::MAX_DAYS};
 use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract::created};
 
 use crate::{body::ConversationBody, config::Config, router::Chat};
@@ -22,15 +22,36 @@ const MAX_MODEL_BYTES: usize = 200;
 const DEFAULT_LIMIT: u32 = 50;
 
 #[derive(Deserialize)]
+pub(crate) struct New {
+    /// No list shows it, and it is deleted soon after it was left.
+    #[serde(default)]
+    temporary: bool,
+    #[serde(flatten)]
+    change: Change,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct Change {
     title: Option<String>,
     model: Option<String>,
+    /// `null`: as the rules of the installation say. Absent: as before.
+    #[serde(default, deserialize_with = "present")]
+    retention_days: Option<Option<u32>>,
+}
+
+/// Tells `null` from a field that is absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<u32>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 impl Change {
     fn check(&self, config: &Config, session: &Session) -> Result<()> {
         if self.title.as_ref().is_some_and(|title| title.chars().count() > MAX_TITLE_CHARS) {
             return Err(Problem::invalid_field("title", "Use at most 200 characters.").into());
+        }
+        if self.retention_days.flatten().is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
+            let detail = format!("Keep it for 1 to {MAX_DAYS} days, or null: as long as the installation does.");
+            return Err(Problem::invalid_field("retention_days", detail).into());
         }
         match self.model.as_deref() {
             Some(model) if model.len() > MAX_MODEL_BYTES || !config.allows_model(model) => {
@@ -66,12 +87,24 @@ pub(crate) async fn list<D: Database>(
 pub(crate) async fn create<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
-    Json(change): Json<Change>,
+    Json(New { temporary, change }): Json<New>,
 ) -> Result<Response> {
     change.check(&chat.config, &session)?;
+    let (store, user_id, model) = (chat.store(), session.user_id(), change.model.as_deref());
+    if temporary {
+        if change.title.is_some() || change.retention_days.is_some() {
+            let detail = "A temporary chat has no title and is not kept. Leave title and retention_days out.";
+            return Err(Problem::invalid_field("temporary", detail).into());
+        }
+        let conversation = store.begin_temporary_conversation(user_id, model).await?;
+        return Ok(created(ConversationBody::from(conversation.ok_or_else(Problem::unauthenticated)?)));
+    }
     let title = change.title.unwrap_or_default();
-    let conversation =
-        chat.store().create_conversation(session.user_id(), title.trim(), change.model.as_deref()).await?;
+    let mut conversation = store.create_conversation(user_id, title.trim(), model).await?;
+    if let Some(days) = change.retention_days {
+        store.set_own_retention(user_id, conversation.id, days).await?;
+        conversation = store.conversation(user_id, conversation.id).await?.ok_or_else(Problem::not_found)?;
+    }
     Ok(created(ConversationBody::from(conversation)))
 }
 
@@ -91,6 +124,14 @@ pub(crate) async fn update<D: Database>(
     Json(change): Json<Change>,
 ) -> Result<Json<ConversationBody>> {
     change.check(&chat.config, &session)?;
+    if let Some(days) = change.retention_days {
+        let conversation = chat.store().conversation(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+        if conversation.is_temporary {
+            let detail = "A temporary chat is not kept. Begin another conversation, which is.";
+            return Err(Problem::conflict("temporary", detail).into());
+        }
+        chat.store().set_own_retention(session.user_id(), id, days).await?;
+    }
     let title = change.title.as_deref().map(str::trim);
     let updated = chat.store().update_conversation(session.user_id(), id, title, change.model.as_deref()).await?;
     Ok(Json(updated.ok_or_else(Problem::not_found)?.into()))

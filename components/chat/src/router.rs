@@ -73,6 +73,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_ta
 
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod retention_tests;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use axum::{
 };
 use cookie::{Cookie, SameSite, time::Duration};
 use domain::{Id, Timestamp};
+use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Scheme};
 use mcp::ClientError;
 use network_address::is_public_host;
@@ -26,8 +27,9 @@ use storage::{
 };
 use tool_catalogue::{Host, Server, listing_of};
 use web::{
-    Allowed, Authenticator as _, Json, Query, Result,
+    Allowed, Authenticator as _, Inside, Json, Query, Result,
     extract::PathName,
+    inside::Auth,
     log::{Level, log},
 };
 
@@ -51,6 +53,8 @@ const COOKIE: &str = "ea_connect_";
 const LIFETIME_S: i64 = 15 * 60;
 /// Attempts of a person in a minute: each is several requests to somebody else's server.
 const ATTEMPTS_PER_MINUTE: u32 = 10;
+/// Connections that are revoked at once when an account is erased.
+const AT_ONCE: usize = 8;
 /// A server's name, in JSON.
 const MAX_BODY_BYTES: usize = 1024;
 /// The longest words of an authorization server that are shown.
@@ -374,6 +378,19 @@ pub(crate) async fn disconnect<D: Database + 'static, H: Host>(
         tools.host().spawn(async move { revoke_gone(&of, user_id, &gone).await });
         audit(&tools, user_id, "connection.delete", &server, "ok").await?;
     }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /internal/connections/revoke`: revokes the tokens of everything that a person has connected, whose account is being erased. The rows go with the
+/// account. What fails is logged and not tried again: nothing holds an erasure up.
+pub(crate) async fn revoke_all<D: Database + 'static, H: Host>(
+    State(tools): State<Tools<D, H>>,
+    inside: Inside<Auth>,
+) -> Result<StatusCode> {
+    let user_id = inside.person()?;
+    let connections = tools.store().tool_connections(user_id).await?;
+    let revoked = connections.iter().map(|connection| revoke_gone(&tools, user_id, connection));
+    here(stream::iter(revoked).buffer_unordered(AT_ONCE).collect::<()>()).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

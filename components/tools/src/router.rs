@@ -6,7 +6,7 @@ use axum::{
 };
 use storage::Database;
 use tool_catalogue::{Host, OFFERS_PATH};
-use toolbox::wire::{ASK_TASKS_PATH, CALLS_PATH, STOP_TASKS_PATH};
+use toolbox::wire::{ASK_TASKS_PATH, CALLS_PATH, REVOKE_CONNECTIONS_PATH, STOP_TASKS_PATH};
 
 use crate::{calls, connections, gateway, list, metadata, offers, policies, secrets, state::Tools, tasks};
 
@@ -41,6 +41,7 @@ pub(crate) fn router<D: Database + 'static, H: Host>(tools: Tools<D, H>) -> Rout
         .route(CALLS_PATH, post(calls::call::<D, H>))
         .route(ASK_TASKS_PATH, post(tasks::ask::<D, H>))
         .route(STOP_TASKS_PATH, post(tasks::stop::<D, H>))
+        .route(REVOKE_CONNECTIONS_PATH, post(connections::revoke_all::<D, H>))
         .with_state(tools)
 }
 

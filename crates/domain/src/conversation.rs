@@ -19,6 +19,12 @@ pub struct Conversation {
     pub updated_at: Timestamp,
     /// The run that is answering now, if any.
     pub active_run_id: Option<Id>,
+    /// After how many days without use it is deleted, if its person has said so. A rule of the installation may be shorter.
+    pub retention_days: Option<u32>,
+    /// A chat that no list shows, and that is deleted soon after it was left.
+    pub is_temporary: bool,
+    /// When it is deleted unless it is used before; `None`: it is kept.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// The author of a message.

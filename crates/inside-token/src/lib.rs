@@ -31,7 +31,7 @@ const TOOL_SERVER: &str = "mcp-";
 #[must_use]
 pub fn may_call(caller: &str, callee: &str) -> bool {
     match caller {
-        "stream" | "chat" => callee == TOOLS,
+        "stream" | "chat" | "auth" => callee == TOOLS,
         "ops" => matches!(callee, "auth" | "chat" | "stream" | TOOLS),
         TOOLS => callee.starts_with(TOOL_SERVER),
         _ => false,

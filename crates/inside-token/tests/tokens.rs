@@ -84,7 +84,8 @@ fn whoever_may_not_call_a_component_has_no_token_for_it() {
             "ops>chat",
             "ops>stream",
             "tools>mcp-clock",
-            "tools>mcp-mail"
+            "tools>mcp-mail",
+            "auth>tools",
         ]
     );
 }

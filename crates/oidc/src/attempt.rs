@@ -32,6 +32,9 @@ pub struct Attempt {
     /// The secret of the invitation that the person came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invitation: Option<String>,
+    /// The person wants to keep an account that is going to be erased.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep_account: bool,
 }
 
 impl Attempt {
@@ -43,7 +46,13 @@ impl Attempt {
         let mut secret = [0; SECRET_BYTES];
         getrandom::fill(&mut secret)?;
         let secret = BASE64_URL_SAFE_NO_PAD.encode(secret);
-        Ok(Self { secret, provider: provider.to_owned(), return_to: local_path(return_to), invitation })
+        Ok(Self {
+            secret,
+            provider: provider.to_owned(),
+            return_to: local_path(return_to),
+            invitation,
+            keep_account: false,
+        })
     }
 
     /// Reads a cookie's value. `None`: it is not one of ours.
@@ -105,6 +114,9 @@ mod tests {
     fn an_attempt_comes_back_from_its_cookie_and_its_values_are_its_own() {
         let attempt = Attempt::new("corp", "/c/x", Some("invited".into())).unwrap();
         let back = Attempt::parse(&attempt.cookie()).unwrap();
+        assert!(!back.keep_account);
+        let keeping = Attempt { keep_account: true, ..attempt.clone() };
+        assert!(Attempt::parse(&keeping.cookie()).unwrap().keep_account);
         assert_eq!((back.provider.as_str(), back.return_to.as_str()), ("corp", "/c/x"));
         assert_eq!(back.invitation.as_deref(), Some("invited"));
         assert!(back.has_state(&attempt.state()) && back.nonce() == attempt.nonce());

@@ -96,6 +96,8 @@ table! {
         UsageRead = "usage:read" [];
         /// Set rates for roles and keys, and budgets of tokens and money
         LimitsManage = "limits:manage" [];
+        /// Set how long conversations are kept
+        RetentionManage = "retention:manage" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
         /// Take the record elsewhere, with everybody's events

@@ -1,5 +1,5 @@
 //! What is stored about a person besides their conversations, for a copy of it: pages of rows, by key. Must not contain the value of a secret, a hash, or
-//! anything of somebody else. Conversations and messages are read as everywhere ([`Store::conversations`], [`Store::messages`]).
+//! anything of somebody else. Temporary chats are not in it. Conversations and messages are read as everywhere ([`Store::conversations`], [`Store::messages`]).
 
 use domain::{Id, Timestamp};
 use serde_json::{Map, Value as Json};
@@ -22,8 +22,16 @@ pub struct Section {
 /// The second column of a key that has one. PostgreSQL orders by no bare constant.
 const ALONE: &str = "CAST('' AS text)";
 
+/// The condition for a run that is not of a temporary chat: these are in no copy.
+macro_rules! kept {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM conversation_lifetimes
+             WHERE conversation_lifetimes.conversation_id = runs.conversation_id AND conversation_lifetimes.is_temporary = 1)"
+    };
+}
+
 /// All sections.
-pub const SECTIONS: [Section; 13] = [
+pub const SECTIONS: [Section; 14] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
@@ -73,6 +81,12 @@ pub const SECTIONS: [Section; 13] = [
         key: ["id", ALONE],
     },
     Section {
+        name: "password_resets",
+        columns: &["id", "created_at", "expires_at", "used_at"],
+        rows: "password_resets WHERE user_id = ?1",
+        key: ["id", ALONE],
+    },
+    Section {
         name: "runs",
         columns: &[
             "id",
@@ -82,29 +96,32 @@ pub const SECTIONS: [Section; 13] = [
             "error_code",
             "prompt_tokens",
             "completion_tokens",
+            "time_zone",
             "created_at",
             "updated_at",
         ],
-        rows: "runs WHERE user_id = ?1",
+        rows: concat!("runs WHERE user_id = ?1 AND ", kept!()),
         key: ["id", ALONE],
     },
     Section {
         name: "tool_calls",
         columns: &["run_id", "call_id", "name", "started_at", "finished_at", "is_error"],
-        rows: "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = ?1",
+        rows: concat!("tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = ?1 AND ", kept!()),
         key: ["runs.id", "call_id"],
     },
     Section {
         name: "tool_tasks",
         columns: &["run_id", "call_id", "name", "server", "tool", "started_at", "ended_at"],
-        rows: "tool_tasks WHERE user_id = ?1",
+        rows: "tool_tasks WHERE user_id = ?1 AND NOT EXISTS (SELECT 1 FROM runs
+             JOIN conversation_lifetimes ON conversation_lifetimes.conversation_id = runs.conversation_id
+             WHERE runs.id = tool_tasks.run_id AND conversation_lifetimes.is_temporary = 1)",
         key: ["run_id", "call_id"],
     },
     Section {
         name: "approvals",
         columns: &["run_id", "call_id", "server", "tool", "decision", "decided_at"],
         // By the runs, which have an index for it.
-        rows: "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = ?1",
+        rows: concat!("approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = ?1 AND ", kept!()),
         key: ["runs.id", "call_id"],
     },
     Section {

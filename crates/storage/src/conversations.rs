@@ -6,13 +6,17 @@ use vault::Place;
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
     data_keys::{Opener, seal},
+    retention::{TEMPORARY, TEMPORARY_IDLE_MS, lifetime_columns, read_lifetime},
     runs::{ABANDONED, ACTIVE},
 };
 
-fn selected_columns() -> String {
+/// `user` is the parameter with the owner.
+fn selected_columns(user: &str) -> String {
     format!(
         "conversations.id, title, conversations.model, conversations.created_at, conversations.updated_at,
-         (SELECT runs.id FROM runs WHERE runs.conversation_id = conversations.id AND runs.state IN {ACTIVE} AND NOT {ABANDONED})"
+         (SELECT runs.id FROM runs WHERE runs.conversation_id = conversations.id AND runs.state IN {ACTIVE} AND NOT {ABANDONED}),
+         {}",
+        lifetime_columns(user)
     )
 }
 
@@ -24,14 +28,19 @@ pub(crate) const fn title_of(id: &str) -> Place<'_> {
 fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Conversation, StorageError> {
     let mut columns = row.columns(query);
     let id = columns.id()?;
-    Ok(Conversation {
+    let mut conversation = Conversation {
         id,
         title: opener.open(title_of(&id.to_string()), columns.text()?)?,
         model: columns.optional_text()?.map(str::to_owned),
         created_at: columns.timestamp()?,
         updated_at: columns.timestamp()?,
         active_run_id: columns.optional_id()?,
-    })
+        retention_days: None,
+        is_temporary: false,
+        expires_at: None,
+    };
+    read_lifetime(&mut columns, &mut conversation)?;
+    Ok(conversation)
 }
 
 impl<D: Database> Store<D> {
@@ -46,8 +55,11 @@ impl<D: Database> Store<D> {
         model: Option<&str>,
     ) -> Result<Conversation, StorageError> {
         const QUERY: &str = "create_conversation";
-        let sql = "INSERT INTO conversations (id, user_id, title, model, created_at, updated_at)
-                   VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms()) RETURNING id, title, model, created_at, updated_at, NULL";
+        let sql = format!(
+            "INSERT INTO conversations (id, user_id, title, model, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms()) RETURNING {}",
+            selected_columns("?2")
+        );
         let id = Id::new();
         let sealed = seal(&*self.data_key(user_id).await?, title_of(&id.to_string()), title)?;
         let parameters = [id.into(), user_id.into(), sealed, model.into()];
@@ -56,19 +68,38 @@ impl<D: Database> Store<D> {
         read(QUERY, rows.first().unwrap_or(&Row(Vec::new())), &opener)
     }
 
+    /// Begins a temporary chat: it is in no list and no copy, gets no title, and goes [`TEMPORARY_IDLE_MS`] after its last use. `None`: the account is gone.
+    ///
+    /// # Errors
+    /// As [`Self::create_conversation`].
+    pub async fn begin_temporary_conversation(
+        &self,
+        user_id: Id,
+        model: Option<&str>,
+    ) -> Result<Option<Conversation>, StorageError> {
+        let sql = format!(
+            "INSERT INTO temporary_conversations (id, user_id, model, idle_ms, created_at)
+             VALUES (?1, ?2, CAST(?3 AS text), {TEMPORARY_IDLE_MS}, now_ms())"
+        );
+        let id = Id::new();
+        let parameters = [id.into(), user_id.into(), model.into()];
+        self.database.query(Statement::new("begin_temporary_conversation", sql, parameters)).await?;
+        self.conversation(user_id, id).await
+    }
+
     /// One conversation of the owner.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
     pub async fn conversation(&self, user_id: Id, id: Id) -> Result<Option<Conversation>, StorageError> {
         const QUERY: &str = "conversation";
-        let sql = format!("SELECT {} FROM conversations WHERE id = ?1 AND user_id = ?2", selected_columns());
+        let sql = format!("SELECT {} FROM conversations WHERE id = ?1 AND user_id = ?2", selected_columns("?2"));
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
         let opener = self.opener(user_id, &rows).await?;
         rows.first().map(|row| read(QUERY, row, &opener)).transpose()
     }
 
-    /// The owner's conversations, most recent activity first, after the given place in that order.
+    /// The owner's conversations but temporary ones, most recent activity first, after the given place in that order.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
@@ -88,16 +119,16 @@ impl<D: Database> Store<D> {
             None => "",
         };
         let sql = format!(
-            "SELECT {} FROM conversations WHERE user_id = ?1 {place}
+            "SELECT {} FROM conversations WHERE user_id = ?1 {place} AND NOT {TEMPORARY}
              ORDER BY conversations.updated_at DESC, conversations.id DESC LIMIT ?2",
-            selected_columns()
+            selected_columns("?1")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let opener = self.opener(user_id, &rows).await?;
         rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
-    /// The owner's conversations in the order in which they were begun, after one of them: an order that nothing changes while somebody reads.
+    /// The owner's conversations but temporary ones in the order in which they were begun, after one of them: an order that nothing changes while somebody reads.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
@@ -117,15 +148,15 @@ impl<D: Database> Store<D> {
             None => "",
         };
         let sql = format!(
-            "SELECT {} FROM conversations WHERE user_id = ?1 {place} ORDER BY conversations.id LIMIT {limit}",
-            selected_columns()
+            "SELECT {} FROM conversations WHERE user_id = ?1 {place} AND NOT {TEMPORARY} ORDER BY conversations.id LIMIT {limit}",
+            selected_columns("?1")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let opener = self.opener(user_id, &rows).await?;
         rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
-    /// Changes the title, the model, or both. `None`: the conversation does not exist or belongs to another person.
+    /// Changes the title, the model, or neither, and begins its time anew. `None`: the conversation does not exist or belongs to another person.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
@@ -140,7 +171,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "UPDATE conversations SET title = COALESCE(?3, title), model = COALESCE(?4, model), updated_at = now_ms()
              WHERE id = ?1 AND user_id = ?2 RETURNING {}",
-            selected_columns()
+            selected_columns("?2")
         );
         let sealed = match title {
             Some(title) => seal(&*self.data_key(user_id).await?, title_of(&id.to_string()), title)?,

@@ -44,6 +44,17 @@ pub enum ErasureRequested {
     LastAdministrator,
 }
 
+/// Work that nobody waits for.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct BackgroundWork {
+    /// An erasure is due: [`Store::take_erasure_turn`].
+    pub erases: bool,
+    /// An event waits for its place in the audit log's chain.
+    pub seals: bool,
+    /// Conversations may be over: [`Store::expire_next`].
+    pub expires: bool,
+}
+
 /// A host's turn to erase an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ErasureTurn {
@@ -102,7 +113,8 @@ const STEPS: [(&str, i64, &str); 8] = [
              SELECT audit_details.event_id FROM audit_details JOIN audit_events ON audit_events.id = audit_details.event_id
              WHERE audit_details.user_id = ?1 AND audit_events.action NOT LIKE 'user.%' AND audit_events.action NOT LIKE 'group.%'
                  AND audit_events.action NOT LIKE 'role.%' AND audit_events.action NOT LIKE 'service_account.%'
-                 AND audit_events.action NOT LIKE 'invitation.%' AND audit_events.action NOT IN ('session.end', 'policy.set', 'limits.set')
+                 AND audit_events.action NOT LIKE 'invitation.%' AND audit_events.action NOT LIKE 'retention.%'
+                 AND audit_events.action NOT IN ('session.end', 'policy.set', 'limits.set')
              LIMIT ?2) RETURNING 1",
     ),
     (
@@ -120,7 +132,7 @@ const STEPS: [(&str, i64, &str); 8] = [
         BATCH,
         "DELETE FROM budget_use WHERE (subject, period) IN (
              SELECT subject, period FROM budget_use
-             WHERE subject = 'user:' || ?1 OR subject IN (SELECT 'key:' || id FROM api_keys WHERE user_id = ?1)
+             WHERE subject IN (SELECT 'user:' || CAST(?1 AS text) UNION ALL SELECT 'key:' || id FROM api_keys WHERE user_id = ?1)
              LIMIT ?2) RETURNING 1",
     ),
 ];
@@ -193,20 +205,24 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Whether there is work for [`Self::take_erasure_turn`], or an event waits for its place in the audit log's chain.
+    /// Whether there is work that nobody waits for.
     ///
     /// # Errors
     /// As [`Self::request_erasure`].
-    pub async fn background_work(&self) -> Result<(bool, bool), StorageError> {
+    pub async fn background_work(&self) -> Result<BackgroundWork, StorageError> {
         const QUERY: &str = "background_work";
         let sql = "SELECT
                  CASE WHEN EXISTS (SELECT 1 FROM erasures WHERE erased_at IS NULL AND due_at <= now_ms() AND leased_until < now_ms())
                      THEN 1 ELSE 0 END,
-                 CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) OR EXISTS (SELECT 1 FROM audit_backlog) THEN 1 ELSE 0 END";
+                 CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) OR EXISTS (SELECT 1 FROM audit_backlog) THEN 1 ELSE 0 END,
+                 CASE WHEN EXISTS (SELECT 1 FROM conversation_lifetimes WHERE check_at <= now_ms())
+                     OR EXISTS (SELECT 1 FROM retention_walk WHERE due_at <= now_ms())
+                        AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
+                     THEN 1 ELSE 0 END";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        let Some(row) = rows.first() else { return Ok((false, false)) };
+        let Some(row) = rows.first() else { return Ok(BackgroundWork::default()) };
         let mut columns = row.columns(QUERY);
-        Ok((columns.flag()?, columns.flag()?))
+        Ok(BackgroundWork { erases: columns.flag()?, seals: columns.flag()?, expires: columns.flag()? })
     }
 
     /// The erasure of an account.

@@ -37,6 +37,7 @@ pub mod model_dialects;
 pub mod own_account;
 pub mod provider_sessions;
 pub mod rate_limits;
+pub mod retention;
 pub mod roles;
 pub mod runs;
 pub mod sealing;

@@ -10,6 +10,7 @@ use crate::{
     data_keys::{Opener, seal},
     database::{Columns, storable},
     rate_limits::{Asked, Bucket, Quota, RETRY_AFTER_US, STATES, asked, quotas},
+    retention::TEMPORARY,
     runs,
 };
 
@@ -228,7 +229,8 @@ impl<D: Database> Store<D> {
              INSERT INTO limited_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
                  idempotency_key, size, created_at, api_key_id, limits, now_us, retry_after_us, states)
              SELECT ?3, id, user_id, ?4, COALESCE(model, ?5),
-                 (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6, ?7, ?8, ?9, now_ms(),
+                 (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6,
+                 CASE WHEN {TEMPORARY} THEN '' ELSE CAST(?7 AS text) END, ?8, ?9, now_ms(),
                  ?10, ?11, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}
              FROM conversations WHERE id = ?1 AND user_id = ?2
                AND NOT EXISTS (SELECT 1 FROM runs WHERE conversation_id = ?1 AND state IN {})

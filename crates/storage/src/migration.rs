@@ -157,6 +157,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0022_identity_removals.postgres.sql"),
     },
     Migration {
+        version: 23,
+        name: "0023_retention",
+        sqlite: include_str!("../../../migrations/0023_retention.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0023_retention.postgres.sql"),
+    },
+    Migration {
         version: 25,
         name: "0025_budget_periods",
         sqlite: include_str!("../../../migrations/0025_budget_periods.sqlite.sql"),

@@ -1,4 +1,4 @@
-//! The messages of `stream` and `chat` to `tools` on the private routes. The answer to a call is a sequence of JSON lines, each a [`Said`]. Clients
+//! The messages of `stream`, `chat` and `auth` to `tools` on the private routes. The answer to a call is a sequence of JSON lines, each a [`Said`]. Clients
 //! do not use these routes: they speak MCP or use the public API.
 
 use std::borrow::Cow;
@@ -37,6 +37,9 @@ pub struct Call<'a> {
 pub const ASK_TASKS_PATH: &str = "/internal/tasks/ask";
 /// The route on which `tools` stops tasks of runs that were stopped, have ended or are deleted. A request cannot cause more than is due anyway.
 pub const STOP_TASKS_PATH: &str = "/internal/tasks/stop";
+
+/// The route on which `tools` revokes the tokens of all connections of the caller's person, whose account is being erased, at the servers that gave them.
+pub const REVOKE_CONNECTIONS_PATH: &str = "/internal/connections/revoke";
 
 /// The tasks to stop at once. Other tasks that are due to be stopped are stopped too.
 #[derive(Clone, Debug, Serialize, Deserialize)]

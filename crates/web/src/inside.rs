@@ -40,6 +40,8 @@ callers! {
     Stream = "stream";
     /// Stops them.
     Chat = "chat";
+    /// Erases accounts.
+    Auth = "auth";
     /// Asks about settings.
     Ops = "ops";
 }

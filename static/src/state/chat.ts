@@ -41,6 +41,11 @@ export const chatAt = computed(() => state.value.at);
 export const failure = computed(() => (state.value.at === "failed" ? state.value.reason : null));
 export const conversation = computed(() => ready.value?.conversation ?? null);
 export const conversationId = computed(() => conversation.value?.id ?? null);
+/** On the page of a new chat: whether it will be a temporary one. */
+export const wantsTemporary = signal(false);
+export const isTemporary = computed(() =>
+  chatAt.value === "new" ? wantsTemporary.value : conversation.value?.temporary === true,
+);
 /** Why the person's last action failed. */
 export const problem = computed(() => ("problem" in state.value ? state.value.problem : null));
 /** When the shown state was loaded, if it may be outdated; otherwise null. */
@@ -106,10 +111,20 @@ export async function open(id: string | null): Promise<void> {
 /** Leaves the open conversation: it is no longer shown, and its pending results are ignored. */
 export function leave(to: string | null = null): void {
   const left = state.peek();
-  if (left.at === "ready" && !isBusy(left)) keepCopy(left);
+  if (left.at === "ready" && left.conversation.temporary !== true && !isBusy(left)) keepCopy(left);
+  endTemporary();
+  wantsTemporary.value = false;
   leaving.abort();
   leaving = new AbortController();
   dispatch({ type: "opened", id: to });
+}
+
+/** A temporary chat ends when it is left: in the page, with the tab, or by a reload. */
+export function endTemporary(): void {
+  const left = conversation.peek();
+  if (left?.temporary !== true) return;
+  writeDraft(left.id, "");
+  api.abandon(left.id);
 }
 
 /** Asks the server for changes made elsewhere, and shows them. Unchanged parts do not flicker. */
@@ -242,10 +257,13 @@ export function showRenamed(renamed: Conversation): void {
 }
 
 async function start(here: Page, wish: AbortSignal): Promise<string> {
-  const created = await api.create(wish);
+  const created = await api.create(wish, wantsTemporary.peek());
   moveDraft(NEW_CHAT, created.id);
   upsert(created);
-  if (here.hasLeft()) return created.id;
+  if (here.hasLeft()) {
+    if (created.temporary === true) api.abandon(created.id);
+    return created.id;
+  }
   here.tell({ type: "created", conversation: created, at: new Date() });
   navigate(conversationPath(created.id), { replace: true });
   return created.id;
@@ -328,6 +346,8 @@ async function renew(id: string, here: Page): Promise<void> {
   }
 }
 
+const OVER = "This temporary chat has ended, because nothing happened in it for a while. Begin a new one.";
+
 function isUnreachable(error: unknown): boolean {
   return error instanceof ApiError && error.status === 0;
 }
@@ -336,7 +356,8 @@ async function explain(error: unknown, here: Page): Promise<void> {
   if (here.hasLeft() || endedBy(error)) return;
   // The text field says it, and counts down.
   if (pauseAfter(error)) return;
-  here.tell({ type: "problem", text: describe(error) });
+  const isOver = error instanceof ApiError && error.status === 404 && isTemporary.peek();
+  here.tell({ type: "problem", text: isOver ? OVER : describe(error) });
   // Another tab was faster, or the response to our own request was lost: show the current state.
   if (error instanceof ApiError && error.code === "run_active") await refresh();
 }

@@ -25,6 +25,7 @@ export async function loadMore(): Promise<void> {
 
 /** Puts a new or changed conversation in its place. */
 export function upsert(conversation: Conversation): void {
+  if (conversation.temporary === true) return;
   conversations.value = sorted([conversation, ...without(conversation.id)]);
 }
 
@@ -36,6 +37,14 @@ export function forgetList(): void {
 
 export async function rename(id: string, title: string): Promise<Conversation> {
   const conversation = await api.rename(id, title);
+  upsert(conversation);
+  tellTabs({ kind: "changed", conversationId: id });
+  return conversation;
+}
+
+/** `days` null: as the installation's rules say. */
+export async function keep(id: string, days: number | null): Promise<Conversation> {
+  const conversation = await api.keep(id, days);
   upsert(conversation);
   tellTabs({ kind: "changed", conversationId: id });
   return conversation;

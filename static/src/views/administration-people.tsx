@@ -1,5 +1,5 @@
 /** Accounts, invitations and sessions, for administrators. */
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { admin, describe } from "../api.ts";
 import { may } from "../permissions.ts";
 import { endedBy } from "../state/session.ts";
@@ -7,6 +7,7 @@ import type { Pages } from "../state/pages.ts";
 import type { Account, Invitation, Link, OpenSession, Role, User } from "../types.ts";
 import { visible } from "../visible.ts";
 import { announce } from "./announce.tsx";
+import { Confirm } from "./confirm.tsx";
 import { Fault, NewLink, PageList, RoleChoice, textOf, usePages, useRoles, useSubmit, When } from "./page-list.tsx";
 
 export function Users({ user }: { user: User }) {
@@ -62,7 +63,8 @@ function Person({
   const [waiting, setWaiting] = useState(false);
   const [link, setLink] = useState<Link | null>(null);
   const [fault, setFault] = useState<string | null>(null);
-  const [removing, setRemoving] = useState(false);
+  /** What is asked first: nothing brings either back. */
+  const [asking, setAsking] = useState<"second_factor" | "erasure" | null>(null);
   const mayChange = may(user, "users:manage") && account.id !== user.id;
   const change = async (to: { role?: string; suspended?: boolean }, words: string) => {
     setWaiting(true);
@@ -88,6 +90,16 @@ function Person({
     if (await pages.change(account, remove)) announce(`${account.email}: second factor removed`);
     setWaiting(false);
   };
+  const erase = async () => {
+    setWaiting(true);
+    const close = async () => {
+      await admin.erase(account.id);
+      return { ...account, suspended: true };
+    };
+    if (await pages.change(account, close)) announce(`${account.email}: will be erased`);
+    setWaiting(false);
+  };
+  const mayErase = may(user, "users:erase") && account.id !== user.id;
   return (
     <li class="px-4 py-3.5">
       <div class="flex flex-wrap items-center gap-x-4 gap-y-2">
@@ -127,7 +139,7 @@ function Person({
                 class="ghost-button"
                 title="For whoever has lost their app and their recovery codes. Logs them out everywhere."
                 disabled={waiting}
-                onClick={() => setRemoving(true)}
+                onClick={() => setAsking("second_factor")}
               >
                 Remove second factor
               </button>
@@ -144,67 +156,35 @@ function Person({
             </button>
           </div>
         )}
+        {mayErase && (
+          <button type="button" class="ghost-button" disabled={waiting} onClick={() => setAsking("erasure")}>
+            Erase…
+          </button>
+        )}
       </div>
-      {removing && (
-        <SecondFactorDialog
-          account={account}
-          onRemove={() => void removeSecondFactor()}
-          onClose={() => setRemoving(false)}
-        />
+      {asking === "second_factor" && (
+        <Confirm
+          title="Remove the second factor?"
+          button="Remove"
+          confirmed={() => void removeSecondFactor()}
+          onClose={() => setAsking(null)}
+        >
+          <bdi class="break-all text-ink">{account.email}</bdi> will be logged out everywhere, and then gets in with the
+          password alone, or sets up another second factor if a role needs one.
+        </Confirm>
+      )}
+      {asking === "erasure" && (
+        <Confirm title="Erase this account?" button="Erase" confirmed={() => void erase()} onClose={() => setAsking(null)}>
+          <bdi class="break-all text-ink">{account.email}</bdi> will be logged out everywhere at once. After the days of
+          grace of this installation, everything about this person is deleted for good. Until then, “Erasures” can take it
+          back.
+        </Confirm>
       )}
       <Fault text={fault} />
       {link !== null && (
         <NewLink link={link} words={`Give this link to ${account.email}: it sets a new password, once.`} />
       )}
     </li>
-  );
-}
-
-/** Asks first: from then on the password alone opens the account, and nothing brings the second factor back. */
-function SecondFactorDialog({
-  account,
-  onRemove,
-  onClose,
-}: {
-  account: Account;
-  onRemove: () => void;
-  onClose: () => void;
-}) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const id = useId();
-  useEffect(() => dialog.current?.showModal(), []);
-  return (
-    <dialog
-      ref={dialog}
-      aria-labelledby={id}
-      class="m-auto w-[min(26rem,calc(100vw-2rem))] rounded-2xl border border-line bg-raised p-6 text-ink shadow-xl backdrop:bg-black/40"
-      onClose={onClose}
-    >
-      <div class="grid gap-5">
-        <h2 id={id} class="text-lg font-semibold">
-          Remove the second factor?
-        </h2>
-        <p class="text-soft">
-          <bdi class="break-all text-ink">{account.email}</bdi> will be logged out everywhere, and then gets in with the
-          password alone, or sets up another second factor if a role needs one.
-        </p>
-        <div class="flex justify-end gap-2.5">
-          <button type="button" class="plain-button" onClick={() => dialog.current?.close()}>
-            Cancel
-          </button>
-          <button
-            type="button"
-            class="danger-button"
-            onClick={() => {
-              dialog.current?.close();
-              onRemove();
-            }}
-          >
-            Remove
-          </button>
-        </div>
-      </div>
-    </dialog>
   );
 }
 

@@ -3,10 +3,12 @@ import { sectionsOf } from "../permissions.ts";
 import { administrationPath, follow, navigate, type Section } from "../state/route.ts";
 import type { User } from "../types.ts";
 import { useEffect } from "preact/hooks";
+import { Erasures } from "./administration-erasures.tsx";
 import { Groups, Roles } from "./administration-groups.tsx";
 import { Limits } from "./administration-limits.tsx";
 import { Invitations, Sessions, Users } from "./administration-people.tsx";
 import { Audit, Settings, Usage } from "./administration-records.tsx";
+import { Retention } from "./administration-retention.tsx";
 import { Header } from "./header.tsx";
 import { Keys } from "./administration-keys.tsx";
 import { ServiceAccounts } from "./service-accounts.tsx";
@@ -21,6 +23,8 @@ const TITLES: Record<Section, string> = {
   limits: "Limits",
   usage: "Usage",
   audit: "Record",
+  retention: "Retention",
+  erasures: "Erasures",
   keys: "Keys",
   settings: "Settings",
 };
@@ -84,6 +88,10 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <Usage />;
     case "audit":
       return <Audit />;
+    case "retention":
+      return <Retention />;
+    case "erasures":
+      return <Erasures />;
     case "keys":
       return <Keys />;
     case "settings":

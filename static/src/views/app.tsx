@@ -9,6 +9,7 @@ import {
   conversation,
   conversationId,
   defaultModel,
+  endTemporary,
   fill,
   goOffline,
   hasEarlier,
@@ -52,6 +53,7 @@ export function App() {
     document.addEventListener("visibilitychange", lookAround);
     window.addEventListener("online", lookAround);
     window.addEventListener("offline", goOffline);
+    window.addEventListener("pagehide", endTemporary);
     setInterval(() => isLooking() && void refresh(), LOOK_AROUND_MS);
     document.addEventListener("keydown", (event) => void printWhole(event));
     // When printing from a menu, everything loaded is drawn before the browser continues.

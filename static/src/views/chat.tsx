@@ -17,6 +17,7 @@ import {
   hasEarlier,
   isEmpty,
   isFilling,
+  isTemporary,
   last,
   lastRunId,
   live,
@@ -29,6 +30,7 @@ import {
   say,
   sent,
   shownTurns,
+  wantsTemporary,
 } from "../state/chat.ts";
 import { NEW_CHAT } from "../state/drafts.ts";
 import { follow, route } from "../state/route.ts";
@@ -93,6 +95,12 @@ export function ChatView() {
           </p>
         )}
         <OldCopy />
+        {isTemporary.value && (
+          <p class="notice mb-2 justify-center short:hidden">
+            <Icon name="hourglass" />
+            Temporary chat: it is in no list, and deleted when you leave it.
+          </p>
+        )}
         <WaitingForPerson />
         {problem.value !== null && (
           <p
@@ -119,11 +127,23 @@ export function ChatView() {
 
 function ChatHeader() {
   return (
-    <Header title={conversation.value?.title || (conversation.value ? "New chat" : "")}>
+    <Header title={conversation.value?.title || (isTemporary.value ? "Temporary chat" : conversation.value ? "New chat" : "")}>
       {isScripted() && (
         <span class="shrink-0 rounded-full bg-notice-tint px-2.5 py-1 text-xs font-medium text-notice" title={SCRIPTED}>
           Scripted model
         </span>
+      )}
+      {chatAt.value === "new" && (
+        <button
+          type="button"
+          class={`ghost-button ${wantsTemporary.value ? "bg-brand-tint text-brand" : ""}`}
+          aria-pressed={wantsTemporary.value}
+          title="A chat that is in no list, and deleted when you leave it"
+          onClick={() => (wantsTemporary.value = !wantsTemporary.peek())}
+        >
+          <Icon name="hourglass" />
+          Temporary chat
+        </button>
       )}
       <a href="/" class="ghost-button md:hidden" aria-label="New chat" onClick={(event) => follow(event, "/")}>
         <Icon name="plus" size={20} />
@@ -312,7 +332,7 @@ function NotShown() {
                 ? "You are offline"
                 : "The conversation could not be loaded"}
           </p>
-          <p class="text-soft">{failure.value ?? "It may have been deleted, or belong to another account."}</p>
+          <p class="text-soft">{failure.value ?? "It may have been deleted, belong to another account, or be a temporary chat that is over."}</p>
           {missing ? (
             <a href="/" class="main-button" onClick={(event) => follow(event, "/")}>
               New chat

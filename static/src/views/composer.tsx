@@ -1,7 +1,7 @@
 /** The text field. Enter sends, Shift+Enter makes a new line. A draft survives a reload and a failed sending. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { undecided } from "../state/approvals.ts";
-import { busy, isSending, say, stop, stopping } from "../state/chat.ts";
+import { busy, isSending, isTemporary, say, stop, stopping } from "../state/chat.ts";
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { isPaused } from "../state/pause.ts";
 import { Icon } from "./icons.tsx";
@@ -82,7 +82,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
       </p>
       <PauseNotice hasDraft={!empty} onSend={() => void send()} />
       <form
-        class="flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 ps-4.5 shadow-sm short:p-0.5 short:ps-4 transition-shadow focus-within:border-brand focus-within:shadow-md"
+        class={`flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 ps-4.5 shadow-sm short:p-0.5 short:ps-4 transition-shadow focus-within:border-brand focus-within:shadow-md ${isTemporary.value ? "border-dashed" : ""}`}
         onSubmit={(event) => {
           event.preventDefault();
           void send();

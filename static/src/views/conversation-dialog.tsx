@@ -1,15 +1,17 @@
-/** Asks for a conversation's new name, and for confirmation before it is deleted. */
+/** Asks for a conversation's new name, how long it is kept, and for confirmation before it is deleted. */
 import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { describe } from "../api.ts";
 import { conversationId, showRenamed } from "../state/chat.ts";
-import { remove, rename } from "../state/list.ts";
+import { daysToChoose, inDays } from "../retention.ts";
+import { keep, remove, rename } from "../state/list.ts";
 import { navigate } from "../state/route.ts";
 import { endedBy } from "../state/session.ts";
 import type { Conversation } from "../types.ts";
 import { announce } from "./announce.tsx";
+import { When } from "./page-list.tsx";
 
-export type Asked = { to: "rename" | "delete"; item: Conversation };
+export type Asked = { to: "rename" | "keep" | "delete"; item: Conversation };
 
 const MAX_TITLE_CHARS = 200;
 
@@ -32,6 +34,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
     setError(null);
     try {
       if (to === "rename") await renameTo(item.id, title);
+      else if (to === "keep") await keepFor(item.id, Number(new FormData(event.currentTarget).get("days")));
       else await remove(item.id);
       dialog.current?.close();
       if (to === "delete") removed(item.id);
@@ -51,7 +54,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
     >
       <form class="grid gap-5" onSubmit={(event) => void submit(event)}>
         <h2 id={id} class="text-lg font-semibold">
-          {to === "rename" ? "Rename conversation" : "Delete conversation?"}
+          {TITLES[to]}
         </h2>
         {to === "rename" ? (
           <input
@@ -63,6 +66,26 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
             maxLength={MAX_TITLE_CHARS}
             required
           />
+        ) : to === "keep" ? (
+          <>
+            <select class="field" name="days" aria-label="Delete it" defaultValue={`${item.retention_days ?? 0}`}>
+              {daysToChoose(item).map((days) => (
+                <option key={days} value={days} selected={days === (item.retention_days ?? 0)}>
+                  {days === 0 ? "As this installation does with all" : `${inDays(days)} after its last use`}
+                </option>
+              ))}
+            </select>
+            <p class="text-sm leading-6 text-soft">
+              {item.expires_at ? (
+                <>
+                  At present it will be deleted <When at={item.expires_at} />, unless it is used before.
+                </>
+              ) : (
+                "At present it is kept until somebody deletes it."
+              )}{" "}
+              If this installation keeps conversations for less time, that counts.
+            </p>
+          </>
         ) : (
           <p class="text-soft">
             “<bdi class="break-words text-ink">{item.title || "New chat"}</bdi>” and everything in it will be gone for
@@ -78,13 +101,25 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
           <button type="button" class="plain-button" onClick={() => dialog.current?.close()}>
             Cancel
           </button>
-          <button type="submit" class={to === "rename" ? "main-button" : "danger-button"} disabled={waiting}>
-            {to === "rename" ? "Rename" : "Delete"}
+          <button type="submit" class={to === "delete" ? "danger-button" : "main-button"} disabled={waiting}>
+            {BUTTONS[to]}
           </button>
         </div>
       </form>
     </dialog>
   );
+}
+
+const TITLES = {
+  rename: "Rename conversation",
+  keep: "How long is it kept?",
+  delete: "Delete conversation?",
+};
+const BUTTONS = { rename: "Rename", keep: "Save", delete: "Delete" };
+
+async function keepFor(id: string, days: number): Promise<void> {
+  showRenamed(await keep(id, days === 0 ? null : days));
+  announce("Saved");
 }
 
 async function renameTo(id: string, title: string): Promise<void> {

@@ -20,6 +20,7 @@ const PATHS = {
   warning: "M12 4l9 16H3zM12 10v4.5M12 17.3v.2",
   retry: "M19 12a7 7 0 1 1-2.2-5.1L20 10M20 4.5V10h-5.5",
   leave: "M10 4H5v16h5M10 12h10M16 8l4 4-4 4",
+  hourglass: "M7 4h10M7 20h10M8.5 4c0 4.5 7 4.5 7 8s-7 3.5-7 8M15.5 4c0 4.5-7 4.5-7 8s7 3.5 7 8",
   cross: "M7 7l10 10M17 7L7 17",
 } as const;
 

@@ -2,7 +2,7 @@
 import type { ComponentChildren, TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { ApiError, auth, describe } from "../api.ts";
-import { LINK_ACCOUNT, signInPath } from "../sign-in.ts";
+import { ERASURE_PENDING, LINK_ACCOUNT, signInPath } from "../sign-in.ts";
 import { navigate } from "../state/route.ts";
 import { leaveForProvider, linkAccount, logIn, outcome, resetPassword, session, signUp } from "../state/session.ts";
 import type { Provider, SignUpState } from "../types.ts";
@@ -126,14 +126,16 @@ export function LoginView({ invitation }: { invitation?: string }) {
 /** Buttons that lead to the organisations' providers, and back to where the person is. */
 function Providers({ list = [], invitation }: { list?: Provider[] | undefined; invitation?: string | undefined }) {
   const [fault, setFault] = useState<string | null>(null);
+  const isKeeping = outcome.value === ERASURE_PENDING && invitation === undefined;
   if (list.length === 0) return null;
   const leave = async (event: MouseEvent, provider: string) => {
     leaveForProvider();
-    if (invitation === undefined) return;
-    // The invitation's secret must be in no address, so it is sent before.
+    if (invitation === undefined && !isKeeping) return;
+    // The invitation's secret must be in no address, and no link from elsewhere may keep an account, so both are sent before.
     event.preventDefault();
     try {
-      location.assign((await auth.leaveInvited(provider, invitation)).location);
+      const onward = invitation === undefined ? auth.leaveToKeep(provider) : auth.leaveInvited(provider, invitation);
+      location.assign((await onward).location);
     } catch (error) {
       setFault(describe(error));
     }
@@ -147,7 +149,7 @@ function Providers({ list = [], invitation }: { list?: Provider[] | undefined; i
           href={signInPath(name, location.pathname)}
           onClick={(event) => void leave(event, name)}
         >
-          Continue with {label}
+          {isKeeping ? `Keep my account, and continue with ${label}` : `Continue with ${label}`}
         </a>
       ))}
       {fault !== null && (

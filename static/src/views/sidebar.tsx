@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { describe } from "../api.ts";
 import { sectionsOf } from "../permissions.ts";
+import { goes, goesSoon } from "../retention.ts";
 import { conversation } from "../state/chat.ts";
 import { conversations, hasMore, listError, loading, loadList, loadMore } from "../state/list.ts";
 import {
@@ -90,10 +91,17 @@ function List({ ask }: { ask: (asked: Asked) => void }) {
   );
 }
 
+/** When it is deleted, and whether that is near. */
+function goingOf(item: Conversation): { going: string | null; isNear: boolean } {
+  const now = new Date();
+  return { going: goes(item, now), isNear: goesSoon(item, now) };
+}
+
 function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }) {
   const at = route.value;
   const current = at.page === "conversation" && at.id === item.id;
   const title = (current ? conversation.value?.title : null) || item.title || "New chat";
+  const { going, isNear } = goingOf(item);
   // Touch screens have no hover: there, one button shows the others.
   const [open, setOpen] = useState(false);
   const touch = open ? "pointer-coarse:static pointer-coarse:opacity-100" : "pointer-coarse:hidden";
@@ -104,10 +112,11 @@ function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }
         dir="auto"
         class={`min-w-0 flex-1 truncate rounded-lg px-2.5 py-2 text-sm pointer-coarse:py-3 ${current ? "font-medium" : ""}`}
         aria-current={current ? "page" : undefined}
-        title={title}
+        title={going === null ? title : `${title}\n${going}`}
         onClick={(event) => leaveTo(event, conversationPath(item.id))}
       >
         {title}
+        {isNear && <span class="block truncate text-xs font-normal text-soft">{going}</span>}
       </a>
       <div
         class={`absolute right-0 flex rounded-r-lg bg-hover pr-0.5 opacity-0 group-focus-within:opacity-100 group-hover:opacity-100 ${touch}`}
@@ -120,6 +129,15 @@ function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }
           onClick={() => ask({ to: "rename", item })}
         >
           <Icon name="edit" size={16} />
+        </button>
+        <button
+          type="button"
+          class="ghost-button"
+          aria-label={`How long “${title}” is kept`}
+          title="How long it is kept"
+          onClick={() => ask({ to: "keep", item })}
+        >
+          <Icon name="hourglass" size={16} />
         </button>
         <button
           type="button"

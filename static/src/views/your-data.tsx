@@ -41,6 +41,10 @@ export function YourData({ state }: { state: SecondFactor }) {
         Download a copy
       </button>
       <p class="mt-6 text-sm leading-6 text-soft">
+        Your conversations are kept until you delete them, unless an administrator set a time. For each of them you can set
+        a shorter one in the list, which says when it goes. A temporary chat is not kept at all.
+      </p>
+      <p class="mt-6 text-sm leading-6 text-soft">
         If you delete your account, you are logged out everywhere, your programs and keys stop working, and running
         answers are stopped at once. You then have some days in which you can log in to keep the account. After that,
         everything about you is erased and cannot be brought back.

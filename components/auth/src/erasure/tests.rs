@@ -1,11 +1,16 @@
 //! Erasing one's account over HTTP requests.
 
+use std::cell::Cell;
+
 use futures::executor::block_on;
 use http::{HeaderValue, header};
 use identity::{second_factor::RecoveryCode, statement::StatementVerifier};
 use router_test::{Answer, Fixture, request};
 use serde_json::{Value, json};
-use storage::second_factors::NewSecondFactor;
+use storage::{
+    second_factors::NewSecondFactor,
+    tool_connections::{NewConnection, NewTokens},
+};
 
 use super::*;
 use crate::{
@@ -57,6 +62,31 @@ impl House {
     }
 }
 
+async fn nothing_to_revoke(_: Id) {
+    panic!("nothing is connected");
+}
+
+#[test]
+fn what_was_connected_is_revoked_while_it_can_still_be_read() {
+    let house = House::new(0);
+    let ada = house.sign_up("ada@example.org");
+    let store = house.fixture.app.store();
+    let user = block_on(store.user_by_email("ada@example.org", "")).unwrap().unwrap().0;
+    let tokens = NewTokens { access: "a", refresh: None, valid_for_ms: None };
+    let connection = NewConnection { server: "wiki", url: "u", authority: "x", tokens, scope: "" };
+    assert!(block_on(store.set_tool_connection(user.id, &connection)).unwrap());
+    block_on(store.secrets_key(user.id)).unwrap();
+    house.erase(&ada, PASSWORD);
+    let revoked = Cell::new(None);
+    let revoke = async |id| {
+        assert!(store.secrets_key_to_read(id).await.unwrap().is_some(), "its key is there");
+        revoked.set(Some(id));
+    };
+    block_on(erase_due(store, "", revoke)).unwrap();
+    assert_eq!(revoked.get(), Some(user.id));
+    assert_eq!(block_on(store.user(user.id)).unwrap(), None);
+}
+
 fn code(answer: &Answer) -> (u16, &str) {
     (answer.status.as_u16(), answer.json["code"].as_str().unwrap_or_default())
 }
@@ -75,7 +105,7 @@ fn whoever_asks_with_the_password_is_logged_out_and_can_come_back_only_to_keep_t
     assert!(told.json["detail"].as_str().unwrap().contains("To keep it"), "{}", told.text);
     let waiting = house.receipt(asked.json["receipt_token"].as_str().unwrap());
     assert_eq!((&waiting.json["erase_at"], &waiting.json["receipt"]), (&asked.json["erase_at"], &Value::Null));
-    block_on(erase_due(house.fixture.app.store(), "")).unwrap();
+    block_on(erase_due(house.fixture.app.store(), "", nothing_to_revoke)).unwrap();
     assert_eq!(house.log_in("ada@example.org", true).status, 200);
     assert_eq!(house.log_in("ada@example.org", false).status, 200, "it was taken back");
     assert_eq!(house.receipt(asked.json["receipt_token"].as_str().unwrap()).status, 404);
@@ -90,7 +120,7 @@ fn an_account_is_erased_and_its_person_gets_a_receipt_that_anybody_can_verify() 
     block_on(store.create_conversation(user.id, "mine", None)).unwrap();
     let asked = house.erase(&ada, PASSWORD);
     for _ in 0..2 {
-        block_on(erase_due(store, "")).unwrap();
+        block_on(erase_due(store, "", nothing_to_revoke)).unwrap();
     }
     assert_eq!(code(&house.log_in("ada@example.org", true)), (401, "invalid_credentials"));
     let token = asked.json["receipt_token"].as_str().unwrap();

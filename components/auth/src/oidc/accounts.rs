@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ::oidc::{person::Person, provider::Provider};
+use ::oidc::{attempt::Attempt, person::Person, provider::Provider};
 use domain::User;
 use identity::{address, link_token::LinkToken, signup};
 use storage::{Database, identities::Identity, provider_sessions::ProviderSession, users::Opening};
@@ -36,7 +36,7 @@ pub(super) async fn account<D: Database>(
     auth: &Auth<D>,
     provider: &Provider,
     person: &Person,
-    invitation: Option<&str>,
+    attempt: &Attempt,
 ) -> Result<Found, Failure> {
     if !provider.roles.is_empty() && person.groups.is_none() {
         let fields = BTreeMap::from([("provider", provider.name.clone()), ("claim", provider.groups_claim.clone())]);
@@ -48,7 +48,7 @@ pub(super) async fn account<D: Database>(
     let spelled = person.email.as_deref().map(address::email);
     let verified = spelled.as_ref().and_then(|email| email.as_deref().ok()).filter(|_| is_verified);
     if let Some(user) = auth.store().use_identity(identity, verified).await? {
-        return if user.is_suspended { told(Outcome::AccountSuspended) } else { Ok(Found::Account(user)) };
+        return if user.is_suspended { closed(auth, &user, attempt).await } else { Ok(Found::Account(user)) };
     }
     let email = match (&spelled, verified) {
         (None | Some(Err(_)), _) => return told(Outcome::EmailMissing),
@@ -66,7 +66,7 @@ pub(super) async fn account<D: Database>(
         auth.store().keep_identity_link(&hash, user.id, identity, email, &session, lifetime_ms).await?;
         return Ok(Found::NeedsPassword(secret));
     }
-    let invitation = invitation.and_then(LinkToken::parse).map(|secret| secret.hash());
+    let invitation = attempt.invitation.as_deref().and_then(LinkToken::parse).map(|secret| secret.hash());
     let opening = opening(auth.config.signup, provider.signup, invitation.as_deref());
     // A name that no account can have is left out.
     let name = signup::name(&person.name).unwrap_or_default();
@@ -76,6 +76,25 @@ pub(super) async fn account<D: Database>(
         None if opening == Opening::OnlyFirst => told(Outcome::SignupClosed),
         // Somebody else took the address in this moment.
         None => told(Outcome::Expired),
+    }
+}
+
+/// An account that is closed. Who asked for its erasure keeps it if they want that: they have just shown at their provider that it is them.
+async fn closed<D: Database>(auth: &Auth<D>, user: &User, attempt: &Attempt) -> Result<Found, Failure> {
+    let erasure = auth.store().erasure(user.id).await?;
+    if erasure.is_none_or(|erasure| erasure.erased_at.is_some() || erasure.requested_by != user.id) {
+        return told(Outcome::AccountSuspended);
+    }
+    if !attempt.keep_account {
+        return told(Outcome::ErasurePending);
+    }
+    // It has begun, or an administrator has suspended the account meanwhile.
+    if !auth.store().take_back_erasure(user.id, user.id).await? {
+        return told(Outcome::AccountSuspended);
+    }
+    match auth.store().user(user.id).await? {
+        Some(user) if !user.is_suspended => Ok(Found::Account(user)),
+        _ => told(Outcome::AccountSuspended),
     }
 }
 

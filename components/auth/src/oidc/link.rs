@@ -13,6 +13,7 @@ use web::{Json, Result};
 
 use super::{Failure, begin_session, clear_cookie};
 use crate::{
+    erasure,
     limits::{self, Attempt},
     record::record,
     routes::{Auth, suspended, user_body, wrong_credentials},
@@ -51,7 +52,8 @@ pub(super) async fn link<D: Database>(
     }
     attempt.succeeded(&auth).await;
     if waiting.user.is_suspended {
-        return Err(suspended(StatusCode::FORBIDDEN).into());
+        let pending = erasure::pending(&auth, &waiting.user).await?;
+        return Err(pending.unwrap_or_else(|| suspended(StatusCode::FORBIDDEN)).into());
     }
     // Whose role needs a second factor, and who has none, may go on: from now on they log in at the provider.
     if waiting.user.has_second_factor {

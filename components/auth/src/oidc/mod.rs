@@ -25,7 +25,7 @@ use axum::{
 };
 use domain::{Id, User};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use identity::{IdentityError, Purpose, link_token::LinkToken, refresh_token, refresh_token::RefreshToken};
+use identity::{IdentityError, link_token::LinkToken, refresh_token, refresh_token::RefreshToken};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{Database, StorageError, provider_sessions::ProviderSession};
@@ -86,6 +86,8 @@ pub(crate) enum Outcome {
     InvitationInvalid,
     /// The account is suspended.
     AccountSuspended,
+    /// The person asked for the erasure of the account, and can take that back.
+    ErasurePending,
     /// Something is wrong here: the log says what.
     Failed,
 }
@@ -104,6 +106,7 @@ impl Outcome {
             Self::SignupClosed => "signup_closed",
             Self::InvitationInvalid => "invitation_invalid",
             Self::AccountSuspended => "account_suspended",
+            Self::ErasurePending => "erasure_pending",
             Self::Failed => "failed",
         }
     }
@@ -154,7 +157,7 @@ impl From<IdentityError> for Failure {
 
 pub(crate) fn routes<D: Database + 'static>() -> Router<Auth<D>> {
     Router::new()
-        .route("/auth/oidc/login", get(log_in::<D>).post(log_in_invited::<D>))
+        .route("/auth/oidc/login", get(log_in::<D>).post(log_in_to::<D>))
         .route("/auth/oidc/callback/{provider}", get(come_back::<D>))
         .route("/auth/oidc/link", post(link::link::<D>))
         .route("/auth/oidc/backchannel-logout", post(back_channel::log_out::<D>))
@@ -181,14 +184,26 @@ async fn log_in<D: Database>(
     if is_elsewhere && presented_token(&headers).is_some() {
         return see_other(&return_to);
     }
-    begin(&auth, &headers, &query.provider, &return_to, None).await
+    begin(&auth, &headers, &query.provider, &return_to, Purpose::default()).await
+}
+
+/// What somebody signs in for.
+#[derive(Default)]
+struct Purpose {
+    /// The secret of the invitation that they came with.
+    invitation: Option<String>,
+    /// They want to keep an account that is going to be erased.
+    keep_account: bool,
 }
 
 #[derive(Deserialize)]
-struct LogInInvited {
+struct LogInTo {
     provider: String,
     /// The secret of the invitation's link. It is in no address.
-    invitation: String,
+    invitation: Option<String>,
+    /// Takes back the erasure of the account. Only a request of our own page can want that, and no link that somebody was sent.
+    #[serde(default)]
+    keep_account: bool,
 }
 
 #[derive(Serialize)]
@@ -197,17 +212,23 @@ struct Leave {
     location: String,
 }
 
-/// The same for somebody who was invited: answers with the address, because a secret is sent.
-async fn log_in_invited<D: Database>(
+/// The same for somebody who was invited, or wants to keep their account: answers with the address, because a secret or a wish is sent.
+async fn log_in_to<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,
     headers: HeaderMap,
-    Json(body): Json<LogInInvited>,
+    Json(LogInTo { provider, invitation, keep_account }): Json<LogInTo>,
 ) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
-    let invitation =
-        LinkToken::parse(&body.invitation).ok_or_else(|| sign_up::not_invited(auth.config.signup))?.to_string();
-    let mut response = begin(&auth, &headers, &body.provider, return_to::HOME, Some(invitation)).await?;
+    let invitation = match invitation {
+        Some(secret) => {
+            let secret = LinkToken::parse(&secret).ok_or_else(|| sign_up::not_invited(auth.config.signup))?;
+            Some(secret.to_string())
+        }
+        None => None,
+    };
+    let purpose = Purpose { invitation, keep_account };
+    let mut response = begin(&auth, &headers, &provider, return_to::HOME, purpose).await?;
     let location = response.headers_mut().remove(header::LOCATION);
     let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or(return_to::HOME).to_owned();
     let mut answer = Json::<_>(Leave { location }).into_response();
@@ -220,11 +241,12 @@ async fn begin<D: Database>(
     headers: &HeaderMap,
     name: &str,
     return_to: &str,
-    invitation: Option<String>,
+    Purpose { invitation, keep_account }: Purpose,
 ) -> Result<Response> {
     let provider = auth.sign_in.provider(name).ok_or_else(Problem::not_found)?;
     let began = async {
-        let attempt = Attempt::new(&provider.name, return_to, invitation)?;
+        let mut attempt = Attempt::new(&provider.name, return_to, invitation)?;
+        attempt.keep_account = keep_account;
         let published = providers::published(auth, provider).await?;
         let redirect_uri = redirect_uri(auth, headers, provider)?;
         let url = published.authorization_url(provider, &attempt, &redirect_uri)?;
@@ -313,7 +335,7 @@ async fn signed_in<D: Database>(
         verified => (verified?, published),
     };
     let person = providers::here(published.complete(provider, person, &tokens, outside)).await?;
-    match accounts::account(auth, provider, &person, attempt.invitation.as_deref()).await? {
+    match accounts::account(auth, provider, &person, attempt).await? {
         accounts::Found::Account(user) => {
             let mut response = see_other(&attempt.return_to)?;
             let session = accounts::session_of(provider, &person);
@@ -348,7 +370,7 @@ async fn begin_session<D: Database>(
     }
     let user = auth.store().user(user.id).await?.ok_or(Failure::Told(Outcome::Expired))?;
     let (issuer, now) = auth.issuer().await?;
-    let access = issuer.issue(&user, Some(token.session_id), Purpose::Session, now)?;
+    let access = issuer.issue(&user, Some(token.session_id), identity::Purpose::Session, now)?;
     cookies::set(to_browser, access, token.to_string(), auth.app.site().is_https(headers));
     Ok(user)
 }

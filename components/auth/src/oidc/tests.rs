@@ -1,5 +1,6 @@
 //! Signing in with a scripted provider, over HTTP requests.
 
+mod keeping;
 mod link;
 mod log_out;
 mod providers;

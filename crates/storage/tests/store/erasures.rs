@@ -36,9 +36,8 @@ const PLANTED: &str = "PLANTED";
 /// What sealed texts begin with.
 const SEALED: &str = "s1:";
 
-/// Every table with a text that contains one of these.
-fn tables_with(database: &Real, texts: &[&str]) -> Vec<String> {
-    let query = |sql: String| block_on(database.query(Statement::new("t", sql, []))).unwrap();
+/// Every column of the schema that holds text, with its table.
+fn text_columns(database: &Real) -> Vec<(String, String)> {
     let sql = match database.dialect() {
         Dialect::Sqlite => {
             "SELECT tables.name, columns.name FROM pragma_table_list AS tables, pragma_table_xinfo(tables.name) AS columns
@@ -50,22 +49,65 @@ fn tables_with(database: &Real, texts: &[&str]) -> Vec<String> {
              WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' AND data_type = 'text'"
         }
     };
-    let mut found = Vec::new();
-    let columns = query(sql.to_owned());
+    let columns = block_on(database.query(Statement::new("t", sql, []))).unwrap();
     assert!(columns.len() > 100, "these are columns of the whole schema");
-    for row in columns {
-        let [Value::Text(table), Value::Text(column)] = row.0.as_slice() else { panic!("{row:?}") };
-        for text in texts {
-            let sql = format!("SELECT 1 FROM \"{table}\" WHERE \"{column}\" LIKE '%{text}%' LIMIT 1");
-            if !query(sql).is_empty() {
-                found.push(format!("{table}.{column}"));
-            }
+    let text = |value: &Value| match value {
+        Value::Text(text) => text.clone(),
+        other => panic!("{other:?}"),
+    };
+    columns.iter().map(|row| (text(&row.0[0]), text(&row.0[1]))).collect()
+}
+
+/// Every column, as `table.column`, with a text that contains one of these.
+fn tables_with(database: &Real, texts: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (table, column) in text_columns(database) {
+        let any: Vec<String> = texts.iter().map(|text| format!("\"{column}\" LIKE '%{text}%'")).collect();
+        let sql = format!("SELECT 1 FROM \"{table}\" WHERE {} LIMIT 1", any.join(" OR "));
+        if !block_on(database.query(Statement::new("t", sql, []))).unwrap().is_empty() {
+            found.push(format!("{table}.{column}"));
         }
     }
     found.sort();
-    found.dedup();
     found
 }
+
+/// The tables with nothing of what was planted that no list names: nobody has thought of them here.
+fn not_planted(
+    database: &Real,
+    planted: &[String],
+    listed: &[&str],
+    is_looked_at: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut tables: Vec<String> = text_columns(database).into_iter().map(|(table, _)| table).collect();
+    tables.sort();
+    tables.dedup();
+    let is_planted = |table: &str| planted.iter().any(|column| column.split('.').next() == Some(table));
+    tables.retain(|table| is_looked_at(table) && !is_planted(table) && !listed.contains(&table.as_str()));
+    tables
+}
+
+/// What belongs to the installation and to nobody in it.
+const OF_THE_INSTALLATION: [&str; 18] = [
+    "audit_arrivals",
+    "audit_chain",
+    "audit_seals",
+    "erasures",
+    "generated_keys",
+    "identity_providers",
+    "inside_keys",
+    "model_dialects",
+    "provider_logouts",
+    "retention_rules",
+    "retention_walk",
+    "roles",
+    "schema_migrations",
+    "sealing_progress",
+    "signing_keys",
+    "sqlite_schema",
+    "tool_listings",
+    "user_groups",
+];
 
 /// A conversation in which everything happened: messages, events, calls, a question, a task.
 fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
@@ -84,7 +126,15 @@ fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
         let (name, title, server, tool, task_id) = ("clock", PLANTED, "clock", "now", "t");
         let task = NewTask { call_id: "t", name, title, server, tool, task_id, session: None, said };
         store.keep_tool_task(lease, user.id, task).await.unwrap();
+        store.set_own_retention(user.id, id, Some(7)).await.unwrap();
     });
+    let other = fixture.another_connection();
+    for sql in [
+        format!("INSERT INTO run_charges VALUES ('{}', 0, 0, 0, 0, 0, 0, 0)", run.id),
+        format!("INSERT INTO run_budgets VALUES ('{}', 'installation', '2026-11')", run.id),
+    ] {
+        block_on(other.query(Statement::new("t", sql, []))).unwrap();
+    }
     (id, run.id)
 }
 
@@ -100,10 +150,29 @@ fn nothing_of_a_deleted_conversation_is_left_in_any_table(place: Place) {
     {
         assert!(before.contains(&column.to_owned()), "{column}: {before:?}");
     }
+    // A table that is part of a conversation says so by one of these columns. The record of who did what is not: it has no words.
+    let columns = text_columns(&other);
+    let is_part = |table: &str| {
+        let is_of = |column: &str| columns.contains(&(table.to_owned(), column.to_owned()));
+        table != "audit_events"
+            && (table == "conversations" || ["conversation_id", "run_id", "message_id"].into_iter().any(is_of))
+    };
+    let unknown = not_planted(&other, &before, &[], is_part);
+    assert_eq!(unknown, Vec::<String>::new(), "plant something there, or say why not");
     assert!(block_on(fixture.store.delete_conversation(user.id, id)).unwrap());
     assert_eq!(tables_with(&other, &[PLANTED, SEALED, &ids[0]]), Vec::<String>::new());
     // Until its server was told to stop.
     assert_eq!(tables_with(&other, &[&ids[1]]), ["tool_tasks.run_id"]);
+}
+
+/// The ids of somebody, and of their conversations and runs.
+fn ids(database: &Real, user: &User) -> Vec<String> {
+    let of = user.id;
+    let sql =
+        format!("SELECT id FROM conversations WHERE user_id = '{of}' UNION SELECT id FROM runs WHERE user_id = '{of}'");
+    let rows = block_on(database.query(Statement::new("t", sql, []))).unwrap();
+    let id = |row: &storage::Row| row.columns("t").id().unwrap().to_string();
+    rows.iter().map(id).chain([of.to_string()]).collect()
 }
 
 /// A person with something in every table that can hold something of a person.
@@ -133,6 +202,11 @@ fn person(fixture: &Fixture) -> User {
         format!(
             "INSERT INTO identity_links VALUES ('h', '{of}', 'i', '{PLANTED}', '{PLANTED}', '', NULL, NULL, 1, 2, NULL)"
         ),
+        format!(
+            "INSERT INTO provider_sessions SELECT id, '{PLANTED}', '{PLANTED}', '{PLANTED}', '{PLANTED}' FROM sessions WHERE user_id = '{of}'"
+        ),
+        format!("INSERT INTO limits VALUES ('user:{of}', 'tokens_per_day', 7)"),
+        format!("INSERT INTO budget_use VALUES ('user:{of}', '2026-11', 1, 1)"),
         format!("INSERT INTO second_factors VALUES ('{of}', '{PLANTED}', 1, 1)"),
         format!("INSERT INTO recovery_codes VALUES ('{of}', '{PLANTED}', NULL)"),
         format!("INSERT INTO api_keys VALUES ('k', '{of}', '{PLANTED}', '{PLANTED}', 'one', '*', 1, NULL, NULL)"),
@@ -165,6 +239,11 @@ fn nothing_of_an_erased_person_is_left_but_a_pseudonym(place: Place) {
     let kept = fixture.conversation(&admin);
     fixture.send(&admin, kept, "stays");
     let user = person(&fixture);
+    let other = fixture.another_connection();
+    let parts = ids(&other, &user);
+    let found: Vec<&str> = parts.iter().map(String::as_str).chain([PLANTED, SEALED]).collect();
+    let unknown = not_planted(&other, &tables_with(&other, &found), &OF_THE_INSTALLATION, |_| true);
+    assert_eq!(unknown, Vec::<String>::new(), "plant something there, or say why not");
     assert!(matches!(request(&fixture, &user, 0), ErasureRequested::Due(_)));
     let suspended = block_on(fixture.store.user(user.id)).unwrap().unwrap();
     assert!(
@@ -175,11 +254,12 @@ fn nothing_of_an_erased_person_is_left_but_a_pseudonym(place: Place) {
         assert!(turn.inventory.contains(counted), "{}", turn.inventory);
     }
     erase(&fixture, &turn);
-    let other = fixture.another_connection();
     assert_eq!(tables_with(&other, &[PLANTED]), ["audit_events.subject"], "of the approval's pattern");
     let id = user.id.to_string();
     let pseudonym = ["audit_events.subject", "audit_events.user_id", "erasures.requested_by", "erasures.user_id"];
     assert_eq!(tables_with(&other, &[&id]), pseudonym);
+    let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| *part != id).collect();
+    assert_eq!(tables_with(&other, &parts), ["audit_events.run_id"]);
     let erasure = block_on(fixture.store.erasure_of_receipt("secret")).unwrap().unwrap();
     assert_eq!((erasure.user_id, erasure.receipt.as_deref()), (user.id, Some("receipt")));
     assert_eq!(fixture.texts(&admin, kept), ["stays"]);

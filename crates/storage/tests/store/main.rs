@@ -30,6 +30,7 @@ mod permissions;
 mod places;
 mod plans;
 mod repeated;
+mod retention;
 mod runs;
 mod sealing;
 mod second_factors;

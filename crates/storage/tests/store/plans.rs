@@ -32,6 +32,8 @@ crate::on_each_database! {
     no_hot_statement_reads_a_whole_table,
 }
 
+mod background;
+
 /// The tables that grow with use.
 const GROWING: [&str; 16] = [
     "sessions",
@@ -53,7 +55,8 @@ const GROWING: [&str; 16] = [
 ];
 
 /// Tables with a few rows, which are read whole.
-const SMALL: [&str; 5] = ["roles", "signing_keys", "inside_keys", "limits", "budget_periods"];
+const SMALL: [&str; 7] =
+    ["roles", "signing_keys", "inside_keys", "limits", "budget_periods", "retention_rules", "retention_walk"];
 
 /// What may be read whole now and then, with a new list of tools or a stopped run, as plans name it: tasks, to find those that were left behind. A
 /// task goes when its result is told, so there are as many as go on.

@@ -10,6 +10,7 @@ fn a_private_route_is_for_the_component_that_it_serves_and_refuses_everything_el
             (CALLS_PATH, "stream"),
             (toolbox::wire::ASK_TASKS_PATH, "stream"),
             (toolbox::wire::STOP_TASKS_PATH, "chat"),
+            (toolbox::wire::REVOKE_CONNECTIONS_PATH, "auth"),
         ];
         router_test::inside::walk(COMPONENT, &callers, |app| {
             router(Tools::new(app, Config::default(), outside.clone(), Rc::default()))

@@ -152,3 +152,23 @@ fn a_connection_that_this_installation_cannot_read_is_shown_as_lost_until_it_can
         assert!(test.called(lease, "c2", "wiki_read").await.0);
     });
 }
+
+#[test]
+fn with_its_account_everything_that_a_person_connected_is_revoked_there() {
+    paused(|outside| async move {
+        let (test, authority) = Test::with_guarded_wiki(outside);
+        test.connect(&authority).await;
+        assert!(!authority.valid().is_empty());
+        let path = toolbox::wire::REVOKE_CONNECTIONS_PATH;
+        let (other, _) = test.fixture.person("eve@example.org");
+        for (user_id, left) in [(Some(other.id), true), (None, true), (Some(test.user.id), false)] {
+            let proof = test.fixture.proof("auth", COMPONENT, user_id, Id::new());
+            test.send_as(Some(&proof), Method::POST, path, None).await;
+            assert_eq!(!authority.valid().is_empty(), left, "{user_id:?}");
+        }
+        // A second host does no harm, and neither does a server that is away.
+        authority.refuse(Some((503, json!({}))));
+        let proof = test.fixture.proof("auth", COMPONENT, Some(test.user.id), Id::new());
+        assert_eq!(test.send_as(Some(&proof), Method::POST, path, None).await.status, StatusCode::NO_CONTENT);
+    });
+}

@@ -1,0 +1,80 @@
+//! `/api/admin/retention`: how long conversations are kept, of everybody or of who has a role.
+
+use axum::extract::State;
+use domain::Timestamp;
+use permissions::table::RetentionManage;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{
+    Database,
+    retention::{INSTALLATION, MAX_DAYS, RetentionRule},
+};
+use web::{Allowed, Json, Page, Result};
+
+use crate::{authority::record, router::Admin};
+
+#[derive(Serialize)]
+pub(crate) struct RuleBody {
+    /// `installation`, or `role:` and a name.
+    subject: String,
+    /// After how many days without use a conversation goes; 0: it is kept.
+    days: u32,
+    /// Nothing goes because of it before then.
+    counts_at: Timestamp,
+}
+
+impl From<RetentionRule> for RuleBody {
+    fn from(RetentionRule { subject, days, counts_at }: RetentionRule) -> Self {
+        Self { subject, days, counts_at }
+    }
+}
+
+async fn page<D: Database>(admin: &Admin<D>) -> Result<Json<Page<RuleBody>>> {
+    Ok(Json(Page::whole(admin.store().retention_rules().await?.into_iter().map(Into::into))))
+}
+
+/// `GET /api/admin/retention`.
+pub(crate) async fn list<D: Database>(
+    State(admin): State<Admin<D>>,
+    _: Allowed<RetentionManage>,
+) -> Result<Json<Page<RuleBody>>> {
+    page(&admin).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contents {
+    subject: String,
+    /// `null` removes the rule.
+    days: Option<u32>,
+}
+
+/// `PUT /api/admin/retention`: sets a rule or removes it, and answers with all.
+pub(crate) async fn set<D: Database>(
+    State(admin): State<Admin<D>>,
+    session: Allowed<RetentionManage>,
+    Json(Contents { subject, days }): Json<Contents>,
+) -> Result<Json<Page<RuleBody>>> {
+    check_subject(&admin, &subject, days).await?;
+    if days.is_some_and(|days| days > MAX_DAYS) {
+        let detail = format!("Use at most {MAX_DAYS} days, or 0 to keep conversations.");
+        return Err(Problem::invalid_field("days", detail).into());
+    }
+    admin.store().set_retention_rule(&subject, days).await?;
+    let detail = days.map_or_else(|| "none".to_owned(), |days| format!("days={days}"));
+    record(&admin, &session, "retention.set", &subject, Some(&detail)).await?;
+    page(&admin).await
+}
+
+/// A rule is for everybody or for a role that exists. One of a role that is gone can still be removed.
+async fn check_subject<D: Database>(admin: &Admin<D>, subject: &str, days: Option<u32>) -> Result<()> {
+    let exists = match subject.strip_prefix("role:") {
+        Some(name) => days.is_none() || admin.roles().await?.find(name).is_some(),
+        None => subject == INSTALLATION,
+    };
+    if exists {
+        return Ok(());
+    }
+    let detail = "Name whose conversations: installation, or role: and the name of a role that exists.";
+    Err(Problem::invalid_field("subject", detail).into())
+}

@@ -1,0 +1,99 @@
+//! The host is killed while it erases somebody, and while it sends a copy: the next one goes on, and a copy that broke off says so.
+
+use anyhow::{Context as _, Result};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tests::{App, Host, Person, is_postgres, start_model, text, until};
+
+/// Some hundred statements to erase, and some megabytes to copy.
+const CONVERSATIONS: u32 = 2_000;
+const TITLE_CHARS: u32 = 4_096;
+
+/// Gives somebody more conversations than anybody would begin here, with titles that cannot be compressed.
+async fn fill(host: &Host, person: &Person) -> Result<()> {
+    let user = text(&person.user, "/id")?;
+    let random = if is_postgres() {
+        format!(
+            "(SELECT string_agg(md5(CAST(random() AS text) || CAST(i * s AS text)), '') FROM generate_series(1, {}) AS s)",
+            TITLE_CHARS / 32
+        )
+    } else {
+        format!("lower(hex(randomblob({})))", TITLE_CHARS / 2)
+    };
+    host.in_database(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CONVERSATIONS})
+         INSERT INTO conversations (id, user_id, title, created_at, updated_at)
+         SELECT '00000000-0000-7000-8000-' || substr(CAST(i + 1000000000000 AS text), 2), '{user}', {random}, i, i FROM n"
+    ))
+    .await?;
+    Ok(())
+}
+
+/// How many conversations somebody has in the database.
+async fn left(host: &Host, person: &Person) -> Result<u32> {
+    let user = text(&person.user, "/id")?;
+    let rows = host.in_database(&format!("SELECT COUNT(*) FROM conversations WHERE user_id = '{user}'")).await?;
+    Ok(rows.first().and_then(|row| row.first()).context("a count")?.parse()?)
+}
+
+#[tokio::test]
+async fn whoever_is_being_erased_when_the_host_dies_is_erased_by_the_next_one() -> Result<()> {
+    let options = start_model()?.options().variable("erasure_grace_days", "0");
+    let Some((mut host, app)) = App::own(options)? else { tests::skip!("needs a host to kill") };
+    let (admin, person) = (Person::in_app(&app).await?, Person::in_app(&app).await?);
+    admin.converse("scripted").await?;
+    fill(&host, &person).await?;
+    let proof = json!({"password": Person::PASSWORD});
+    let asked = person.request(Method::DELETE, "/api/account").json(&proof).send().await?;
+    assert_eq!(asked.status(), StatusCode::ACCEPTED);
+    let token = json!({"receipt_token": asked.json::<Value>().await?["receipt_token"]});
+    let receipt = async |app: &App| {
+        let answer = app.request(Method::POST, "/api/account/receipt").json(&token).send().await?;
+        anyhow::ensure!(answer.status() == StatusCode::OK, "the receipt: {}", answer.status());
+        Ok(answer.json::<Value>().await?["receipt"].as_str().map(str::to_owned))
+    };
+    until("the first of it to be gone", async || {
+        receipt(&app).await?;
+        Ok((left(&host, &person).await? < CONVERSATIONS).then_some(()))
+    })
+    .await?;
+    host.kill()?;
+    let before = left(&host, &person).await?;
+    assert!(before > 0, "it was killed in the middle");
+    // The dead host's turn lasts for a minute.
+    host.in_database("UPDATE erasures SET leased_until = 0").await?;
+    host.restart()?;
+    let app = App::of(&host);
+    until("the receipt", async || receipt(&app).await).await?;
+    assert_eq!(left(&host, &person).await?, 0);
+    let user = text(&person.user, "/id")?;
+    let counted = host.in_database(&format!("SELECT inventory FROM erasures WHERE user_id = '{user}'")).await?;
+    assert!(counted.concat().concat().contains(&format!("\"conversations\":{CONVERSATIONS}")), "{counted:?}");
+    let gone = json!({"email": person.email, "password": Person::PASSWORD});
+    let gone = app.request(Method::POST, "/auth/login").json(&gone).send().await?;
+    assert_eq!(gone.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(left(&host, &admin).await?, 1, "everybody else keeps what is theirs");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_copy_that_breaks_off_says_so_and_can_be_asked_for_again() -> Result<()> {
+    let Some((mut host, app)) = App::own(start_model()?.options())? else { tests::skip!("needs a host to kill") };
+    let mut person = Person::in_app(&app).await?;
+    fill(&host, &person).await?;
+    let mut copy = person.request(Method::GET, "/api/account/export").send().await?;
+    assert_eq!(copy.status(), StatusCode::OK);
+    copy.chunk().await?.context("the first of it")?;
+    host.kill()?;
+    let broke_off = async {
+        while copy.chunk().await?.is_some() {}
+        Ok::<_, reqwest::Error>(())
+    };
+    assert!(broke_off.await.is_err(), "it looks whole");
+    host.restart()?;
+    person.app = App::of(&host);
+    let again = person.request(Method::GET, "/api/account/export").send().await?.bytes().await?;
+    assert!(again.windows(4).any(|bytes| bytes == b"PK\x05\x06"), "it has its end");
+    assert!(again.len() > (CONVERSATIONS * TITLE_CHARS / 2) as usize, "{}", again.len());
+    Ok(())
+}
