@@ -1,4 +1,4 @@
-//! Work that nobody waits for: sealing the audit log and erasing accounts. This component does it after its own requests and whenever `/ready` asks about
+//! Work that nobody waits for: sealing the audit log, erasing accounts, and encrypting private keys. This component does it after its own requests and whenever `/ready` asks about
 //! its settings, so every few seconds where somebody watches the installation (docs/adr/0040, 0041). The database decides whose work counts.
 
 use std::{
@@ -20,8 +20,12 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Time for the response to leave, and for its event to arrive.
 const AFTER_RESPONSE: Duration = Duration::from_millis(250);
 
+/// The time between two looks at private keys: after an upgrade or a change of the master key, nothing hurries.
+const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+
 thread_local! {
     static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
+    static LOOKED_AT_KEYS: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Does what is due, after the response, unless this instance has just looked. A failure is logged; what is due waits for the next look.
@@ -50,6 +54,10 @@ async fn work<D: Database>(store: &Store<D>, signing_key: &str) {
     }
     if seals {
         note(sealing::seal(store, signing_key).await);
+    }
+    if LOOKED_AT_KEYS.get().is_none_or(|looked| looked.elapsed() >= KEYS_INTERVAL) {
+        LOOKED_AT_KEYS.set(Some(Instant::now()));
+        note(store.seal_own_secrets().await.map(drop).map_err(Into::into));
     }
 }
 

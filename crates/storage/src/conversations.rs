@@ -5,8 +5,8 @@ use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    data_keys::{Opener, seal},
     runs::{ABANDONED, ACTIVE},
+    sealed_texts::{Opener, seal},
 };
 
 fn selected_columns() -> String {

@@ -3,7 +3,7 @@
 use domain::Id;
 use serde_json::{Map, Value as Json};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{Database, Row, Statement, StorageError, Store, api_keys::name_of, sealed_texts::NO_KEY};
 
 /// What a limit limits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -109,24 +109,33 @@ impl<D: Database> Store<D> {
                      WHEN limits.subject LIKE 'role:%' THEN substr(limits.subject, 6)
                      WHEN limits.subject LIKE 'user:%' THEN (SELECT email FROM users WHERE id = substr(limits.subject, 6))
                      WHEN limits.subject LIKE 'group:%' THEN (SELECT name FROM user_groups WHERE id = substr(limits.subject, 7))
-                     WHEN limits.subject LIKE 'key:%' THEN (SELECT name FROM api_keys WHERE id = substr(limits.subject, 5))
-                 END, limits.kind, limits.amount, budgets.taken FROM limits
+                     WHEN limits.subject LIKE 'key:%' THEN api_keys.name
+                 END, limits.kind, limits.amount, budgets.taken, api_keys.user_id FROM limits
+             LEFT JOIN api_keys ON limits.subject LIKE 'key:%' AND api_keys.id = substr(limits.subject, 5)
              LEFT JOIN budgets ON budgets.subject = limits.subject AND budgets.kind = limits.kind
              ORDER BY limits.subject, limits.kind LIMIT {MAX_LIMITS}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        rows.iter()
-            .map(|row| {
-                let mut columns = row.columns(QUERY);
-                Ok(StoredLimit {
-                    subject: columns.text()?.to_owned(),
-                    name: columns.optional_text()?.map(str::to_owned),
-                    kind: columns.read("a kind of limit", LimitKind::parse)?,
-                    amount: u64::try_from(columns.integer()?).unwrap_or_default(),
-                    taken: columns.optional_integer()?.map(|taken| u64::try_from(taken).unwrap_or_default()),
-                })
-            })
-            .collect()
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            let limit = StoredLimit {
+                subject: columns.text()?.to_owned(),
+                name: columns.optional_text()?.map(str::to_owned),
+                kind: columns.read("a kind of limit", LimitKind::parse)?,
+                amount: u64::try_from(columns.integer()?).unwrap_or_default(),
+                taken: columns.optional_integer()?.map(|taken| u64::try_from(taken).unwrap_or_default()),
+            };
+            Ok((limit, columns.optional_id()?))
+        };
+        let mut limits = rows.iter().map(read).collect::<Result<Vec<(StoredLimit, Option<Id>)>, StorageError>>()?;
+        let openers = self.openers(limits.iter().filter_map(|(_, owner)| *owner), &rows).await?;
+        for (limit, owner) in &mut limits {
+            if let (Some(owner), Some(key)) = (owner, limit.subject.strip_prefix("key:")) {
+                let opener = openers.get(owner).unwrap_or(&NO_KEY);
+                limit.name = opener.open_optional(name_of(key), limit.name.as_deref())?;
+            }
+        }
+        Ok(limits.into_iter().map(|(limit, _)| limit).collect())
     }
 
     /// Replaces all limits of a subject. `false`: there are [`MAX_LIMITS`] already.

@@ -156,6 +156,18 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),
         postgres: include_str!("../../../migrations/0022_identity_removals.postgres.sql"),
     },
+    Migration {
+        version: 24,
+        name: "0024_sealing",
+        sqlite: include_str!("../../../migrations/0024_sealing.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0024_sealing.postgres.sql"),
+    },
+    Migration {
+        version: 26,
+        name: "0026_data_key_rotation",
+        sqlite: include_str!("../../../migrations/0026_data_key_rotation.sql"),
+        postgres: include_str!("../../../migrations/0026_data_key_rotation.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -166,7 +166,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 31] = [
+pub(crate) const LATER_TABLES: [&str; 32] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -174,6 +174,7 @@ pub(crate) const LATER_TABLES: [&str; 31] = [
     "run_budgets",
     "data_keys",
     "sealing_progress",
+    "installation_keys",
     "tool_secrets",
     "generated_keys",
     "model_dialects",
@@ -245,8 +246,9 @@ pub(crate) fn later_rows() -> Vec<String> {
         "UPDATE runs SET api_key_id = 'k1' WHERE id = 'r-u1'",
         "INSERT INTO run_charges VALUES ('r-u1', 1, 2, 3, 4, 5, 6, 7)",
         "INSERT INTO run_budgets VALUES ('r-u1', 'user:u1', '2026-11-30')",
-        "INSERT INTO data_keys VALUES ('u1', 'b1', 'w1.0123.AbC-_', '0123', NULL, 1)",
-        "INSERT INTO data_keys VALUES ('U2', 'b2', '', '0123', 'b0', 2)",
+        "INSERT INTO data_keys VALUES ('u1', 'b1', 'w1.0123.AbC-_', '0123', NULL, 1, NULL, NULL, NULL)",
+        "INSERT INTO data_keys VALUES ('U2', 'b2', '', '0123', 'b0', 2, 'b1', 'w1.0123.AbC-_', '0123')",
+        "INSERT INTO installation_keys VALUES ('details', 'b3', 'w1.0123.AbC-_', '0123', 1)",
         "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at, finished_at) VALUES ('ä', 2, 'c-u1', 3, 4, 5, 6, 7)",
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
         "INSERT INTO audit_chain VALUES (1, 'a1', 1, 'digest', 'hash')",
