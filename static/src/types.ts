@@ -205,7 +205,8 @@ export type AuditRecord = {
 export type Key = {
   purpose: string;
   id: string;
-  created_at: string;
+  /** Null for a configured master key. */
+  created_at: string | null;
   /** When it should be rotated. */
   due_at: string | null;
   state: "current" | "verifies" | "retired";

@@ -20,7 +20,8 @@ use crate::router::Admin;
 pub(crate) struct KeyBody {
     purpose: &'static str,
     id: String,
-    created_at: Timestamp,
+    /// Null for a configured master key: nobody knows.
+    created_at: Option<Timestamp>,
     /// When it should be rotated. Null for a key that was, and where keys are never due.
     due_at: Option<Timestamp>,
     state: &'static str,

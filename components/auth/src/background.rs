@@ -1,6 +1,6 @@
-//! Work that nobody waits for: sealing the audit log, erasing accounts, and deleting conversations whose time is over. This component does it after its own
-//! requests and whenever `/ready` asks about its settings, so every few seconds where somebody watches the installation (docs/adr/0040 to 0042). The database
-//! decides whose work counts.
+//! Work that nobody waits for: sealing the audit log, erasing accounts, deleting conversations whose time is over, and encrypting private keys. This component
+//! does it after its own requests and whenever `/ready` asks about its settings, so every few seconds where somebody watches the installation (docs/adr/0040
+//! to 0043). The database decides whose work counts.
 
 use std::{
     cell::Cell,
@@ -23,8 +23,12 @@ const AFTER_RESPONSE: Duration = Duration::from_millis(250);
 /// Steps in one look, each some statements: the next look goes on.
 const MAX_EXPIRY_STEPS: u32 = 100;
 
+/// The time between two looks at private keys: after an upgrade or a change of the master key, nothing hurries.
+const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+
 thread_local! {
     static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
+    static LOOKED_AT_KEYS: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Does what is due, after the response, unless this instance has just looked. A failure is logged; what is due waits for the next look.
@@ -58,6 +62,10 @@ async fn work<D: Database>(app: &App<D>, signing_key: &str) {
     }
     if work.seals {
         note(sealing::seal(store, signing_key).await);
+    }
+    if LOOKED_AT_KEYS.get().is_none_or(|looked| looked.elapsed() >= KEYS_INTERVAL) {
+        LOOKED_AT_KEYS.set(Some(Instant::now()));
+        note(store.seal_own_secrets().await.map(drop).map_err(Into::into));
     }
 }
 

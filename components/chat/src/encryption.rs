@@ -9,7 +9,7 @@ use std::{
 };
 
 use platform::{instance, sleep, within};
-use storage::{Database, StorageError, Store};
+use storage::{Database, StorageError, Store, master_keys::MasterKeyUse};
 use web::{
     App,
     log::{Level, log},
@@ -29,8 +29,9 @@ const STEP_PAUSE: Duration = Duration::from_millis(10);
 /// A database that takes longer is the business of its own check.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
 
-/// The check of the master keys.
+/// The check of the master keys, and that of what they wrap.
 const MASTER_KEY: &str = "master_key";
+const ENCRYPTION: &str = "encryption";
 
 thread_local! {
     static NEXT: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -62,7 +63,12 @@ pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
 }
 
 async fn step(store: &Store<impl Database>) -> Result<bool, StorageError> {
-    Ok(store.seal_next_rows().await? || store.rewrap_next_keys().await?)
+    if store.seal_next_rows().await? || store.rewrap_next_keys().await? {
+        return Ok(true);
+    }
+    store.forget_master_keys().await?;
+    store.forget_former_data_keys().await?;
+    Ok(false)
 }
 
 /// What an operator should know, for `/ready`. It lets the work go on, too: an installation that nobody uses is asked whether it is ready.
@@ -73,8 +79,9 @@ pub(crate) async fn checks() -> Vec<Check> {
         go_on(app);
         Some(checks)
     });
-    // Why the database does not answer is said by its own check.
-    checked.await.flatten().unwrap_or_default()
+    let unknown =
+        || vec![Check::warning(ENCRYPTION, "The state of the encryption could not be read in time.".to_owned())];
+    checked.await.flatten().unwrap_or_else(unknown)
 }
 
 async fn state(store: &Store<impl Database>) -> Vec<Check> {
@@ -84,8 +91,11 @@ async fn state(store: &Store<impl Database>) -> Vec<Check> {
         );
         return vec![Check::new(MASTER_KEY, Err(detail))];
     }
-    let checks = async { Ok::<_, StorageError>(vec![master_key(store).await?, encryption(store).await?]) };
-    checks.await.unwrap_or_else(|error| vec![Check::new("encryption", Err(said(&error)))])
+    let checks = async {
+        let keys = store.master_keys().await?;
+        Ok::<_, StorageError>(vec![master_key(store, &keys), encryption(store, &keys).await?])
+    };
+    checks.await.unwrap_or_else(|error| vec![Check::new(ENCRYPTION, Err(said(&error)))])
 }
 
 fn said(error: &StorageError) -> String {
@@ -93,24 +103,23 @@ fn said(error: &StorageError) -> String {
     "The state of the encryption cannot be read: the log says why.".to_owned()
 }
 
-async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError> {
-    let keys = store.master_keys().await?;
+fn master_key(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Check {
     let missing: Vec<String> = keys
         .iter()
-        .filter(|key| !key.is_known && key.uses > 0)
-        .map(|key| format!("{} (of {} people)", key.id, key.uses))
+        .filter(|key| !key.is_known && (key.uses > 0 || key.own > 0))
+        .map(|key| format!("{} (of {} people, and {} keys of the installation)", key.id, key.uses, key.own))
         .collect();
     if !missing.is_empty() {
         let detail = format!(
-            "What people typed cannot be read, because these master keys are missing: {}. Put them back into master_key, behind the one that wraps.",
+            "What people typed cannot be read, or nobody can log in, because these master keys are missing: {}. Put them back into master_key, behind the one that wraps.",
             missing.join(", ")
         );
-        return Ok(Check::new(MASTER_KEY, Err(detail)));
+        return Check::new(MASTER_KEY, Err(detail));
     }
     if store.master_key().is_empty() {
         let detail = "master_key is not set: the key that opens what people typed lies in the database beside it, so whoever copies the database can read \
                       it. Set SPIN_VARIABLE_MASTER_KEY (openssl rand -base64 32), and keep it apart from copies of the database.";
-        return Ok(Check::warning(MASTER_KEY, detail.to_owned()));
+        return Check::warning(MASTER_KEY, detail.to_owned());
     }
     let forgotten: Vec<&str> = keys.iter().filter(|key| !key.is_known).map(|key| key.id.as_str()).collect();
     if !forgotten.is_empty() {
@@ -119,25 +128,27 @@ async fn master_key(store: &Store<impl Database>) -> Result<Check, StorageError>
              have the secrets entered again.",
             forgotten.join(", ")
         );
-        return Ok(Check::warning(MASTER_KEY, detail));
+        return Check::warning(MASTER_KEY, detail);
     }
-    let unneeded: Vec<&str> =
-        keys.iter().filter(|key| !key.wraps && key.uses == 0 && key.secrets == 0).map(|key| key.id.as_str()).collect();
-    Ok(if unneeded.is_empty() {
+    let unneeded: Vec<&str> = keys
+        .iter()
+        .filter(|key| !key.wraps && key.uses == 0 && key.secrets == 0 && key.own == 0)
+        .map(|key| key.id.as_str())
+        .collect();
+    if unneeded.is_empty() {
         Check::new(MASTER_KEY, Ok(()))
     } else {
         Check::warning(MASTER_KEY, format!("Nothing needs these master keys any more: {}.", unneeded.join(", ")))
-    })
+    }
 }
 
-async fn encryption(store: &Store<impl Database>) -> Result<Check, StorageError> {
-    const NAME: &str = "encryption";
+async fn encryption(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Result<Check, StorageError> {
     if let Some(progress) = store.sealing_progress().await? {
         let detail = format!(
             "What was stored until an hour after the upgrade is being encrypted from then on: {} of {} rows are. The rest can be read in the database.",
             progress.seen, progress.total
         );
-        return Ok(Check::warning(NAME, detail));
+        return Ok(Check::warning(ENCRYPTION, detail));
     }
     let skipped = store.unsealable_rows().await?;
     if skipped > 0 {
@@ -145,17 +156,23 @@ async fn encryption(store: &Store<impl Database>) -> Result<Check, StorageError>
             "{skipped} rows of an earlier release can still be read in the database: the keys of their people cannot be used. If a master key is \
              missing, put it back; the rows are looked at again each day."
         );
-        return Ok(Check::warning(NAME, detail));
+        return Ok(Check::warning(ENCRYPTION, detail));
     }
-    let older: i64 =
-        store.master_keys().await?.iter().filter(|key| key.is_known && !key.wraps).map(|key| key.uses).sum();
+    let replaced = store.former_data_keys().await?;
+    if replaced > 0 {
+        let detail = format!(
+            "The data keys of {replaced} people are being replaced: what the former ones opened is encrypted anew, which takes an hour or more."
+        );
+        return Ok(Check::warning(ENCRYPTION, detail));
+    }
+    let older: i64 = keys.iter().filter(|key| key.is_known && !key.wraps).map(|key| key.uses + key.own).sum();
     Ok(if older == 0 {
-        Check::new(NAME, Ok(()))
+        Check::new(ENCRYPTION, Ok(()))
     } else {
         let detail = format!(
-            "The keys of {older} people are being wrapped by the new master key. Until then, keep the older ones."
+            "{older} keys, of people or of the installation, are being wrapped by the new master key. Until then, keep the older ones."
         );
-        Check::warning(NAME, detail)
+        Check::warning(ENCRYPTION, detail)
     })
 }
 

@@ -21,7 +21,18 @@ pub struct StoredDetail {
     /// Its salt.
     pub salt: String,
     /// Itself.
-    pub detail: String,
+    pub detail: Detail,
+}
+
+/// What a detail says, which may be stored sealed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Detail {
+    /// This.
+    Read(String),
+    /// Nobody knows: whoever checks does not have its key.
+    Unread,
+    /// Its key does not open it: it was changed.
+    Damaged,
 }
 
 /// A place in the chain, with what is stored for it now.
@@ -237,6 +248,7 @@ pub struct Verification {
     noted: Option<Head>,
     found_noted: bool,
     erased_details: u64,
+    unread_details: u64,
     findings: Vec<Finding>,
     warnings: Vec<Warning>,
 }
@@ -344,9 +356,11 @@ impl Verification {
     fn check_detail(&mut self, position: i64, event: &StoredEvent, detail: Option<&StoredDetail>, has_account: bool) {
         let event_id = event.id.clone();
         match (&event.detail_digest, detail) {
-            (Some(digest), Some(stored)) if detail_digest(&stored.salt, &stored.detail) != *digest => {
-                self.find(Finding::DetailChanged { position, event_id });
-            }
+            (Some(digest), Some(StoredDetail { salt, detail })) => match detail {
+                Detail::Read(text) if detail_digest(salt, text) == *digest => {}
+                Detail::Read(_) | Detail::Damaged => self.find(Finding::DetailChanged { position, event_id }),
+                Detail::Unread => self.unread_details = self.unread_details.saturating_add(1),
+            },
             (Some(_), None) if has_account => self.find(Finding::DetailRemoved { position, event_id }),
             (Some(_), None) => self.erased_details = self.erased_details.saturating_add(1),
             (None, Some(_)) => self.find(Finding::DetailChanged { position, event_id }),
@@ -403,8 +417,8 @@ impl Verification {
             };
             self.find(finding);
         }
-        let Self { head, sealed_at, erased_details, findings, warnings, .. } = self;
-        Verified { head, sealed_at, erased_details, findings, warnings }
+        let Self { head, sealed_at, erased_details, unread_details, findings, warnings, .. } = self;
+        Verified { head, sealed_at, erased_details, unread_details, findings, warnings }
     }
 }
 
@@ -417,6 +431,8 @@ pub struct Verified {
     pub sealed_at: i64,
     /// Details that were erased with their accounts.
     pub erased_details: u64,
+    /// Details that are sealed with keys which whoever checks does not have: that they are there is all that is known of them.
+    pub unread_details: u64,
     /// What is wrong, at most a thousand. Empty: nothing.
     pub findings: Vec<Finding>,
     /// What somebody should explain, at most a thousand.

@@ -71,11 +71,13 @@ async fn opened(component: &'static str) -> Result<App<SpinDatabase>, StorageErr
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));
     }
     let site = Site::new(&variable("public_url").await);
-    let configured = granted("master_key").await;
+    // An instance that took a failure for "not granted" would say so for all of its life.
+    let configured = granted("master_key").await?;
     let is_unset = configured.as_deref() == Some("");
     let master_key = configured.map_or_else(MasterKey::not_granted, MasterKey::new);
     if is_unset {
-        let message = "master_key is not set: whoever copies the database can read what people said";
+        let message =
+            "master_key is not set: whoever copies the database can read what people said, and log in as anybody";
         log(component, Level::Warn, message, std::collections::BTreeMap::<&str, &str>::new());
     }
     let store = Store::with_master_key(database, master_key);

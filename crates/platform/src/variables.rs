@@ -5,15 +5,21 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use storage::DatabaseError;
+
 /// The variables that this instance has read. They are the same for everybody. An instance lives only seconds after its last request, so a
 /// change takes effect soon.
 static READ: Mutex<BTreeMap<&'static str, String>> = Mutex::new(BTreeMap::new());
 
 /// A variable that is only some components' business, trimmed. `None`: `spin.toml` does not grant it to this one.
-pub async fn granted(name: &'static str) -> Option<String> {
+///
+/// # Errors
+/// The host's provider of variables does not answer. Its words may quote the value, so they are not passed on.
+pub async fn granted(name: &'static str) -> Result<Option<String>, DatabaseError> {
     match spin_sdk::variables::get(name).await {
-        Ok(value) => Some(value.trim().to_owned()),
-        Err(_) => None,
+        Ok(value) => Ok(Some(value.trim().to_owned())),
+        Err(spin_sdk::variables::Error::Undefined(_)) => Ok(None),
+        Err(_) => Err(DatabaseError::Unavailable(format!("the host could not say the variable {name}"))),
     }
 }
 

@@ -41,7 +41,7 @@ pub struct PublicKey {
 pub struct OwnKey {
     /// `kid`.
     pub id: String,
-    /// PEM.
+    /// PEM, as it is stored: [`Store::private_half`] opens it.
     pub private_key: String,
 }
 

@@ -3,6 +3,7 @@
 
 use domain::{Id, Timestamp};
 use serde_json::{Map, Value as Json};
+use vault::Place;
 
 use crate::{Database, Statement, StorageError, Store, Value};
 
@@ -15,6 +16,8 @@ pub struct Section {
     columns: &'static [&'static str],
     /// The tables, and the condition for the rows of the person ?1.
     rows: &'static str,
+    /// The column that is sealed, if one is, and its table. The first column of the key names the row.
+    sealed: Option<(&'static str, &'static str)>,
     /// The two columns of the key, in whose order pages come. The second may be a constant.
     key: [&'static str; 2],
 }
@@ -36,48 +39,56 @@ pub const SECTIONS: [Section; 14] = [
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
         rows: "user_identities WHERE user_id = ?1",
+        sealed: None,
         key: ["issuer", "subject"],
     },
     Section {
         name: "sessions",
         columns: &["id", "created_at", "rotated_at", "expires_at", "revoked_at", "client_name", "scopes"],
         rows: "sessions WHERE user_id = ?1",
+        sealed: Some(("sessions", "client_name")),
         key: ["id", ALONE],
     },
     Section {
         name: "api_keys",
         columns: &["id", "name", "prefix", "scopes", "created_at", "expires_at", "used_at"],
         rows: "api_keys WHERE user_id = ?1",
+        sealed: Some(("api_keys", "name")),
         key: ["id", ALONE],
     },
     Section {
         name: "groups",
         columns: &["id", "name", "added_at"],
         rows: "user_group_members JOIN user_groups ON user_groups.id = user_group_members.group_id WHERE user_id = ?1",
+        sealed: None,
         key: ["id", ALONE],
     },
     Section {
         name: "tool_policies",
         columns: &["pattern", "effect", "created_at"],
         rows: "tool_policies WHERE user_id = ?1",
+        sealed: None,
         key: ["pattern", ALONE],
     },
     Section {
         name: "tool_secrets",
         columns: &["server", "name", "updated_at"],
         rows: "tool_secrets WHERE user_id = ?1",
+        sealed: None,
         key: ["server", "name"],
     },
     Section {
         name: "tool_connections",
         columns: &["server", "url", "scope", "connected_at", "refreshed_at"],
         rows: "tool_connections WHERE user_id = ?1",
+        sealed: None,
         key: ["server", ALONE],
     },
     Section {
         name: "invitations",
         columns: &["id", "role", "created_at", "expires_at", "accepted_at", "revoked_at"],
         rows: "invitations WHERE created_by = ?1",
+        sealed: None,
         key: ["id", ALONE],
     },
     Section {
@@ -101,12 +112,14 @@ pub const SECTIONS: [Section; 14] = [
             "updated_at",
         ],
         rows: concat!("runs WHERE user_id = ?1 AND ", kept!()),
+        sealed: None,
         key: ["id", ALONE],
     },
     Section {
         name: "tool_calls",
         columns: &["run_id", "call_id", "name", "started_at", "finished_at", "is_error"],
         rows: concat!("tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = ?1 AND ", kept!()),
+        sealed: None,
         key: ["runs.id", "call_id"],
     },
     Section {
@@ -115,6 +128,7 @@ pub const SECTIONS: [Section; 14] = [
         rows: "tool_tasks WHERE user_id = ?1 AND NOT EXISTS (SELECT 1 FROM runs
              JOIN conversation_lifetimes ON conversation_lifetimes.conversation_id = runs.conversation_id
              WHERE runs.id = tool_tasks.run_id AND conversation_lifetimes.is_temporary = 1)",
+        sealed: None,
         key: ["run_id", "call_id"],
     },
     Section {
@@ -122,12 +136,14 @@ pub const SECTIONS: [Section; 14] = [
         columns: &["run_id", "call_id", "server", "tool", "decision", "decided_at"],
         // By the runs, which have an index for it.
         rows: concat!("approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = ?1 AND ", kept!()),
+        sealed: None,
         key: ["runs.id", "call_id"],
     },
     Section {
         name: "record",
         columns: &["id", "at", "action", "subject", "run_id", "call_id", "outcome"],
         rows: "audit_events WHERE user_id = ?1",
+        sealed: None,
         key: ["at", "id"],
     },
 ];
@@ -154,7 +170,7 @@ impl<D: Database> Store<D> {
         limit: u32,
     ) -> Result<Vec<ExportedRow>, StorageError> {
         const QUERY: &str = "export_rows";
-        let Section { columns, rows, key: [first, second], .. } = section;
+        let Section { columns, rows, sealed, key: [first, second], .. } = section;
         let mut parameters: Vec<Value> = vec![user_id.into()];
         let place = if let Some((one, two)) = after {
             parameters.extend([one, two]);
@@ -167,17 +183,24 @@ impl<D: Database> Store<D> {
             columns.join(", ")
         );
         let found = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let opener = self.opener(user_id, &found).await?;
         found
             .iter()
             .map(|row| {
                 let column = |column| row.0.get(column).cloned();
                 let missing = StorageError::Row { query: QUERY, column: 0, expected: "a key" };
                 let key = column(0).zip(column(1)).ok_or(missing)?;
-                let values = columns.iter().zip(row.0.iter().skip(2));
-                Ok(ExportedRow {
-                    key,
-                    fields: values.map(|(name, value)| ((*name).to_owned(), shown(name, value))).collect(),
-                })
+                let mut fields: Map<String, Json> = Map::new();
+                for (name, value) in columns.iter().zip(row.0.iter().skip(2)) {
+                    let value = match (sealed, value, &key.0) {
+                        (Some((table, column)), Value::Text(stored), Value::Text(row)) if column == name => {
+                            opener.open(Place { table, row, column }, stored)?.into()
+                        }
+                        _ => shown(name, value),
+                    };
+                    fields.insert((*name).to_owned(), value);
+                }
+                Ok(ExportedRow { key, fields })
             })
             .collect()
     }

@@ -1,12 +1,14 @@
 //! API keys, of which only hashes are kept, and the accounts that are programs' alone.
 
 use domain::{Id, Timestamp, User};
+use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
     database::after_page,
     invitations::Maker,
     limits::LimitKind,
+    sealed_texts::{Opener, seal_name},
     users::{GROUP_ROLES, ROLE, WITH_GROUPS, columns, read_users},
 };
 
@@ -82,11 +84,17 @@ pub struct ServiceAccount {
 
 const COLUMNS: &str = "api_keys.id, api_keys.name, api_keys.prefix, api_keys.scopes, api_keys.created_at, api_keys.expires_at, api_keys.used_at";
 
-fn read(query: &'static str, row: &Row) -> Result<ApiKey, StorageError> {
+/// Where a key's name is.
+pub(crate) const fn name_of(id: &str) -> Place<'_> {
+    Place { table: "api_keys", row: id, column: "name" }
+}
+
+fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<ApiKey, StorageError> {
     let mut columns = row.columns(query);
+    let id = columns.id()?;
     Ok(ApiKey {
-        id: columns.id()?,
-        name: columns.text()?.to_owned(),
+        id,
+        name: opener.open(name_of(&id.to_string()), columns.text()?)?,
         prefix: columns.text()?.to_owned(),
         scopes: columns.text()?.to_owned(),
         created_at: columns.timestamp()?,
@@ -132,10 +140,12 @@ impl<D: Database> Store<D> {
                AND (SELECT COUNT(*) FROM api_keys WHERE user_id = ?2) < {MAX_KEYS} {waiting}
              RETURNING {COLUMNS}"
         );
+        let id = Id::new();
+        let name = seal_name(&*self.data_key(user_id).await?, name_of(&id.to_string()), key.name)?;
         let parameters = [
-            Id::new().into(),
+            id.into(),
             user_id.into(),
-            key.name.into(),
+            name,
             key.prefix.into(),
             key.hash.into(),
             key.scopes.into(),
@@ -144,7 +154,8 @@ impl<D: Database> Store<D> {
             maker.access_version.into(),
         ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
-        rows.first().map(|row| read(QUERY, row)).transpose()
+        let opener = self.opener(user_id, &rows).await?;
+        rows.first().map(|row| read(QUERY, row, &opener)).transpose()
     }
 
     /// The keys of an account, the newest first. There are at most [`MAX_KEYS`].
@@ -155,7 +166,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "api_keys";
         let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE user_id = ?1 ORDER BY id DESC LIMIT {MAX_KEYS}");
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
-        rows.iter().map(|row| read(QUERY, row)).collect()
+        let opener = self.opener(user_id, &rows).await?;
+        rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
     /// Deletes a key of an account: nobody gets in with it any more. `false`: there is no such key.

@@ -1,11 +1,12 @@
 //! The audit log. It is only appended to: the database refuses changes. `audit_chain` beside it makes changes visible that go past the database's
-//! refusal.
+//! refusal, `audit_details` seals what an event says more.
 
 use audit::event::detail_digest;
 use domain::{Id, Timestamp};
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
+    audit_details::NOT_KEPT,
     database::{after_page, storable},
 };
 
@@ -63,22 +64,31 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Those of the database.
     pub async fn append_audit(&self, event: &AuditEvent<'_>) -> Result<(), StorageError> {
+        let id = Id::new();
         let salt = event.detail.map(|_| audit::event::salt()).transpose();
         let salt = salt.map_err(|error| StorageError::Random(error.to_string()))?;
-        let detail = event.detail.map(|detail| storable(detail.to_owned()));
+        let mut detail = event.detail.map(|detail| storable(detail.to_owned()));
+        let stored = match &detail {
+            None => Value::Null,
+            Some(text) => match self.sealed_detail(id, (event.user_id, event.action), text).await? {
+                Some(sealed) => sealed,
+                // What was done is recorded all the same.
+                None => detail.insert(NOT_KEPT.to_owned()).as_str().into(),
+            },
+        };
         let digest = salt.as_deref().zip(detail.as_deref()).map(|(salt, detail)| detail_digest(salt, detail));
         let sql = "INSERT INTO audit_entries
                        (id, at, user_id, action, subject, run_id, call_id, outcome, detail, salt, detail_digest)
                    VALUES (?1, now_ms(), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         let parameters = [
-            Id::new().into(),
+            id.into(),
             event.user_id.into(),
             event.action.into(),
             event.subject.into(),
             event.run_id.into(),
             event.call_id.into(),
             event.outcome.into(),
-            detail.into(),
+            stored,
             salt.into(),
             digest.into(),
         ];
@@ -110,14 +120,14 @@ impl<D: Database> Store<D> {
             (format!("1 = 1 {}", after_page("id", before, &mut parameters)), "id DESC")
         };
         let sql = format!(
-            "SELECT id, at, audit_events.user_id, action, subject, run_id, outcome, COALESCE(audit_details.detail, audit_events.detail)
+            "SELECT id, at, audit_events.user_id, action, subject, run_id, outcome, audit_details.detail, audit_events.detail
              FROM audit_events LEFT JOIN audit_details ON audit_details.event_id = audit_events.id
              WHERE {condition} ORDER BY {order} LIMIT {limit}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);
-            Ok(AuditRecord {
+            let record = AuditRecord {
                 id: columns.id()?,
                 at: columns.timestamp()?,
                 user_id: columns.id()?,
@@ -126,8 +136,17 @@ impl<D: Database> Store<D> {
                 run_id: columns.optional_id()?,
                 outcome: columns.text()?.to_owned(),
                 detail: columns.optional_text()?.map(str::to_owned),
-            })
+            };
+            Ok((record, columns.optional_text()?.map(str::to_owned)))
         };
-        rows.iter().map(read).collect()
+        let mut records = rows.iter().map(read).collect::<Result<Vec<_>, StorageError>>()?;
+        let details = records.iter().filter_map(|(record, _)| Some((record.user_id, record.detail.as_deref()?)));
+        let opener = self.detail_opener(details).await?;
+        for (record, in_event) in &mut records {
+            let apart = record.detail.take();
+            let apart = apart.map(|stored| opener.shown(record.user_id, &record.id.to_string(), &stored));
+            record.detail = apart.or_else(|| in_event.take());
+        }
+        Ok(records.into_iter().map(|(record, _)| record).collect())
     }
 }

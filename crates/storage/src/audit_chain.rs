@@ -4,11 +4,11 @@
 use audit::{
     chain::{Head, Link, SealClaims},
     event::StoredEvent,
-    verification::{Entry, StoredDetail},
+    verification::{Detail, Entry, StoredDetail},
 };
 use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store, Value, database::Columns};
+use crate::{Database, Row, Statement, StorageError, Store, Value, database::Columns};
 
 /// Events that wait for their place, and where the chain ends.
 #[derive(Clone, Debug)]
@@ -194,7 +194,8 @@ impl<D: Database> Store<D> {
              LEFT JOIN audit_details ON audit_details.event_id = chain.event_id ORDER BY chain.position"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [after.into()])).await?;
-        rows.iter()
+        let mut entries = rows
+            .iter()
             .map(|row| {
                 let mut columns = row.columns(QUERY);
                 let link = Link {
@@ -207,12 +208,23 @@ impl<D: Database> Store<D> {
                 let has_account = columns.flag()?;
                 let salt = columns.optional_text()?.map(str::to_owned);
                 let detail = columns.optional_text()?.map(str::to_owned);
-                let detail = salt.zip(detail).map(|(salt, detail)| StoredDetail { salt, detail });
                 // The outer join has no event where it is gone.
                 let event = if row.0.get(8) == Some(&Value::Null) { None } else { Some(read_event(&mut columns)?) };
-                Ok(Entry { link, event, detail, has_account })
+                Ok((Entry { link, event, detail: None, has_account }, salt.zip(detail)))
             })
-            .collect()
+            .collect::<Result<Vec<_>, StorageError>>()?;
+        let person = |entry: &Entry| entry.event.as_ref().and_then(|event| event.user_id.parse().ok());
+        let details = entries.iter().filter_map(|(entry, stored)| Some((person(entry)?, stored.as_ref()?.1.as_str())));
+        let opener = self.detail_opener(details).await?;
+        for (entry, stored) in &mut entries {
+            let Some((salt, stored)) = stored.take() else { continue };
+            let detail = match person(entry) {
+                Some(user_id) => opener.checked(user_id, &entry.link.event_id, &stored),
+                None => Detail::Read(stored),
+            };
+            entry.detail = Some(StoredDetail { salt, detail });
+        }
+        Ok(entries.into_iter().map(|(entry, _)| entry).collect())
     }
 
     /// The seals that begin after a position, up to another one.
@@ -311,14 +323,23 @@ impl<D: Database> Store<D> {
              WHERE {condition} ORDER BY {order} LIMIT {limit}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        rows.iter()
-            .map(|row| {
-                let mut columns = row.columns(QUERY);
-                let position = columns.optional_integer()?;
-                let detail = columns.optional_text()?.map(str::to_owned);
-                let event = read_event(&mut columns)?;
-                Ok((StoredEvent { detail: detail.or(event.detail), ..event }, position))
-            })
-            .collect()
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            let position = columns.optional_integer()?;
+            let detail = columns.optional_text()?.map(str::to_owned);
+            Ok((read_event(&mut columns)?, detail, position))
+        };
+        let mut events = rows.iter().map(read).collect::<Result<Vec<_>, StorageError>>()?;
+        let person = |event: &StoredEvent| event.user_id.parse::<Id>().ok();
+        let details = events.iter().filter_map(|(event, detail, _)| Some((person(event)?, detail.as_deref()?)));
+        let opener = self.detail_opener(details).await?;
+        for (event, stored, _) in &mut events {
+            let Some(stored) = stored.take() else { continue };
+            event.detail = Some(match person(event) {
+                Some(user_id) => opener.shown(user_id, &event.id, &stored),
+                None => stored,
+            });
+        }
+        Ok(events.into_iter().map(|(event, _, position)| (event, position)).collect())
     }
 }

@@ -4,10 +4,9 @@
 use domain::{Id, Run};
 
 use crate::{
-    Database, Statement, StorageError, Store, Value,
-    data_keys::Opener,
-    model_dialects,
+    Database, Statement, StorageError, Store, Value, model_dialects,
     runs::{ABANDONED, ABANDONED_NEW, CLAIMABLE, Lease, STORED_COLUMNS, SUSPENDED, failure, read_columns},
+    sealed_texts::NO_KEY,
     tool_listings::{self, ToolOffers},
 };
 
@@ -100,7 +99,7 @@ impl<D: Database> Store<D> {
         let Some(row) = rows.first() else { return Ok(None) };
         let mut columns = row.columns(query);
         // A run that can be claimed has no failure yet, or that of an abandoned one, which is ours.
-        let run = read_columns(&mut columns, &Opener::unsealed())?;
+        let run = read_columns(&mut columns, &NO_KEY)?;
         let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
         let cancel_requested = columns.flag()?;
         let dialect = columns.optional_text()?.map(str::to_owned);

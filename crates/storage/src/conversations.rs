@@ -5,9 +5,9 @@ use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    data_keys::{Opener, seal},
     retention::{TEMPORARY, TEMPORARY_IDLE_MS, lifetime_columns, read_lifetime},
     runs::{ABANDONED, ACTIVE},
+    sealed_texts::{Opener, seal},
 };
 
 /// `user` is the parameter with the owner.

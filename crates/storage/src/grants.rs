@@ -2,10 +2,12 @@
 //! with a new password. `sessions.rs` refreshes them.
 
 use domain::{Id, Timestamp, User};
+use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
     database::{Columns, after_page},
+    sealed_texts::seal_name,
     sessions::TokenHashes,
 };
 
@@ -72,6 +74,11 @@ pub struct Grant {
     pub expires_at: Timestamp,
 }
 
+/// Where the name of a grant's program is.
+pub(crate) const fn client_name_of(id: &str) -> Place<'_> {
+    Place { table: "sessions", row: id, column: "client_name" }
+}
+
 fn read_terms(columns: &mut Columns<'_>) -> Result<GrantTerms, StorageError> {
     Ok(GrantTerms {
         client_id: columns.text()?.to_owned(),
@@ -100,6 +107,8 @@ impl<D: Database> Store<D> {
              SELECT ?1, users.id, ?3, ?4, now_ms(), now_ms() + ?5, ?7, ?8, ?9, ?10, ?11, ?12 FROM users
              WHERE users.id = ?2 AND COALESCE(users.access_version, 0) = ?6 AND users.suspended_at IS NULL {waiting} RETURNING id"
         );
+        let place = session_id.to_string();
+        let client_name = seal_name(&*self.data_key(user_id).await?, client_name_of(&place), grant.client_name)?;
         let parameters = [
             session_id.into(),
             user_id.into(),
@@ -108,7 +117,7 @@ impl<D: Database> Store<D> {
             code_lifetime_ms.into(),
             access_version.into(),
             grant.client_id.into(),
-            grant.client_name.into(),
+            client_name,
             grant.redirect_uri.into(),
             grant.code_challenge.into(),
             grant.resource.into(),
@@ -206,11 +215,13 @@ impl<D: Database> Store<D> {
              ORDER BY id DESC LIMIT {limit}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let opener = self.opener(user_id, &rows).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);
+            let id = columns.id()?;
             Ok(Grant {
-                id: columns.id()?,
-                client_name: columns.text()?.to_owned(),
+                id,
+                client_name: opener.open(client_name_of(&id.to_string()), columns.text()?)?,
                 redirect_uri: columns.text()?.to_owned(),
                 scopes: columns.text()?.to_owned(),
                 created_at: columns.timestamp()?,

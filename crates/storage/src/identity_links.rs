@@ -1,11 +1,13 @@
 //! Identities that wait for a password: their address is that of an account here, and only its password proves that both are the same person.
 
 use domain::{Id, User};
+use vault::Place;
 
 use crate::{
-    Database, Statement, StorageError, Store,
+    Database, Statement, StorageError, Store, Value,
     identities::Identity,
     provider_sessions::ProviderSession,
+    sealed_texts::seal_name,
     users::{GROUP_ROLES, WITH_GROUPS, columns, read_users},
 };
 
@@ -18,6 +20,11 @@ pub struct WaitingLink {
     pub password_hash: Option<String>,
     /// The session at the provider.
     pub session: ProviderSession,
+}
+
+/// Where the ID token of a link is.
+const fn hint_of(token_hash: &str) -> Place<'_> {
+    Place { table: "identity_links", row: token_hash, column: "hint" }
 }
 
 impl<D: Database> Store<D> {
@@ -37,6 +44,10 @@ impl<D: Database> Store<D> {
         let sql = "INSERT INTO identity_links
                        (token_hash, user_id, issuer, subject, email, roles, sid, hint, created_at, expires_at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, now_ms(), now_ms() + ?9)";
+        let hint = match session.hint.as_deref() {
+            Some(hint) => seal_name(&*self.data_key(user_id).await?, hint_of(token_hash), hint)?,
+            None => Value::Null,
+        };
         let parameters = [
             token_hash.into(),
             user_id.into(),
@@ -45,7 +56,7 @@ impl<D: Database> Store<D> {
             email.into(),
             identity.roles.join(" ").into(),
             session.sid.as_deref().into(),
-            session.hint.as_deref().into(),
+            hint,
             lifetime_ms.into(),
         ];
         self.database.query(Statement::new("keep_identity_link", sql, parameters)).await?;
@@ -67,8 +78,11 @@ impl<D: Database> Store<D> {
             columns()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [token_hash.into()])).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let opener = self.opener(row.columns(QUERY).id()?, &rows).await?;
         let links = read_users(QUERY, &rows, |columns| {
-            Ok((columns.optional_text()?.map(str::to_owned), ProviderSession::read(columns)?))
+            let password_hash = columns.optional_text()?.map(str::to_owned);
+            Ok((password_hash, ProviderSession::read(columns, hint_of(token_hash), &opener)?))
         })?;
         Ok(links.into_iter().next().map(|(user, (password_hash, session))| WaitingLink {
             user,

@@ -3,7 +3,14 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store, keys::KeyRotation};
+use vault::Place;
+
+use crate::{
+    Database, Statement, StorageError, Store,
+    access::OwnKey,
+    installation_secrets::{OwnSecret, stored_secret},
+    keys::KeyRotation,
+};
 
 /// How long a replaced key verifies: longer than its tokens live, and than instances use what they have read.
 pub const OVERLAP_MS: i64 = 60 * 1000;
@@ -46,16 +53,27 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Those of the database.
     pub async fn add_inside_key(&self, new: &NewInsideKey) -> Result<(), StorageError> {
-        let sql = "INSERT INTO inside_keys (id, caller, public_key, private_key, created_at) VALUES (?1, ?2, ?3, ?4, now_ms())
-                   ON CONFLICT DO NOTHING";
+        let sql = format!(
+            "INSERT INTO inside_keys (id, caller, public_key, private_key, created_at) VALUES (?1, ?2, ?3, {}, now_ms())
+             ON CONFLICT DO NOTHING",
+            stored_secret("?4", "?5")
+        );
         let InsideKey { id, caller, public_key } = &new.key;
-        let parameters =
-            [id.as_str().into(), caller.as_str().into(), public_key.as_str().into(), new.private_key.as_str().into()];
+        let OwnSecret { plain, sealed } = self.own_secret(place(id), Some(&new.private_key))?;
+        let parameters = [id.as_str().into(), caller.as_str().into(), public_key.as_str().into(), plain, sealed];
         self.database.query(Statement::new("add_inside_key", sql, parameters).durably().repeatably()).await?;
         // A key is made after a rotation at the earliest, so this is no work of every day.
         let sql = format!("DELETE FROM inside_keys WHERE verifies_until < now_ms() - {KEPT_ENDED_MS}");
         self.database.query(Statement::new("forget_inside_keys", sql, []).repeatably()).await?;
         Ok(())
+    }
+
+    /// The private half of a component's own key, opened.
+    ///
+    /// # Errors
+    /// [`StorageError::MasterKeyMissing`], [`StorageError::Unreadable`].
+    pub fn private_half(&self, key: &OwnKey) -> Result<String, StorageError> {
+        self.open_own(place(&key.id), &key.private_key)
     }
 
     /// The public keys that verify, and the time by the database's clock.
@@ -107,6 +125,11 @@ impl<D: Database> Store<D> {
         self.database.query(Statement::new("rotate_inside_keys", sql, parameters).durably().repeatably()).await?;
         self.is_recorded(audit_id).await
     }
+}
+
+/// Where the private half of a key is.
+const fn place(id: &str) -> Place<'_> {
+    Place { table: "inside_keys", row: id, column: "private_key" }
 }
 
 /// The condition of a key that tokens may be signed with.

@@ -2,7 +2,10 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{
+    Database, Statement, StorageError, Store,
+    master_keys::{IS_MASTER, id_of},
+};
 
 /// A day, in which rotations are counted.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -17,11 +20,13 @@ pub enum KeyPurpose {
     Tokens,
     /// Signs the tokens by which components prove to each other who calls.
     Inside,
+    /// Wraps the keys of people.
+    Master,
 }
 
 impl KeyPurpose {
     /// All there are.
-    pub const ALL: [Self; 2] = [Self::Tokens, Self::Inside];
+    pub const ALL: [Self; 3] = [Self::Tokens, Self::Inside, Self::Master];
 
     /// Its name in the API.
     #[must_use]
@@ -29,6 +34,7 @@ impl KeyPurpose {
         match self {
             Self::Tokens => "tokens",
             Self::Inside => "inside",
+            Self::Master => "master",
         }
     }
 
@@ -42,9 +48,9 @@ impl KeyPurpose {
 /// What a key is good for at the moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyState {
-    /// It signs.
+    /// It signs, or wraps.
     Current,
-    /// What it signed verifies, or what it will sign: a new key is published before it signs.
+    /// What it signed verifies, or what it will sign: a new key is published before it signs. What it wrapped opens.
     Verifies,
     /// Neither.
     Retired,
@@ -78,12 +84,12 @@ pub struct KeyRotation<'a> {
 pub struct KeyRecord {
     /// What for.
     pub purpose: KeyPurpose,
-    /// `kid`.
+    /// `kid`; of a master key, part of its hash.
     pub id: String,
-    /// When it was stored.
-    pub created_at: Timestamp,
+    /// When it was stored. `None`: nobody knows, it is a configured master key.
+    pub created_at: Option<Timestamp>,
     /// Since when it signs, or will.
-    pub signs_from: Timestamp,
+    pub signs_from: Option<Timestamp>,
     /// Until when what it signed verifies.
     pub verifies_until: Option<Timestamp>,
     /// Whether its private half is in the configuration, not in the database.
@@ -98,14 +104,15 @@ impl KeyRecord {
     #[must_use]
     pub fn due_at(&self, rotation_days: u32) -> Option<Timestamp> {
         let is_newest = self.state == KeyState::Current && (self.is_configured || self.verifies_until.is_none());
-        let since = if self.is_configured { self.created_at } else { self.signs_from };
+        let since = (if self.is_configured { self.created_at } else { self.signs_from })?;
         let due = since.as_millis().saturating_add(i64::from(rotation_days).saturating_mul(DAY_MS));
         (is_newest && rotation_days > 0).then(|| Timestamp::from_millis(due))
     }
 }
 
 impl<D: Database> Store<D> {
-    /// All keys, by purpose, the newest first, and the time by the database's clock.
+    /// All keys, by purpose, the newest first, and the time by the database's clock. Only a component that was given the configuration knows of master keys
+    /// which one wraps.
     ///
     /// # Errors
     /// Those of the database.
@@ -118,11 +125,15 @@ impl<D: Database> Store<D> {
             "{of_tokens} WHERE retired_at IS NULL
              UNION ALL SELECT * FROM ({of_tokens} WHERE retired_at IS NOT NULL ORDER BY retired_at DESC, id LIMIT {MAX_RETIRED}) AS retired
              UNION ALL SELECT now_ms(), 'inside', id, created_at, created_at, verifies_until, NULL, 0 FROM inside_keys
+             UNION ALL SELECT now_ms(), 'master', key, created_at, created_at, NULL, NULL, 0 FROM generated_keys WHERE {IS_MASTER}
              ORDER BY purpose DESC, signs_from DESC, id"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let (mut keys, mut now) = (Vec::with_capacity(rows.len()), Timestamp::now());
         let mut has_current_for_tokens = false;
+        let configured = self.keyring.configured_ids();
+        // The newest that was made here wraps only if none is configured.
+        let mut may_be_current_master = configured.as_ref().is_some_and(Vec::is_empty);
         for row in &rows {
             let mut columns = row.columns(QUERY);
             now = columns.timestamp()?;
@@ -132,7 +143,11 @@ impl<D: Database> Store<D> {
                 column: 1,
                 expected: "the purpose of a key",
             })?;
-            let (id, created_at, signs_from) = (columns.text()?.to_owned(), columns.timestamp()?, columns.timestamp()?);
+            let id = match (purpose, columns.text()?) {
+                (KeyPurpose::Master, key) => id_of(key)?,
+                (_, id) => id.to_owned(),
+            };
+            let (created_at, signs_from) = (columns.timestamp()?, columns.timestamp()?);
             let verifies_until = columns.optional_integer()?.map(Timestamp::from_millis);
             let is_retired = columns.optional_integer()?.is_some() || verifies_until.is_some_and(|until| until <= now);
             let is_configured = columns.flag()?;
@@ -140,6 +155,7 @@ impl<D: Database> Store<D> {
             let signs = match purpose {
                 KeyPurpose::Tokens => signs_from <= now && !has_current_for_tokens,
                 KeyPurpose::Inside => verifies_until.is_none(),
+                KeyPurpose::Master => std::mem::take(&mut may_be_current_master),
             };
             let state = match (is_retired, signs) {
                 (true, _) => KeyState::Retired,
@@ -147,8 +163,19 @@ impl<D: Database> Store<D> {
                 (false, false) => KeyState::Verifies,
             };
             has_current_for_tokens |= purpose == KeyPurpose::Tokens && state == KeyState::Current;
+            let (created_at, signs_from) = (Some(created_at), Some(signs_from));
             keys.push(KeyRecord { purpose, id, created_at, signs_from, verifies_until, is_configured, state });
         }
+        let states = std::iter::once(KeyState::Current).chain(std::iter::repeat(KeyState::Verifies));
+        keys.extend(configured.into_iter().flatten().zip(states).map(|(id, state)| KeyRecord {
+            purpose: KeyPurpose::Master,
+            id,
+            created_at: None,
+            signs_from: None,
+            verifies_until: None,
+            is_configured: true,
+            state,
+        }));
         Ok((keys, now))
     }
 

@@ -14,9 +14,11 @@ pub mod api_keys;
 pub mod approvals;
 pub mod audit;
 pub mod audit_chain;
+mod audit_details;
 pub mod budgets;
 pub mod claims;
 pub mod conversations;
+pub mod data_key_rotation;
 mod data_keys;
 pub mod database;
 pub mod erasures;
@@ -26,7 +28,9 @@ pub mod identities;
 pub mod identity_links;
 pub mod identity_providers;
 pub mod inside_keys;
+pub mod installation_secrets;
 pub mod invitations;
+mod keyring;
 pub mod keys;
 pub mod leases;
 pub mod limits;
@@ -40,7 +44,9 @@ pub mod rate_limits;
 pub mod retention;
 pub mod roles;
 pub mod runs;
+mod sealed_texts;
 pub mod sealing;
+mod sealing_targets;
 pub mod second_factors;
 pub mod secrets;
 pub mod sessions;
@@ -61,7 +67,7 @@ pub use master_keys::MasterKey;
 #[derive(Clone, Debug)]
 pub struct Store<D> {
     database: D,
-    keyring: Arc<data_keys::Keyring>,
+    keyring: Arc<keyring::Keyring>,
 }
 
 /// Why a query failed. It can be cloned, because all requests that waited for the same work get the same error.
@@ -95,7 +101,10 @@ pub enum StorageError {
     /// The person's data key was destroyed, so their texts can never be read again.
     #[error("the data key of this person was destroyed")]
     KeyDestroyed,
-    /// A sealed text was changed outside, or moved from another place.
+    /// The person's data key was changed outside, so their texts cannot be read until it is restored.
+    #[error("the data key of this person was changed outside: restore its row from a copy of the database")]
+    KeyDamaged,
+    /// A secret of the installation was changed outside, or moved from another place.
     #[error("{column} of a row of {table} cannot be opened: it was changed outside, or moved there")]
     Unreadable {
         /// The table.
@@ -130,7 +139,7 @@ impl<D: Database> Store<D> {
 
     /// As [`Self::new`], with the master key of the configuration.
     pub fn with_master_key(database: D, master_key: MasterKey) -> Self {
-        Self { database, keyring: Arc::new(data_keys::Keyring::new(master_key)) }
+        Self { database, keyring: Arc::new(keyring::Keyring::new(master_key)) }
     }
 
     /// The master key of the configuration.

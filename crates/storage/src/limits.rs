@@ -5,7 +5,7 @@ use std::fmt;
 use domain::Id;
 use serde_json::{Map, Value as Json};
 
-use crate::{Database, Dialect, Statement, StorageError, Store};
+use crate::{Database, Dialect, Row, Statement, StorageError, Store, api_keys::name_of, sealed_texts::NO_KEY};
 
 /// Whom a limit is for, written `installation`, `role:…`, `user:…`, `group:…` or `key:…`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -166,24 +166,33 @@ impl<D: Database> Store<D> {
                      WHEN limits.subject LIKE 'role:%' THEN substr(limits.subject, 6)
                      WHEN limits.subject LIKE 'user:%' THEN (SELECT email FROM users WHERE id = substr(limits.subject, 6))
                      WHEN limits.subject LIKE 'group:%' THEN (SELECT name FROM user_groups WHERE id = substr(limits.subject, 7))
-                     WHEN limits.subject LIKE 'key:%' THEN (SELECT name FROM api_keys WHERE id = substr(limits.subject, 5))
-                 END, limits.kind, limits.amount, budgets.taken FROM limits
+                     WHEN limits.subject LIKE 'key:%' THEN api_keys.name
+                 END, limits.kind, limits.amount, budgets.taken, api_keys.user_id FROM limits
+             LEFT JOIN api_keys ON limits.subject LIKE 'key:%' AND api_keys.id = substr(limits.subject, 5)
              LEFT JOIN budgets ON budgets.subject = limits.subject AND budgets.kind = limits.kind
              ORDER BY limits.subject, limits.kind LIMIT {MAX_LIMITS}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        rows.iter()
-            .map(|row| {
-                let mut columns = row.columns(QUERY);
-                Ok(StoredLimit {
-                    subject: columns.read("whom a limit is for", Subject::parse)?,
-                    name: columns.optional_text()?.map(str::to_owned),
-                    kind: columns.read("a kind of limit", LimitKind::parse)?,
-                    amount: u64::try_from(columns.integer()?).unwrap_or_default(),
-                    taken: columns.optional_integer()?.map(|taken| u64::try_from(taken).unwrap_or_default()),
-                })
-            })
-            .collect()
+        let read = |row: &Row| {
+            let mut columns = row.columns(QUERY);
+            let limit = StoredLimit {
+                subject: columns.read("whom a limit is for", Subject::parse)?,
+                name: columns.optional_text()?.map(str::to_owned),
+                kind: columns.read("a kind of limit", LimitKind::parse)?,
+                amount: u64::try_from(columns.integer()?).unwrap_or_default(),
+                taken: columns.optional_integer()?.map(|taken| u64::try_from(taken).unwrap_or_default()),
+            };
+            Ok((limit, columns.optional_id()?))
+        };
+        let mut limits = rows.iter().map(read).collect::<Result<Vec<(StoredLimit, Option<Id>)>, StorageError>>()?;
+        let openers = self.openers(limits.iter().filter_map(|(_, owner)| *owner), &rows).await?;
+        for (limit, owner) in &mut limits {
+            if let (Some(owner), Subject::Key(key)) = (owner, &limit.subject) {
+                let opener = openers.get(owner).unwrap_or(&NO_KEY);
+                limit.name = opener.open_optional(name_of(&key.to_string()), limit.name.as_deref())?;
+            }
+        }
+        Ok(limits.into_iter().map(|(limit, _)| limit).collect())
     }
 
     /// Replaces all limits of a subject, if it exists at that moment. `is_built_in`: it is a role that is in no table and stays for ever.

@@ -7,11 +7,11 @@ use crate::{
     Database, Row, Statement, StorageError, Store,
     budgets::{self, Budget},
     conversations::title_of,
-    data_keys::{Opener, seal},
     database::{Columns, storable},
     rate_limits::{Asked, Bucket, Quota, RETRY_AFTER_US, STATES, asked, quotas},
     retention::TEMPORARY,
     runs,
+    sealed_texts::{Opener, seal},
 };
 
 /// A message that a run writes.
@@ -134,7 +134,8 @@ fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Message, Stor
     let open = |column, stored| opener.open_optional(place(&row_id, column), stored);
     let content = opener.open(place(&row_id, "content"), columns.text()?)?;
     let tool_calls = match open("tool_calls", columns.optional_text()?)? {
-        Some(json) if !json.is_empty() => serde_json::from_str(&json)?,
+        // What cannot be read is left out: the rest of the conversation goes on.
+        Some(json) if !json.is_empty() => serde_json::from_str(&json).unwrap_or_default(),
         _ => Vec::new(),
     };
     let finish_reason = columns.optional_text()?;

@@ -163,10 +163,22 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0023_retention.postgres.sql"),
     },
     Migration {
+        version: 24,
+        name: "0024_sealing",
+        sqlite: include_str!("../../../migrations/0024_sealing.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0024_sealing.postgres.sql"),
+    },
+    Migration {
         version: 25,
         name: "0025_budget_periods",
         sqlite: include_str!("../../../migrations/0025_budget_periods.sqlite.sql"),
         postgres: include_str!("../../../migrations/0025_budget_periods.postgres.sql"),
+    },
+    Migration {
+        version: 26,
+        name: "0026_data_key_rotation",
+        sqlite: include_str!("../../../migrations/0026_data_key_rotation.sql"),
+        postgres: include_str!("../../../migrations/0026_data_key_rotation.sql"),
     },
 ];
 

@@ -1,10 +1,12 @@
 //! Sessions that began at a provider: how they begin, what the log-out needs to know of them, and how the provider ends them.
 
 use domain::{Id, User};
+use vault::Place;
 
 use crate::{
-    Database, Statement, StorageError, Store,
+    Database, Row, Statement, StorageError, Store, Value,
     database::Columns,
+    sealed_texts::{Opener, seal_name},
     sessions::{OF_FAMILY, TokenHashes},
 };
 
@@ -22,15 +24,21 @@ pub struct ProviderSession {
 }
 
 impl ProviderSession {
-    /// From the columns `issuer`, `subject`, `sid` and `hint`.
-    pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Self, StorageError> {
+    /// From the columns `issuer`, `subject`, `sid` and `hint`, which is at this place.
+    pub(crate) fn read(columns: &mut Columns<'_>, place: Place<'_>, opener: &Opener) -> Result<Self, StorageError> {
         Ok(Self {
             issuer: columns.text()?.to_owned(),
             subject: columns.text()?.to_owned(),
             sid: columns.optional_text()?.map(str::to_owned),
-            hint: columns.optional_text()?.map(str::to_owned),
+            // What cannot be opened is none: the provider then asks the person whom to log out.
+            hint: opener.open_optional(place, columns.optional_text()?)?.filter(|hint| !hint.is_empty()),
         })
     }
+}
+
+/// Where the ID token of a session is.
+const fn hint_of(session_id: &str) -> Place<'_> {
+    Place { table: "provider_sessions", row: session_id, column: "hint" }
 }
 
 /// A log-out that a provider announces.
@@ -69,6 +77,10 @@ impl<D: Database> Store<D> {
                AND NOT EXISTS (SELECT 1 FROM provider_logouts WHERE issuer = ?7 AND sid = ?9)
              {waiting} RETURNING id"
         );
+        let hint = match session.hint.as_deref() {
+            Some(hint) => seal_name(&*self.data_key(user.id).await?, hint_of(&session_id.to_string()), hint)?,
+            None => Value::Null,
+        };
         let parameters = [
             session_id.into(),
             user.id.into(),
@@ -79,7 +91,7 @@ impl<D: Database> Store<D> {
             session.issuer.as_str().into(),
             session.subject.as_str().into(),
             session.sid.as_deref().into(),
-            session.hint.as_deref().into(),
+            hint,
         ];
         Ok(!self.database.query(Statement::new("create_provider_session", sql, parameters)).await?.is_empty())
     }
@@ -95,13 +107,26 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<ProviderSession>, StorageError> {
         const QUERY: &str = "provider_session";
         let sql = format!(
-            "SELECT provider_sessions.issuer, provider_sessions.subject, provider_sessions.sid, provider_sessions.hint
+            "SELECT sessions.user_id, provider_sessions.issuer, provider_sessions.subject, provider_sessions.sid, provider_sessions.hint
              FROM provider_sessions JOIN sessions ON sessions.id = provider_sessions.session_id
              WHERE provider_sessions.session_id = ?1 AND sessions.revoked_at IS NULL AND {OF_FAMILY}"
         );
         let parameters = [session_id.into(), token.token.as_str().into(), token.family.as_str().into()];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        rows.first().map(|row| ProviderSession::read(&mut row.columns(QUERY))).transpose()
+        self.read_provider_session(QUERY, session_id, &rows).await
+    }
+
+    /// From a row with the person before the columns of [`ProviderSession::read`].
+    async fn read_provider_session(
+        &self,
+        query: &'static str,
+        session_id: Id,
+        rows: &[Row],
+    ) -> Result<Option<ProviderSession>, StorageError> {
+        let Some(row) = rows.first() else { return Ok(None) };
+        let mut columns = row.columns(query);
+        let opener = self.opener(columns.id()?, rows).await?;
+        ProviderSession::read(&mut columns, hint_of(&session_id.to_string()), &opener).map(Some)
     }
 
     /// The session at the provider, of a session whose token was verified. `None`: it has ended, or did not begin at a provider.
@@ -110,9 +135,10 @@ impl<D: Database> Store<D> {
     /// Those of the database.
     pub async fn provider_session_of(&self, session_id: Id) -> Result<Option<ProviderSession>, StorageError> {
         const QUERY: &str = "provider_session_of";
-        let sql = "SELECT issuer, subject, sid, hint FROM provider_sessions WHERE session_id = ?1";
+        let sql = "SELECT sessions.user_id, issuer, subject, sid, hint
+                   FROM provider_sessions JOIN sessions ON sessions.id = provider_sessions.session_id WHERE session_id = ?1";
         let rows = self.database.query(Statement::new(QUERY, sql, [session_id.into()])).await?;
-        rows.first().map(|row| ProviderSession::read(&mut row.columns(QUERY))).transpose()
+        self.read_provider_session(QUERY, session_id, &rows).await
     }
 
     /// Ends the sessions that a provider names, on all hosts. `false`: this log-out token has been used.

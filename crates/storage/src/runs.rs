@@ -10,9 +10,10 @@ use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    data_keys::{Opener, PersonKey, seal, seal_optional},
+    data_keys::PersonKey,
     database::Columns,
     messages::{FAILED_CALL, NewMessage, place},
+    sealed_texts::{Opener, seal, seal_optional},
     tool_tasks::{HAS_QUESTION, HAS_TASK, can_go_on},
 };
 

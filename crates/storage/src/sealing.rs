@@ -3,142 +3,19 @@
 //! Both go on in small steps, and a host that dies in the middle of one leaves nothing half done: a row is changed only if it is as it was read. How far
 //! the rows are is kept in `sealing_progress`; of all hosts, one at a time takes a step. Reading works all the time (see [`crate::data_keys`]).
 
-use vault::{Place, VaultError, WrappedKey};
+use vault::{Place, VaultError, WrappedKey, looks_sealed};
 
 use crate::{
-    Database, DatabaseError, Row, Statement, StorageError, Store, Value, second_factors, tool_connections::part,
+    Database, DatabaseError, Row, Statement, StorageError, Store, Value, audit_details,
+    sealing_targets::{Kind, ROWS, TARGETS, Target, secret_name},
 };
 
-/// The most rows of a step.
-const ROWS: usize = 32;
-/// The most bytes of a step, but for one row, which may be longer: some ten milliseconds of sealing, and little of an instance's memory.
-const STEP_BYTES: usize = 1024 * 1024;
 /// How long a step may take before another host takes it, too.
 const CLAIM_MS: i64 = 10_000;
 /// When the second pass begins, after the migration: an hour after the first one. By then, nothing that was begun in clear goes on.
 const SECOND_PASS_AFTER_MS: i64 = 2 * 60 * 60 * 1000;
-/// What the second pass reads again of tables whose keys begin with a time: a run that waits for a task lives for 30 days.
-const SECOND_PASS_REACHES_MS: i64 = 31 * 24 * 60 * 60 * 1000;
 /// When a table is looked through again of which rows were skipped: somebody has to do something about their keys first.
 const AGAIN_AFTER_MS: i64 = 24 * 60 * 60 * 1000;
-
-/// A table with columns that are sealed.
-struct Target {
-    table: &'static str,
-    /// The columns of its key.
-    key: (&'static str, Second),
-    /// The SQL condition for the rows after `?1` and `?2`, and their order.
-    after: &'static str,
-    order: &'static str,
-    /// The SQL condition that joins the table with `new`.
-    joined: &'static str,
-    /// The SQL of a row's person.
-    person: &'static str,
-    columns: &'static [&'static str],
-    /// For secrets, which callers keep sealed (`secrets.rs`): the SQL of their server and of their name. A connection's columns have names of their own.
-    secrets: Option<(&'static str, &'static str)>,
-    /// Whether keys begin with a time (UUIDv7) and rows do not change long after it.
-    is_chronological: bool,
-}
-
-const TARGETS: [Target; 8] = [
-    Target {
-        table: "conversations",
-        key: ("id", Second::None),
-        after: "id > ?1",
-        order: "id",
-        joined: "conversations.id = new.key_1",
-        person: "user_id",
-        columns: &["title"],
-        secrets: None,
-        is_chronological: false,
-    },
-    Target {
-        table: "messages",
-        key: ("id", Second::None),
-        after: "id > ?1",
-        order: "id",
-        joined: "messages.id = new.key_1",
-        person: "(SELECT user_id FROM conversations WHERE conversations.id = messages.conversation_id)",
-        columns: &["content", "tool_calls", "reasoning", "echo", "title"],
-        secrets: None,
-        is_chronological: true,
-    },
-    Target {
-        table: "run_events",
-        key: ("run_id", Second::Number("last_id")),
-        after: "(run_id, last_id) > (?1, ?2)",
-        order: "run_id, last_id",
-        joined: "run_events.run_id = new.key_1 AND run_events.last_id = CAST(new.key_2 AS bigint)",
-        person: "(SELECT user_id FROM runs WHERE runs.id = run_events.run_id)",
-        columns: &["frames"],
-        secrets: None,
-        is_chronological: true,
-    },
-    Target {
-        table: "runs",
-        key: ("id", Second::None),
-        after: "id > ?1",
-        order: "id",
-        joined: "runs.id = new.key_1",
-        person: "user_id",
-        columns: &["error_message"],
-        secrets: None,
-        is_chronological: true,
-    },
-    Target {
-        table: "tool_tasks",
-        key: ("run_id", Second::Text("call_id")),
-        after: "(run_id, call_id) > (?1, ?2)",
-        order: "run_id, call_id",
-        joined: "tool_tasks.run_id = new.key_1 AND tool_tasks.call_id = new.key_2",
-        person: "user_id",
-        columns: &["title", "message", "result"],
-        secrets: None,
-        is_chronological: false,
-    },
-    Target {
-        table: "tool_secrets",
-        key: ("user_id", Second::Text("server || ' ' || name")),
-        after: "(user_id, server || ' ' || name) > (?1, ?2)",
-        order: "user_id, server || ' ' || name",
-        joined: "tool_secrets.user_id = new.key_1 AND tool_secrets.server || ' ' || tool_secrets.name = new.key_2",
-        person: "user_id",
-        columns: &["sealed"],
-        secrets: Some(("server", "name")),
-        is_chronological: false,
-    },
-    Target {
-        table: "second_factors",
-        key: ("user_id", Second::None),
-        after: "user_id > ?1",
-        order: "user_id",
-        joined: "second_factors.user_id = new.key_1",
-        person: "user_id",
-        columns: &["sealed"],
-        secrets: Some(("''", "''")),
-        is_chronological: false,
-    },
-    Target {
-        table: "tool_connections",
-        key: ("user_id", Second::Text("server")),
-        after: "(user_id, server) > (?1, ?2)",
-        order: "user_id, server",
-        joined: "tool_connections.user_id = new.key_1 AND tool_connections.server = new.key_2",
-        person: "user_id",
-        columns: &["authority", "access_token", "refresh_token"],
-        secrets: Some(("server", "''")),
-        is_chronological: false,
-    },
-];
-
-/// The second column of a table's key.
-#[derive(Clone, Copy)]
-enum Second {
-    None,
-    Number(&'static str),
-    Text(&'static str),
-}
 
 /// A step that this host has taken.
 struct Step {
@@ -166,84 +43,6 @@ enum Looked {
     Changed(Vec<Value>),
     /// Its person's key cannot be used now.
     Skipped,
-}
-
-impl Target {
-    fn read_sql(&self) -> String {
-        let (first, columns, person) = (self.key.0, self.columns.join(", "), self.person);
-        let second = match self.key.1 {
-            Second::None => "''".to_owned(),
-            Second::Number(column) => format!("CAST({column} AS text)"),
-            Second::Text(column) => column.to_owned(),
-        };
-        let (server, name) = self.secrets.unwrap_or(("''", "''"));
-        let size: Vec<String> =
-            self.columns.iter().map(|column| format!("COALESCE(octet_length({column}), 0)")).collect();
-        let (size, order) = (size.join(" + "), self.order);
-        format!(
-            "SELECT key_1, key_2, person, server_of, name_of, {columns} FROM (
-                 SELECT next.*, SUM(size) OVER (ORDER BY place) AS running FROM (
-                     SELECT {first} AS key_1, {second} AS key_2, {person} AS person, {server} AS server_of, {name} AS name_of, {columns},
-                         {size} AS size, ROW_NUMBER() OVER (ORDER BY {order}) AS place
-                     FROM {} WHERE {} ORDER BY {order} LIMIT {ROWS}) AS next) AS summed
-             WHERE running - size < {STEP_BYTES} ORDER BY place",
-            self.table, self.after
-        )
-    }
-
-    /// The parameters of [`Self::read_sql`] for the rows after one.
-    fn after(&self, passed: &str) -> Vec<Value> {
-        let (first, second) = passed.split_once(' ').unwrap_or((passed, ""));
-        match self.key.1 {
-            Second::None => vec![first.into()],
-            Second::Number(_) => vec![first.into(), second.parse::<i64>().unwrap_or_default().into()],
-            Second::Text(_) => vec![first.into(), second.into()],
-        }
-    }
-
-    /// The SQL that changes `count` rows which are as they were read, each with its key and with the old and the new value of each column.
-    fn write_sql(&self, count: usize) -> String {
-        let width = 2 + 2 * self.columns.len();
-        let row = |row: usize| {
-            let places: Vec<String> = (1..=width).map(|place| format!("?{}", row * width + place)).collect();
-            format!("({})", places.join(", "))
-        };
-        let rows: Vec<String> = (0..count).map(row).collect();
-        let names: Vec<String> = self.columns.iter().map(|column| format!("old_{column}, new_{column}")).collect();
-        let sets: Vec<String> = self.columns.iter().map(|column| format!("{column} = new.new_{column}")).collect();
-        let unchanged = |column: &&str| format!("{}.{column} IS NOT DISTINCT FROM new.old_{column}", self.table);
-        let unchanged: Vec<String> = self.columns.iter().map(unchanged).collect();
-        format!(
-            "WITH new (key_1, key_2, {}) AS (VALUES {}) UPDATE {} SET {} FROM new WHERE {} AND {}",
-            names.join(", "),
-            rows.join(", "),
-            self.table,
-            sets.join(", "),
-            self.joined,
-            unchanged.join(" AND ")
-        )
-    }
-
-    /// Where the second pass begins.
-    fn second_pass(&self, began_at: i64) -> String {
-        if !self.is_chronological {
-            return String::new();
-        }
-        // The beginning of a UUIDv7 is its time in milliseconds (RFC 9562, 5.7).
-        let time = format!("{:012x}", began_at.saturating_sub(SECOND_PASS_REACHES_MS).max(0));
-        time.split_at_checked(8).map_or_else(String::new, |(high, low)| format!("{high}-{low}"))
-    }
-}
-
-/// The name that a column's secret is sealed under.
-fn secret_name<'a>(target: &Target, column: &str, stored: &'a str) -> &'a str {
-    match (target.table, column) {
-        ("second_factors", _) => second_factors::SECRET,
-        ("tool_connections", "authority") => part::AUTHORITY,
-        ("tool_connections", "access_token") => part::ACCESS,
-        ("tool_connections", _) => part::REFRESH,
-        _ => stored,
-    }
 }
 
 /// The name of a row: its key's columns, with a space between.
@@ -296,6 +95,9 @@ impl<D: Database> Store<D> {
         let (name, user_id) = (row_name(first, second), columns.optional_id()?);
         let Some(user_id) = user_id else { return Ok((name, Looked::Done)) };
         let (server, secret) = (columns.text()?, columns.text()?);
+        if matches!(target.kind, Kind::Details(_)) && audit_details::outlives(server) {
+            return self.seal_detail(name, columns.text()?).await;
+        }
         let key = match self.secrets_key(user_id).await {
             Ok(key) => key,
             // What is left of somebody who was erased is erased by whoever erases them.
@@ -303,11 +105,9 @@ impl<D: Database> Store<D> {
                 return Ok((name, Looked::Done));
             }
             // Missing, or changed outside.
-            Err(
-                StorageError::MasterKeyMissing(_)
-                | StorageError::Vault(VaultError::Unopenable)
-                | StorageError::Row { .. },
-            ) => return Ok((name, Looked::Skipped)),
+            Err(StorageError::MasterKeyMissing(_) | StorageError::KeyDamaged | StorageError::Row { .. }) => {
+                return Ok((name, Looked::Skipped));
+            }
             Err(error) => return Err(error),
         };
         let mut values: Vec<Value> = vec![first.into(), second.into()];
@@ -315,10 +115,12 @@ impl<D: Database> Store<D> {
         for column in target.columns {
             let stored = columns.optional_text()?;
             let old = stored.map_or(Value::Null, |text| Value::Text(text.to_owned()));
-            let new = match (stored, target.secrets) {
+            let new = match (stored, &target.kind) {
                 (None, _) => None,
-                (Some(text), None) => key.sealed_word(Place { table: target.table, row: &name, column }, text)?,
-                (Some(text), Some(_)) => key.resealed(server, secret_name(target, column, secret), text)?,
+                (Some(text), Kind::Secrets(..)) => key.resealed(server, secret_name(target, column, secret), text)?,
+                (Some(text), Kind::Texts | Kind::Details(_)) => {
+                    key.sealed_word(Place { table: target.table, row: &name, column }, text)?
+                }
             };
             is_changed |= new.is_some();
             values.extend([old.clone(), new.map_or(old, Value::Text)]);
@@ -326,13 +128,29 @@ impl<D: Database> Store<D> {
         Ok((name, if is_changed { Looked::Changed(values) } else { Looked::Done }))
     }
 
+    /// Looks at a detail that outlives whoever it is about.
+    async fn seal_detail(&self, event_id: String, stored: &str) -> Result<(String, Looked), StorageError> {
+        if looks_sealed(stored) {
+            return Ok((event_id, Looked::Done));
+        }
+        let sealed = match self.details_key().await {
+            Ok(key) => key.seal(audit_details::place(&event_id), stored)?,
+            Err(StorageError::MasterKeyMissing(_) | StorageError::KeyDamaged) => {
+                return Ok((event_id, Looked::Skipped));
+            }
+            Err(error) => return Err(error),
+        };
+        let values = vec![event_id.as_str().into(), "".into(), stored.into(), sealed.into()];
+        Ok((event_id, Looked::Changed(values)))
+    }
+
     async fn take_sealing_step(&self) -> Result<Option<Step>, StorageError> {
         const QUERY: &str = "take_sealing_step";
         // The condition stands twice: of two hosts that choose the same row, the second one finds it changed.
         let due = "finished_at IS NULL AND due_at <= now_ms()";
-        // Nearly always nothing is due, and a question does not wait for its turn to write.
-        let asked = format!("SELECT 1 FROM sealing_progress WHERE {due} LIMIT 1");
-        if self.database.query(Statement::new("sealing_is_due", asked, [])).await?.is_empty() {
+        // Most of the time there is nothing to do, and reading keeps nobody from writing.
+        let sql = format!("SELECT 1 FROM sealing_progress WHERE {due} LIMIT 1");
+        if self.database.query(Statement::new("has_sealing_step", sql, [])).await?.is_empty() {
             return Ok(None);
         }
         let sql = format!(
@@ -418,6 +236,9 @@ impl<D: Database> Store<D> {
         let older: Vec<Value> = masters.ids().skip(1).map(Value::from).collect();
         if older.is_empty() {
             return Ok(false);
+        }
+        if self.rewrap_details_key(&masters, &older).await? {
+            return Ok(true);
         }
         let places: Vec<String> = (1..=older.len()).map(|place| format!("?{place}")).collect();
         let sql = format!(

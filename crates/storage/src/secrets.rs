@@ -56,9 +56,16 @@ impl SecretsKey {
         masters.open(&Owner { user_id: &self.user_id, server, name }, sealed)
     }
 
-    /// A text of an earlier release, sealed with the person's key. `None`: it is already, with this key or another, or there is nothing to
-    /// seal.
+    /// A text of an earlier release, or one that the key before has sealed, sealed with the person's key. `None`: it is already, with this key or a lost
+    /// one, it cannot be opened, or there is nothing to seal.
     pub(crate) fn sealed_word(&self, place: Place<'_>, text: &str) -> Result<Option<String>, VaultError> {
+        if self.key.is_outdated(text) {
+            return match self.key.open(place, text) {
+                Ok(text) => self.key.seal(place, &text).map(Some),
+                Err(VaultError::Unopenable) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
         if text.is_empty() || self.key.has_sealed(text) || looks_sealed(text) {
             return Ok(None);
         }
@@ -67,7 +74,7 @@ impl SecretsKey {
 
     /// A secret of an earlier release, sealed with the person's key. `None`: it is already, or cannot be opened.
     pub(crate) fn resealed(&self, server: &str, name: &str, sealed: &str) -> Result<Option<String>, VaultError> {
-        if self.key.has_sealed(sealed) {
+        if self.key.has_sealed(sealed) && !self.key.is_outdated(sealed) {
             return Ok(None);
         }
         match self.open(server, name, sealed) {

@@ -2,7 +2,10 @@
 
 use domain::{Id, Timestamp, User};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, database::after_page};
+use crate::{
+    Database, Row, Statement, StorageError, Store, Value, database::after_page, grants::client_name_of,
+    sealed_texts::NO_KEY,
+};
 
 /// The stored hashes of a refresh token.
 #[derive(Clone, Debug)]
@@ -223,7 +226,14 @@ impl<D: Database> Store<D> {
                 client_name: columns.optional_text()?.map(str::to_owned),
             })
         };
-        rows.iter().map(read).collect()
+        let mut sessions = rows.iter().map(read).collect::<Result<Vec<OpenSession>, StorageError>>()?;
+        let openers = self.openers(sessions.iter().map(|session| session.user_id), &rows).await?;
+        for session in &mut sessions {
+            let opener = openers.get(&session.user_id).unwrap_or(&NO_KEY);
+            let id = session.id.to_string();
+            session.client_name = opener.open_optional(client_name_of(&id), session.client_name.as_deref())?;
+        }
+        Ok(sessions)
     }
 
     /// Ends somebody's session. Whose it was; `None`: there is no such session, or it has ended.

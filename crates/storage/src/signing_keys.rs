@@ -5,7 +5,14 @@
 
 use domain::{Id, Timestamp};
 
-use crate::{Database, Statement, StorageError, Store, Value, database::Columns, keys::KeyRotation};
+use vault::Place;
+
+use crate::{
+    Database, Statement, StorageError, Store, Value,
+    database::Columns,
+    installation_secrets::{OwnSecret, stored_secret},
+    keys::KeyRotation,
+};
 
 /// How long a new key is published before it signs. Every instance reads the public keys within a second; whoever else verifies tokens with
 /// `/.well-known/jwks.json` has this long to read it again.
@@ -117,12 +124,16 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Those of the database.
     pub async fn add_first_signing_key(&self, key: &SigningKey) -> Result<(), StorageError> {
-        let sql = "INSERT INTO signing_key_rotations
-                       (id, public_key, private_key, text_key, is_first, publish_ms, overlap_ms, revokes, rotated_at)
-                   SELECT ?1, ?2, ?3, ?4, 1, 0, 0, 0, now_ms()
-                   WHERE NOT EXISTS (SELECT 1 FROM signing_keys
-                       WHERE private_key IS NOT NULL AND retired_at IS NULL AND verifies_until IS NULL)";
-        let statement = Statement::new("add_first_signing_key", sql, parameters(key));
+        let sql = format!(
+            "INSERT INTO signing_key_rotations
+                 (id, public_key, private_key, text_key, is_first, publish_ms, overlap_ms, revokes, rotated_at)
+             SELECT ?1, ?2, {}, {}, 1, 0, 0, 0, now_ms()
+             WHERE NOT EXISTS (SELECT 1 FROM signing_keys
+                 WHERE private_key IS NOT NULL AND retired_at IS NULL AND verifies_until IS NULL)",
+            stored_secret("?3", "?4"),
+            stored_secret("?5", "?6")
+        );
+        let statement = Statement::new("add_first_signing_key", sql, self.parameters(key)?);
         self.database.query(statement.durably().repeatably()).await?;
         Ok(())
     }
@@ -143,7 +154,7 @@ impl<D: Database> Store<D> {
         let due = if rotation.revokes {
             format!(
                 "EXISTS (SELECT 1 FROM signing_keys WHERE retired_at IS NULL AND created_at < now_ms() - {REPETITION_MS}
-                     AND id <> COALESCE(?8, ''))"
+                     AND id <> COALESCE(?10, ''))"
             )
         } else {
             // Where there is no key yet, the first one is made when it is needed, and signs at once. While one ends, there is no other rotation.
@@ -154,10 +165,12 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "INSERT INTO signing_key_rotations
                  (id, public_key, private_key, text_key, is_first, publish_ms, overlap_ms, revokes, keeps, audit_id, user_id, detail, rotated_at)
-             SELECT ?1, ?2, ?3, ?4, 0, CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint), ?8, ?9, ?10, ?11, now_ms() WHERE {due}"
+             SELECT ?1, ?2, {}, {}, 0, CAST(?7 AS bigint), CAST(?8 AS bigint), CAST(?9 AS bigint), ?10, ?11, ?12, ?13, now_ms() WHERE {due}",
+            stored_secret("?3", "?4"),
+            stored_secret("?5", "?6")
         );
         let audit_id = Id::new();
-        let mut parameters = Vec::from(parameters(key));
+        let mut parameters = Vec::from(self.parameters(key)?);
         parameters.extend([publish_ms.into(), OVERLAP_MS.into(), i64::from(rotation.revokes).into(), keeps.into()]);
         parameters.extend([audit_id.into(), rotation.user_id.into(), rotation.detail.into()]);
         let statement = Statement::new("rotate_signing_key", sql, parameters);
@@ -170,9 +183,13 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Those of the database.
     pub async fn retire_signing_key(&self, id: &str, text_key: Option<&str>) -> Result<(), StorageError> {
-        let sql = "UPDATE signing_keys SET retired_at = now_ms(), private_key = NULL, text_key = COALESCE(text_key, ?2)
-                   WHERE id = ?1 AND retired_at IS NULL AND verifies_until <= now_ms()";
-        let statement = Statement::new("retire_signing_key", sql, [id.into(), text_key.into()]);
+        let sql = format!(
+            "UPDATE signing_keys SET retired_at = now_ms(), private_key = NULL, text_key = COALESCE(text_key, {})
+             WHERE id = ?1 AND retired_at IS NULL AND verifies_until <= now_ms()",
+            stored_secret("?2", "?3")
+        );
+        let OwnSecret { plain, sealed } = self.own_secret(place(id, "text_key"), text_key)?;
+        let statement = Statement::new("retire_signing_key", sql, [id.into(), plain, sealed]);
         self.database.query(statement.durably().repeatably()).await?;
         Ok(())
     }
@@ -194,7 +211,7 @@ impl<D: Database> Store<D> {
         for row in &rows {
             let mut columns = row.columns(QUERY);
             now = Some(columns.timestamp()?);
-            keys.push(read(&mut columns)?);
+            keys.push(self.read_signing_key(&mut columns)?);
         }
         Ok(now.map(|now| (keys, now)))
     }
@@ -214,23 +231,33 @@ impl<D: Database> Store<D> {
 /// The condition of a key that tokens may be signed with.
 pub(crate) const VERIFIES: &str = "retired_at IS NULL AND COALESCE(verifies_until, now_ms() + 1) > now_ms()";
 
-fn parameters(key: &SigningKey) -> [Value; 4] {
-    [
-        key.id.as_str().into(),
-        key.public_key.as_str().into(),
-        key.private_key.clone().into(),
-        key.text_key.clone().into(),
-    ]
+/// Where a private part of a key is.
+const fn place<'a>(id: &'a str, column: &'a str) -> Place<'a> {
+    Place { table: "signing_keys", row: id, column }
 }
 
-fn read(columns: &mut Columns<'_>) -> Result<StoredKey, StorageError> {
-    let key = SigningKey {
-        id: columns.text()?.to_owned(),
-        public_key: columns.text()?.to_owned(),
-        private_key: columns.optional_text()?.map(str::to_owned),
-        text_key: columns.optional_text()?.map(str::to_owned),
-    };
-    let signs_from = columns.timestamp()?;
-    let verifies_until = columns.optional_integer()?.map(Timestamp::from_millis);
-    Ok(StoredKey { key, signs_from, verifies_until, is_retired: columns.optional_integer()?.is_some() })
+impl<D: Database> Store<D> {
+    /// The parameters `?1` to `?6` of a new key.
+    fn parameters(&self, key: &SigningKey) -> Result<[Value; 6], StorageError> {
+        let private_key = self.own_secret(place(&key.id, "private_key"), key.private_key.as_deref())?;
+        let text_key = self.own_secret(place(&key.id, "text_key"), key.text_key.as_deref())?;
+        let (id, public_key) = (key.id.as_str().into(), key.public_key.as_str().into());
+        Ok([id, public_key, private_key.plain, private_key.sealed, text_key.plain, text_key.sealed])
+    }
+
+    fn read_signing_key(&self, columns: &mut Columns<'_>) -> Result<StoredKey, StorageError> {
+        let (id, public_key) = (columns.text()?.to_owned(), columns.text()?.to_owned());
+        let (private_key, text_key) = (columns.optional_text()?, columns.optional_text()?);
+        let signs_from = columns.timestamp()?;
+        let verifies_until = columns.optional_integer()?.map(Timestamp::from_millis);
+        let is_retired = columns.optional_integer()?.is_some();
+        let private_key = private_key.map(|stored| self.open_own(place(&id, "private_key"), stored)).transpose()?;
+        let text_key = match text_key.map(|stored| self.open_own(place(&id, "text_key"), stored)).transpose() {
+            // What a retired key is still good for must not keep people from logging in.
+            Err(StorageError::MasterKeyMissing(_) | StorageError::Unreadable { .. }) if is_retired => None,
+            text_key => text_key?,
+        };
+        let key = SigningKey { id, public_key, private_key, text_key };
+        Ok(StoredKey { key, signs_from, verifies_until, is_retired })
+    }
 }

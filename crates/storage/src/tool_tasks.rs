@@ -8,9 +8,9 @@ use vault::Place;
 
 use crate::{
     Database, Statement, StorageError, Store, Value,
-    data_keys::{seal, seal_optional},
     database::Columns,
     runs::{ACTIVE, Lease},
+    sealed_texts::{seal, seal_optional},
 };
 
 /// The SQL condition for a run with an open question: the person can still decide about a call.

@@ -51,6 +51,8 @@ pub struct DataKey {
     prefix: String,
     /// How the texts of the person's keys begin that were lost.
     lost: Vec<String>,
+    /// The key that this one replaces: it opens what it sealed until all of that is sealed anew.
+    former: Option<Box<DataKey>>,
     cipher: Cipher,
 }
 
@@ -63,13 +65,20 @@ impl fmt::Debug for DataKey {
 impl DataKey {
     pub(crate) fn new(user_id: &str, id: &str, key: &[u8; KEY_BYTES]) -> Self {
         let (prefix, lost) = (format!("{VERSION}{id}:"), Vec::new());
-        Self { user_id: user_id.to_owned(), id: id.to_owned(), prefix, lost, cipher: Cipher::new(key) }
+        Self { user_id: user_id.to_owned(), id: id.to_owned(), prefix, lost, former: None, cipher: Cipher::new(key) }
     }
 
     /// The key, knowing the ids of those that the person had before and that are lost.
     #[must_use]
     pub fn knowing_lost<'a>(mut self, ids: impl Iterator<Item = &'a str>) -> Self {
         self.lost.extend(ids.map(|id| format!("{VERSION}{id}:")));
+        self
+    }
+
+    /// The key, together with the one that it replaces.
+    #[must_use]
+    pub fn replacing(mut self, former: Self) -> Self {
+        self.former = Some(Box::new(former));
         self
     }
 
@@ -105,10 +114,16 @@ impl DataKey {
         Ok(written)
     }
 
-    /// Whether a stored text was sealed with this key. What was not is as it was typed.
+    /// Whether a stored text was sealed with this key or the one that it replaces. What was not is as it was typed.
     #[must_use]
     pub fn has_sealed(&self, stored: &str) -> bool {
-        stored.starts_with(&self.prefix)
+        stored.starts_with(&self.prefix) || self.former.as_ref().is_some_and(|former| former.has_sealed(stored))
+    }
+
+    /// Whether a stored text was sealed with the key that this one replaces, so that it is to be sealed anew.
+    #[must_use]
+    pub fn is_outdated(&self, stored: &str) -> bool {
+        self.former.as_ref().is_some_and(|former| former.has_sealed(stored))
     }
 
     /// Whether a stored text was sealed with a key of the person that is lost.
@@ -124,6 +139,9 @@ impl DataKey {
     pub fn open(&self, place: Place<'_>, stored: &str) -> Result<String, VaultError> {
         if self.has_lost(stored) {
             return Err(VaultError::Lost);
+        }
+        if let Some(former) = self.former.as_ref().filter(|former| former.has_sealed(stored)) {
+            return former.open(place, stored);
         }
         let Some(sealed) = stored.strip_prefix(&self.prefix) else { return Ok(stored.to_owned()) };
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::Unopenable)?;
@@ -195,6 +213,18 @@ mod tests {
             key.knowing_lost(["lostlostlostlost"].into_iter()).open(PLACE, &sealed),
             Err(VaultError::Lost)
         ));
+    }
+
+    #[test]
+    fn a_new_key_opens_what_the_one_before_sealed_and_says_that_it_is_outdated() {
+        let old = DataKey::new("u1", "oldoldoldoldoldo", &[1; KEY_BYTES]);
+        let sealed = old.seal(PLACE, "correct horse").unwrap();
+        let new = key("u1", 2).replacing(old);
+        assert!(new.has_sealed(&sealed) && new.is_outdated(&sealed));
+        assert_eq!(new.open(PLACE, &sealed).unwrap(), "correct horse");
+        let again = new.seal(PLACE, "correct horse").unwrap();
+        assert!(!new.is_outdated(&again));
+        assert_eq!(key("u1", 2).open(PLACE, &again).unwrap(), "correct horse");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod cipher;
 mod data_key;
+mod own;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 pub use data_key::{DataKey, Place, looks_sealed, may_be_sealed};
+pub use own::sealing_key;
 
 use cipher::{Cipher, KEY_BYTES};
 

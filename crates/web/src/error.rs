@@ -71,6 +71,10 @@ impl From<StorageError> for Error {
                 let detail = "What is stored here for this account is encrypted, and the key for it is missing. Nothing is lost: it can be read again once an administrator has put the key back, which /ready names.";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "key_missing", detail).with_cause(error)
             }
+            StorageError::KeyDamaged => {
+                let detail = "What is stored here for this account cannot be read: the key that it is encrypted with was damaged. An administrator can bring the key back from a copy of the database; until then, nothing new is stored.";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "key_damaged", detail).with_cause(error)
+            }
             StorageError::KeyDestroyed => {
                 let detail = "What was stored here for this account was erased. It cannot be read any more, and nothing new is stored.";
                 Problem::new(StatusCode::GONE, "erased", detail).with_cause(error)

@@ -160,7 +160,8 @@ impl<D: Database> App<D> {
         if let Some(signer) = cached.as_ref().filter(|signer| signer.id() == own.id) {
             return Ok((Arc::clone(signer), now_ms));
         }
-        let signer = Signer::from_pem(self.component(), &own.id, &own.private_key).map_err(Problem::internal)?;
+        let private_key = self.store().private_half(own)?;
+        let signer = Signer::from_pem(self.component(), &own.id, &private_key).map_err(Problem::internal)?;
         let signer = Arc::new(signer);
         *cached = Some(Arc::clone(&signer));
         Ok((signer, now_ms))

@@ -5,6 +5,7 @@ use problem::Problem;
 use storage::{
     Database, Store,
     keys::{KeyPurpose, KeyRecord, KeyRotation, KeyState},
+    master_keys::MasterKeyRotated,
 };
 
 use crate::{Result, issuing};
@@ -17,6 +18,26 @@ pub async fn rotate(store: &Store<impl Database>, purpose: KeyPurpose, rotation:
     match purpose {
         KeyPurpose::Tokens => rotate_tokens(store, rotation).await,
         KeyPurpose::Inside => Ok(store.rotate_inside_keys(rotation).await?),
+        KeyPurpose::Master => rotate_master(store, rotation).await,
+    }
+}
+
+async fn rotate_master(store: &Store<impl Database>, rotation: &KeyRotation<'_>) -> Result<bool> {
+    if rotation.revokes {
+        let detail = "A master key signs nothing, so there is nothing to revoke. Rotate it; the runbook about master keys says what else to do after a leak.";
+        return Err(Problem::conflict("not_revocable", detail).into());
+    }
+    match store.rotate_generated_master_key(rotation).await? {
+        MasterKeyRotated::Rotated(_) => Ok(true),
+        MasterKeyRotated::JustNow | MasterKeyRotated::Unneeded => Ok(false),
+        MasterKeyRotated::Configured => {
+            let detail = "The master key is in the configuration, so it is rotated there: make a new one (openssl rand -base64 32), add it to the variable master_key after the present one, deploy to all hosts, then put it first and deploy again. The runbook about master keys has the steps.";
+            Err(Problem::conflict("key_configured", detail).into())
+        }
+        MasterKeyRotated::TooMany => {
+            let detail = "There are as many master keys as there may be, because what earlier ones wrapped is not all wrapped again. Wait until /ready says that it is, which takes minutes, and an hour after that; then rotate again. Nothing was changed.";
+            Err(Problem::conflict("too_many_keys", detail).into())
+        }
     }
 }
 

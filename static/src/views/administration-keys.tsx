@@ -7,7 +7,8 @@ import type { Key } from "../types.ts";
 import { announce } from "./announce.tsx";
 import { Fault, PageList, usePages, When } from "./page-list.tsx";
 
-type Purpose = { purpose: string; title: string; words: string; revokes: string };
+/** `revokes` is null where there is nothing to revoke. */
+type Purpose = { purpose: string; title: string; words: string; revokes: string | null };
 
 const PURPOSES: Purpose[] = [
   {
@@ -23,6 +24,13 @@ const PURPOSES: Purpose[] = [
     title: "Calls between components",
     words: "Rotating interrupts nothing: each component makes itself a new key.",
     revokes: "Revoking ends the present keys at once. Tool calls of this moment may fail.",
+  },
+  {
+    purpose: "master",
+    title: "Encryption of what people say",
+    words:
+      "Rotating interrupts nothing: the keys of people are encrypted with the new one in the background. One in the configuration is rotated there.",
+    revokes: null,
   },
 ];
 
@@ -87,9 +95,11 @@ function Rotation({ purpose: { purpose, title, words, revokes }, pages }: { purp
           >
             {waiting ? "Rotating…" : "Rotate"}
           </button>
-          <button type="button" class="ghost-button" aria-label={`Revoke: ${title}`} onClick={() => setAsks(true)}>
-            Revoke…
-          </button>
+          {revokes !== null && (
+            <button type="button" class="ghost-button" aria-label={`Revoke: ${title}`} onClick={() => setAsks(true)}>
+              Revoke…
+            </button>
+          )}
         </p>
       )}
       <Fault text={fault} />
@@ -103,8 +113,12 @@ const STATES: Record<Key["state"], string> = {
   retired: "retired",
 };
 
+/** A master key signs nothing. */
+const MASTER_STATES: Record<Key["state"], string> = { current: "encrypts", verifies: "still decrypts", retired: "retired" };
+
 function Row({ item, now }: { item: Key; now: Date }) {
   const title = PURPOSES.find(({ purpose }) => purpose === item.purpose)?.title ?? item.purpose;
+  const states = item.purpose === "master" ? MASTER_STATES : STATES;
   const isOverdue = item.due_at !== null && new Date(item.due_at) < now;
   return (
     <li class="flex flex-wrap items-baseline gap-x-4 gap-y-0.5 px-4 py-3 text-sm">
@@ -113,8 +127,13 @@ function Row({ item, now }: { item: Key; now: Date }) {
         <span class="block font-mono text-xs leading-5 break-all text-soft">{item.id}</span>
       </span>
       <span class="text-xs leading-5 text-soft">
-        <span class={item.state === "current" ? "font-medium text-ink" : ""}>{STATES[item.state]}</span>
-        {item.is_configured && ", in the configuration"}, made <When at={item.created_at} />
+        <span class={item.state === "current" ? "font-medium text-ink" : ""}>{states[item.state]}</span>
+        {item.is_configured && ", in the configuration"}
+        {item.created_at !== null && (
+          <>
+            , made <When at={item.created_at} />
+          </>
+        )}
         {item.due_at !== null && (
           <span class={isOverdue ? "text-danger" : ""}>
             , {isOverdue ? "due since " : "due "}

@@ -14,4 +14,5 @@ mod mcp;
 mod model;
 mod operations;
 mod page;
+mod planted;
 mod tools;

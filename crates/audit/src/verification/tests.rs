@@ -36,8 +36,9 @@ fn record() -> Record {
         let sealed_at = BEGAN + batch * 10 * LATE_MS;
         for number in range {
             let mut event = event(number, sealed_at - 1_000);
-            let detail = (number == 4).then(|| StoredDetail { salt: salt().unwrap(), detail: "admin".into() });
-            event.detail_digest = detail.as_ref().map(|stored| detail_digest(&stored.salt, &stored.detail));
+            let detail =
+                (number == 4).then(|| StoredDetail { salt: salt().unwrap(), detail: Detail::Read("admin".to_owned()) });
+            event.detail_digest = detail.as_ref().map(|stored| detail_digest(&stored.salt, "admin"));
             details.push(detail);
             arrived.push((event.clone(), if number <= 2 { 0 } else { event.at }));
         }
@@ -216,6 +217,17 @@ fn a_detail_can_be_erased_with_its_account_and_not_otherwise() {
     let verified = erased.verified(None, 3);
     assert_eq!((verified.findings.as_slice(), verified.erased_details), ([].as_slice(), 1));
     let mut changed = record();
-    changed.entries[3].detail.as_mut().unwrap().detail = "member".into();
+    changed.entries[3].detail.as_mut().unwrap().detail = Detail::Read("member".to_owned());
     assert_eq!(changed.findings(), [Finding::DetailChanged { position, event_id }]);
+}
+
+#[test]
+fn a_sealed_detail_is_checked_by_whoever_has_its_key_and_counted_by_others() {
+    let mut sealed = record();
+    sealed.entries[3].detail.as_mut().unwrap().detail = Detail::Unread;
+    let verified = sealed.verified(None, 3);
+    assert_eq!((verified.findings.as_slice(), verified.unread_details), ([].as_slice(), 1));
+    sealed.entries[3].detail.as_mut().unwrap().detail = Detail::Damaged;
+    let found = sealed.verified(None, 3).findings;
+    assert!(matches!(found.as_slice(), [Finding::DetailChanged { position: 4, .. }]), "{found:?}");
 }

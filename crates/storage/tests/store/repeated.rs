@@ -6,7 +6,9 @@ use storage::{
     Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome,
     approvals::{Decided, Question},
     audit::AuditEvent,
+    keys::KeyRotation,
     leases::{Entry, Leave},
+    master_keys::MasterKeyRotated,
     messages::{Appended, IncomingMessage},
     runs::Ending,
     tool_listings::NewListing,
@@ -89,7 +91,11 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed: "x".into() };
     assert!(block_on(store.set_tool_secret(user.id, &secret)).unwrap());
     block_on(store.delete_tool_secret(user.id, "mail", "password")).unwrap();
-    assert!(block_on(store.rotate_generated_master_key()).unwrap().is_some());
+    let rotation = KeyRotation { revokes: false, user_id: user.id, detail: None };
+    let sql = "UPDATE generated_keys SET created_at = created_at - 60000";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    let rotated = block_on(store.rotate_generated_master_key(&rotation)).unwrap();
+    assert!(matches!(rotated, MasterKeyRotated::Rotated(_)), "{rotated:?}");
     let done = AuditEvent {
         user_id: user.id,
         action: "tool.call",
@@ -102,7 +108,7 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     block_on(store.append_audit(&done)).unwrap();
     let audit = fixture.another_connection();
     let audit = block_on(audit.query(Statement::new("t", "SELECT action FROM audit_events ORDER BY id", []))).unwrap();
-    assert_eq!(audit.len(), 2, "the decision and the call");
+    assert_eq!(audit.len(), 3, "the decision, the rotation and the call");
     let listings = ["clock", ""].map(|server| NewListing { server, listing: "[]", ttl_ms: 60_000 });
     block_on(store.save_tool_listings(&listings)).unwrap();
     block_on(store.save_model_dialect("s", "m", "{}")).unwrap();

@@ -27,7 +27,6 @@ on_each_database! {
     after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again,
     without_its_master_key_nothing_is_read_or_written,
     a_run_that_was_claimed_without_its_key_goes_on_when_the_key_is_back,
-    a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not,
 }
 
 const OLD: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -124,7 +123,7 @@ pub(crate) fn heard(
     })
 }
 
-fn assert_hears_everything(store: &Store<Real>, ids: (Id, Id, Id)) {
+pub(crate) fn assert_hears_everything(store: &Store<Real>, ids: (Id, Id, Id)) {
     let heard = heard(store, ids).unwrap();
     for planted in PLANTED {
         assert!(heard.contains(planted), "{planted} is missing in {heard}");
@@ -152,10 +151,9 @@ fn a_text_opens_only_where_it_was_stored(place: Place) {
     let swap = "UPDATE messages SET content = (SELECT other.content FROM messages AS other WHERE other.position = 2
                 AND other.conversation_id = messages.conversation_id) WHERE position = 1";
     rows(&fixture.another_connection(), swap);
-    let read = block_on(fixture.store.messages(user_id, conversation, 0, 100, 1_000_000));
-    assert!(
-        matches!(&read, Err(StorageError::Unreadable { table, column }) if table == "messages" && column == "content")
-    );
+    let page = block_on(fixture.store.messages(user_id, conversation, 0, 100, 1_000_000)).unwrap();
+    assert_eq!(page.messages[0].content, "(This cannot be read: its text is damaged.)");
+    assert_eq!(page.messages[1].content, "planted-answer");
 }
 
 fn many_hosts_that_need_a_first_key_at_once_get_the_same(place: Place) {
@@ -180,7 +178,7 @@ fn many_hosts_that_need_a_first_key_at_once_get_the_same(place: Place) {
 }
 
 /// As if an earlier release had written everything, and this one were applied now.
-fn unseal(fixture: &Fixture) {
+pub(crate) fn unseal(fixture: &Fixture) {
     let database = fixture.another_connection();
     for sql in [
         "UPDATE conversations SET title = 'planted-title'",
@@ -403,35 +401,4 @@ fn a_run_that_was_claimed_without_its_key_goes_on_when_the_key_is_back(place: Pl
     }
     let claim = block_on(with_key(&fixture, OLD).claim(lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
     assert_eq!((claim.attempt, claim.run.failure), (1, None));
-}
-
-fn a_key_that_was_made_here_is_rotated_and_a_configured_one_is_not(place: Place) {
-    let fixture = Fixture::new(place);
-    let ids = say_everything(&fixture);
-    let new = block_on(fixture.store.rotate_generated_master_key()).unwrap().unwrap();
-    let another = Store::new(fixture.another_connection());
-    assert_hears_everything(&another, ids);
-    while block_on(another.rewrap_next_keys()).unwrap() {}
-    let keys = block_on(another.master_keys()).unwrap();
-    assert_eq!(
-        keys.iter().map(|key| (key.id == new, key.wraps, key.uses)).collect::<Vec<_>>(),
-        [(true, true, 1)],
-        "one that nothing needs any more is nobody's business"
-    );
-    assert!(keys.iter().all(|key| key.created_at.is_some()));
-    // An instance that knew the one before wraps nothing new with it.
-    let eve = fixture.user("eve@example.org");
-    let (knows, newest) = (Store::new(fixture.another_connection()), Store::new(fixture.another_connection()));
-    assert_hears_everything(&knows, ids);
-    let newest = block_on(newest.rotate_generated_master_key()).unwrap().unwrap();
-    block_on(knows.create_conversation(eve.id, "planted-title", None)).unwrap();
-    let keys = block_on(another.master_keys()).unwrap();
-    assert_eq!(keys.iter().map(|key| (key.id == newest, key.uses)).collect::<Vec<_>>(), [(true, 1), (false, 1)]);
-    // However often it is done: all keys still open.
-    for _ in 0..20 {
-        block_on(fixture.store.rotate_generated_master_key()).unwrap().unwrap();
-    }
-    assert_hears_everything(&Store::new(fixture.another_connection()), ids);
-    assert_hears_everything(&with_key(&fixture, NEW), ids);
-    assert_eq!(block_on(with_key(&fixture, NEW).rotate_generated_master_key()).unwrap(), None);
 }

@@ -6,10 +6,11 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use domain::Id;
 use storage::{
     Database, Store,
+    data_key_rotation::Rotation,
     keys::{KeyPurpose, KeyRotation, KeyState},
 };
 
-use crate::place::Place;
+use crate::{master_key, place::Place};
 
 /// Who did it, in the record: nobody of the installation.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
@@ -20,13 +21,25 @@ pub(crate) enum Command {
     List,
     /// Replace the key that signs; what the one before signed counts until it ends by itself. Only when all hosts run this release
     Rotate {
-        /// What for: `tokens` of people and programs, or `inside`, with which components prove to each other who calls
+        /// What for: `tokens` of people and programs, `inside`, with which components prove to each other who calls, or `master`, which opens what people
+        /// said. With SPIN_VARIABLE_MASTER_KEY as the app has it, new keys are sealed at once
         #[arg(long, default_value = "tokens", value_parser = purpose)]
         purpose: KeyPurpose,
         /// After a leak: what the keys before have signed ends now. With `tokens`, everybody is logged out, and programs register and sign in again
         #[arg(long)]
         revoke: bool,
     },
+    /// After a leak of the master key together with a copy of the database: give everybody a new data key, and have everything encrypted anew with it while
+    /// the app runs. Needs SPIN_VARIABLE_MASTER_KEY as the app has it
+    RotateData {
+        /// Only for this account
+        #[arg(long, value_name = "ID", value_parser = person)]
+        person: Option<Id>,
+    },
+}
+
+fn person(text: &str) -> Result<Id, String> {
+    text.parse().map_err(|_| "this is not the id of an account: Administration, People has them".to_owned())
 }
 
 fn purpose(name: &str) -> Result<KeyPurpose, String> {
@@ -39,9 +52,9 @@ pub(crate) async fn run(place: &Place, command: &Command) -> Result<()> {
     // Also brings an older one to the schema of this build.
     place.migrate().await?;
     match place {
-        Place::Sqlite(path) => done(&Store::new(native_sqlite::SqliteFile::open(path)?), command).await,
+        Place::Sqlite(path) => done(&master_key::store(native_sqlite::SqliteFile::open(path)?), command).await,
         Place::Postgres(url) => {
-            done(&Store::new(native_postgres::PostgresDatabase::open(url.clone()).await?), command).await
+            done(&master_key::store(native_postgres::PostgresDatabase::open(url.clone()).await?), command).await
         }
     }
 }
@@ -53,8 +66,24 @@ async fn done(store: &Store<impl Database>, command: &Command) -> Result<()> {
         let rotated = web::keys::rotate(store, *purpose, &rotation).await;
         let rotated = rotated.map_err(|error| anyhow!(error.causes().unwrap_or_else(|| error.detail().to_owned())))?;
         if !rotated {
-            bail!("nothing was changed: they were rotated within the last hour, or there is none yet");
+            bail!(
+                "nothing was changed: they were rotated within the last hour, a master key within a moment, or there is none yet"
+            );
         }
+    }
+    if let Command::RotateData { person } = command {
+        match store.rotate_data_keys(*person, NOBODY.parse::<Id>().context("the id of nobody")?).await? {
+            Rotation::Begun(0) => {
+                println!("nobody has a key that is to be replaced; everything is looked through again")
+            }
+            Rotation::Begun(count) => println!(
+                "{count} people have a new key; what the former ones opened is encrypted anew in the background, which takes an hour or more"
+            ),
+            Rotation::TooEarly => bail!(
+                "nothing was changed: the database was upgraded within the last hour, so hosts of the earlier release may still run"
+            ),
+        }
+        return Ok(());
     }
     let (keys, now) = store.keys().await?;
     for key in keys {
@@ -63,7 +92,8 @@ async fn done(store: &Store<impl Database>, command: &Command) -> Result<()> {
             (KeyState::Retired, _) | (_, None) => String::new(),
             (_, Some(until)) => format!(", counts for {} minutes more", (until.as_millis() - now.as_millis()) / 60_000),
         };
-        println!("{} {} {}{until}{kept}, made {}", key.purpose.name(), key.id, key.state.name(), key.created_at);
+        let made = key.created_at.map_or_else(String::new, |at| format!(", made {at}"));
+        println!("{} {} {}{until}{kept}{made}", key.purpose.name(), key.id, key.state.name());
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod export;
 mod file;
 mod import;
 mod keys;
+mod master_key;
 mod place;
 mod progress;
 mod schema;

@@ -11,7 +11,7 @@ use audit::{
 use identity::statement::{About, StatementVerifier};
 use native_postgres::PostgresDatabase;
 use native_sqlite::SqliteFile;
-use storage::{Database, Store, audit_chain::ChainState};
+use storage::{Database, audit_chain::ChainState};
 
 use crate::place::Place;
 
@@ -63,6 +63,12 @@ async fn check(place: &Place, arguments: &Arguments) -> Result<()> {
     }
     if verified.erased_details > 0 {
         println!("{} details were erased with their accounts", verified.erased_details);
+    }
+    if verified.unread_details > 0 {
+        println!(
+            "{} details could not be checked: set SPIN_VARIABLE_MASTER_KEY as the app has it, or the people they are about were erased",
+            verified.unread_details
+        );
     }
     for warning in &verified.warnings {
         println!("warning: {warning}");
@@ -125,7 +131,7 @@ async fn verify(
     noted: Option<Head>,
     keys: Option<Vec<(String, String)>>,
 ) -> Result<(Verified, ChainState)> {
-    let store = Store::new(database);
+    let store = crate::master_key::store(database);
     let keys = match keys {
         Some(keys) => keys,
         None => store.all_public_keys().await?,

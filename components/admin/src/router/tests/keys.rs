@@ -75,6 +75,21 @@ fn a_configured_key_is_rotated_by_configuration_and_the_answer_says_how() {
 }
 
 #[test]
+fn a_master_key_that_was_made_here_is_rotated_and_signs_nothing_that_could_be_revoked() {
+    let test = Test::new();
+    assert_eq!(rotate(&test, json!({"purpose": "master"})).json["rotated"], false, "there is none yet");
+    block_on(test.fixture.app.store().create_conversation(test.admin.id, "x", None)).unwrap();
+    let sql = "UPDATE generated_keys SET created_at = created_at - 60000";
+    block_on(test.fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    let rotated = rotate(&test, json!({"purpose": "master"}));
+    assert_eq!((&rotated.json["rotated"], texts(&rotated.json, "state")), (&json!(true), vec!["current", "verifies"]));
+    assert_eq!(test.recorded().0, "key.rotate");
+    assert!(rotated.json["items"].as_array().unwrap().iter().all(|key| key["id"].as_str().unwrap().len() == 16));
+    assert_eq!(rotate(&test, json!({"purpose": "master"})).json["rotated"], false, "a moment ago");
+    assert_eq!(code(&rotate(&test, json!({"purpose": "master", "revoke": true}))), (409, "not_revocable"));
+}
+
+#[test]
 fn what_is_no_purpose_is_named() {
     let test = Test::new();
     let refused = rotate(&test, json!({"purpose": "everything"}));

@@ -1,0 +1,126 @@
+//! People get new data keys: nothing is lost at any moment, and in the end the former keys open nothing and are gone.
+
+use domain::Id;
+use storage::{Store, Value, audit::AuditEvent, data_key_rotation::Rotation, tool_secrets::ToolSecret};
+
+use crate::{
+    fixture::Fixture,
+    master_keys::{Mortal, killed_again_and_again},
+    on_each_database,
+    places::{Place, Real, block_on},
+    sealing::{assert_hears_everything, rows, say_everything, stored},
+};
+
+on_each_database! {
+    a_new_key_seals_everything_anew_however_often_somebody_is_killed,
+    one_person_gets_a_new_key_and_the_others_keep_theirs,
+    a_former_key_stays_until_rows_were_looked_through_after_it_was_replaced,
+}
+
+fn fresh(fixture: &Fixture) -> Store<Real> {
+    Store::new(fixture.another_connection())
+}
+
+fn by() -> Id {
+    "01890000-0000-7000-8000-000000000000".parse().unwrap()
+}
+
+/// The ids of the keys of a person: the present one and the former one.
+fn ids(database: &Real, user_id: Id) -> (String, Option<String>) {
+    let row = rows(database, &format!("SELECT id, former_id FROM data_keys WHERE user_id = '{user_id}'")).remove(0);
+    let mut columns = row.columns("t");
+    (columns.text().unwrap().to_owned(), columns.optional_text().unwrap().map(str::to_owned))
+}
+
+/// As if an hour had passed for those who wait for the second pass, and two minutes for the first.
+fn pass_time(database: &Real) {
+    rows(database, "UPDATE sealing_progress SET due_at = 0 WHERE finished_at IS NULL");
+}
+
+fn go_on<D: storage::Database>(store: &Store<D>, database: &Real) -> Result<(), storage::StorageError> {
+    for _ in 0..2 {
+        pass_time(database);
+        while block_on(store.seal_next_rows())? {}
+    }
+    block_on(store.forget_former_data_keys())
+}
+
+fn a_new_key_seals_everything_anew_however_often_somebody_is_killed(place: Place) {
+    let fixture = Fixture::new(place);
+    let said = say_everything(&fixture);
+    let database = fixture.another_connection();
+    let event = AuditEvent { detail: Some("planted"), ..AuditEvent::new(said.0, "oauth.allow", "s") };
+    block_on(fixture.store.append_audit(&event)).unwrap();
+    let sealed = block_on(fixture.store.secrets_key(said.0)).unwrap().seal("mail", "password", "horse").unwrap();
+    let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed };
+    assert!(block_on(fixture.store.set_tool_secret(said.0, &secret)).unwrap());
+    let (old, _) = ids(&database, said.0);
+    let rotates = |store: &Store<Mortal>| {
+        let rotated = block_on(store.rotate_data_keys(None, by()))?;
+        assert!(matches!(rotated, Rotation::Begun(_)));
+        go_on(store, &database)
+    };
+    killed_again_and_again(&fixture, rotates, || assert_hears_everything(&fresh(&fixture), said));
+    let (new, former) = ids(&database, said.0);
+    assert!(new != old && former.is_none(), "once, and then the former key is gone: {former:?}");
+    let left = stored(&database);
+    assert!(!left.contains(&old) && left.contains(&new) && !left.contains("planted"), "{left}");
+    let secrets = rows(&database, "SELECT sealed FROM tool_secrets UNION ALL SELECT detail FROM audit_details");
+    for row in &secrets {
+        let [Value::Text(sealed)] = row.0.as_slice() else { panic!("{row:?}") };
+        assert!(!sealed.contains(&old) && sealed.starts_with("s1:"), "{sealed}");
+    }
+    let kept = block_on(fresh(&fixture).secrets_key(said.0)).unwrap();
+    let [Value::Text(sealed)] = secrets[0].0.as_slice() else { panic!("{secrets:?}") };
+    assert_eq!(kept.open("mail", "password", sealed).unwrap().as_str(), "horse");
+    let records = block_on(fresh(&fixture).audit_records(Some(said.0), None, 9)).unwrap();
+    assert_eq!(records[0].detail.as_deref(), Some("planted"));
+}
+
+fn one_person_gets_a_new_key_and_the_others_keep_theirs(place: Place) {
+    let fixture = Fixture::new(place);
+    let said = say_everything(&fixture);
+    let eve = fixture.user("eve@example.org");
+    block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
+    let database = fixture.another_connection();
+    let before = (ids(&database, said.0), ids(&database, eve.id));
+    assert_eq!(block_on(fixture.store.rotate_data_keys(Some(eve.id), by())).unwrap(), Rotation::Begun(1));
+    let after = (ids(&database, said.0), ids(&database, eve.id));
+    assert_eq!(before.0, after.0);
+    assert_eq!(after.1.1, Some(before.1.0));
+    // An instance that knows the former key goes on with it for a minute; everybody reads what it writes.
+    block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
+    assert_eq!(block_on(fresh(&fixture).conversations(eve.id, None, 9)).unwrap()[1].title, "planted-title");
+    go_on(&fresh(&fixture), &database).unwrap();
+    assert_eq!(ids(&database, eve.id).1, None);
+    assert!(
+        block_on(fresh(&fixture).conversations(eve.id, None, 9)).unwrap().iter().all(|it| it.title == "planted-title")
+    );
+    assert_hears_everything(&fresh(&fixture), said);
+}
+
+fn a_former_key_stays_until_rows_were_looked_through_after_it_was_replaced(place: Place) {
+    let fixture = Fixture::new(place);
+    let said = say_everything(&fixture);
+    let database = fixture.another_connection();
+    assert_eq!(block_on(fixture.store.rotate_data_keys(None, by())).unwrap(), Rotation::Begun(1));
+    let fresh = || fresh(&fixture);
+    block_on(fresh().forget_former_data_keys()).unwrap();
+    assert!(ids(&database, said.0).1.is_some(), "nothing was looked through yet");
+    pass_time(&database);
+    while block_on(fresh().seal_next_rows()).unwrap() {}
+    block_on(fresh().forget_former_data_keys()).unwrap();
+    assert!(ids(&database, said.0).1.is_some(), "the second pass is to come");
+    pass_time(&database);
+    while block_on(fresh().seal_next_rows()).unwrap() {}
+    // As if the key had been made after that, by somebody who was killed before rows were to be looked through again.
+    rows(&database, "UPDATE data_keys SET created_at = created_at + 1000000");
+    block_on(fresh().forget_former_data_keys()).unwrap();
+    assert!(ids(&database, said.0).1.is_some(), "rows were looked through too early");
+    rows(&database, "UPDATE data_keys SET created_at = created_at - 1000000");
+    block_on(fresh().forget_former_data_keys()).unwrap();
+    assert_eq!(ids(&database, said.0).1, None);
+    // Within an hour of an upgrade, hosts of before may run.
+    rows(&database, "UPDATE sealing_progress SET began_at = now_ms()");
+    assert_eq!(block_on(fresh().rotate_data_keys(None, by())).unwrap(), Rotation::TooEarly);
+}

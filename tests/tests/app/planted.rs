@@ -1,0 +1,195 @@
+//! Something is typed into every field that there is, and everything that the app writes is searched for it: files of the database, its journal, the log.
+//! What may be found is written here, with the reason; docs/encryption.md has the same, column by column.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use tests::{App, Person, repository, start_model, text};
+
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+/// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
+const WORDS: [(&str, &str, Option<&str>); 21] = [
+    ("heron-address", "an account's address", Some("logging in and administrators search for it")),
+    ("heron-person", "an account's name", Some("administrators search for it")),
+    ("heron-password", "a password", None),
+    ("heron-guess", "a password that is wrong", None),
+    ("heron-nobody", "an address that nobody has", None),
+    ("heron-title", "a conversation's title", None),
+    ("heron-message", "a message", None),
+    ("heron-model", "the name of a model", Some("runs and dialects are found by it")),
+    ("heron-repeat", "an Idempotency-Key", Some("SQL compares it")),
+    ("heron-argument", "a tool's arguments, and what the tool says of them", None),
+    ("heron-gateway", "the same, from a program", None),
+    ("heron-refused", "a message that the model's server refuses", None),
+    ("heron-malformed", "a body that is no message", None),
+    ("heron-secret", "a secret for a tool", None),
+    ("heron-pattern", "the pattern of a policy", Some("SQL decides by it")),
+    ("heron-key", "an API key's name", None),
+    ("heron-robot", "the name of a program's account", Some("as an account's name")),
+    ("heron-spare", "the name of a key of a program's account", None),
+    ("heron-group", "a group's name", Some("SQL keeps it from being given twice")),
+    ("heron-role", "a role's name", Some("every request is decided by it")),
+    ("heron-program", "the name that a program registers", None),
+];
+
+/// Routes into which nothing is typed that anybody chooses, and why.
+const NOTHING: [(&str, &str); 30] = [
+    ("PUT /api/admin/groups/{id}/members/{user_id}", "ids"),
+    ("POST /api/admin/invitations", "a role and a number"),
+    ("POST /api/admin/keys/rotate", "a purpose"),
+    ("PUT /api/admin/limits", "a role or an id, and numbers"),
+    ("PATCH /api/admin/users/{id}", "a role"),
+    ("POST /api/admin/users/{id}/erasure", "nothing"),
+    ("POST /api/admin/users/{id}/reset-link", "nothing"),
+    ("POST /api/account/receipt", "a random secret, which is hashed"),
+    ("POST /auth/login/second-factor", "a code"),
+    ("POST /auth/login/second-factor/confirm", "a code"),
+    ("POST /auth/login/second-factor/setup", "nothing"),
+    ("POST /auth/logout", "nothing"),
+    ("POST /auth/mcp-token", "nothing"),
+    ("POST /auth/oidc/backchannel-logout", "a provider's token"),
+    ("POST /auth/oidc/identities/remove", "a provider"),
+    ("POST /auth/oidc/link", "a password, as at the log-in"),
+    ("POST /auth/oidc/login", "a provider"),
+    ("POST /auth/password", "passwords, as at the log-in"),
+    ("POST /auth/password-reset", "a password, as at the log-in"),
+    ("POST /auth/refresh", "a random secret, which is hashed"),
+    ("POST /auth/second-factor/confirm", "a code"),
+    ("POST /auth/second-factor/recovery-codes", "a password or a code"),
+    ("POST /auth/second-factor/remove", "a password or a code"),
+    ("POST /auth/second-factor/setup", "a password or a code"),
+    ("POST /oauth/authorization", "what the program has registered"),
+    ("POST /oauth/revoke", "a random secret, which is hashed"),
+    ("POST /oauth/token", "random secrets, which are hashed"),
+    ("POST /api/runs/{id}/approvals", "an id and a decision"),
+    ("POST /api/tools/connections", "a server's name"),
+    ("POST /api/runs/{id}/cancel", "nothing"),
+];
+
+/// Routes into which the words are typed, or which take what others take.
+const TYPED: [&str; 18] = [
+    "POST /api/admin/groups",
+    "PUT /api/admin/groups/{id}",
+    "PUT /api/admin/roles/{name}",
+    "POST /api/admin/service-accounts",
+    "POST /api/admin/service-accounts/{id}/api-keys",
+    "POST /auth/api-keys",
+    "POST /auth/login",
+    "PATCH /auth/me",
+    "POST /auth/signup",
+    "POST /oauth/register",
+    "POST /api/conversations",
+    "PATCH /api/conversations/{id}",
+    "POST /api/conversations/{id}/messages",
+    "POST /api/runs/{id}/retry",
+    "PUT /api/tools/policies",
+    "PUT /api/tools/secrets",
+    "POST /mcp",
+    "POST /mcp/{server}",
+];
+
+/// Every route that takes a body is in one of the two lists above. The gateway refuses other methods than POST.
+#[test]
+fn every_route_that_takes_something_is_typed_into_or_has_a_reason() -> Result<()> {
+    let document = fs::read_to_string(repository().join("docs/permissions.md"))?;
+    let routes = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(route, _)| route));
+    let takes = |route: &&str| {
+        ["POST ", "PUT ", "PATCH "].iter().any(|method| route.starts_with(method))
+            && !(route.contains(" /mcp") && !route.starts_with("POST "))
+    };
+    let mut unknown: Vec<&str> = routes.filter(takes).map(|route| route.trim_end_matches('/')).collect();
+    ensure!(unknown.len() > 40, "the document has other words for its routes: {unknown:?}");
+    unknown.retain(|route| !TYPED.contains(route) && !NOTHING.iter().any(|(other, _)| other == route));
+    ensure!(unknown.is_empty(), "what is typed into these is searched by no test: {unknown:?}");
+    Ok(())
+}
+
+async fn taken(what: &str, response: Response) -> Result<Value> {
+    let status = response.status();
+    let body = response.text().await?;
+    ensure!(status.is_success(), "{what}: {status} {body}");
+    Ok(serde_json::from_str(&body).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn what_is_typed_anywhere_is_found_nowhere_but_where_it_is_written() -> Result<()> {
+    let options = start_model()?.options().with_misbehaving_tools()?.variable("master_key", KEY);
+    let Some((mut host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
+    let admin = Person::in_app(&app).await?;
+    as_a_person(&app, &admin).await?;
+    as_an_administrator(&admin).await?;
+    let mut found = vec![None; WORDS.len()];
+    for (name, written) in host.everything_written().await? {
+        let written = String::from_utf8_lossy(&written);
+        for ((word, ..), found) in WORDS.iter().zip(&mut found) {
+            if written.contains(word) {
+                *found = Some(name.clone());
+            }
+        }
+    }
+    for ((word, what, reason), found) in WORDS.iter().zip(found) {
+        match (reason, found) {
+            (None, Some(place)) => anyhow::bail!("{what} ({word}) can be read in {place}"),
+            // So what was searched is what was written.
+            (Some(_), None) => anyhow::bail!("{what} ({word}) is nowhere: take the reason away"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
+    let post = |path: &str, body: Value| app.request(Method::POST, path).json(&body).send();
+    let (email, password) = ("heron-address@example.org", "heron-password");
+    taken("signing up", post("/auth/signup", json!({"email": email, "password": password, "name": "x"})).await?)
+        .await?;
+    for (email, password) in [(email, "heron-guess"), ("heron-nobody@example.org", password)] {
+        ensure!(!post("/auth/login", json!({"email": email, "password": password})).await?.status().is_success());
+    }
+    let body = json!({"client_name": "heron-program", "redirect_uris": ["http://127.0.0.1:1/back"]});
+    taken("registering", post("/oauth/register", body).await?).await?;
+    let person = admin;
+    let send = |method: Method, path: &str, body: Value| person.request(method, path).json(&body).send();
+    taken("a name", send(Method::PATCH, "/auth/me", json!({"name": "heron-person"})).await?).await?;
+    taken("a key", send(Method::POST, "/auth/api-keys", json!({"name": "heron-key"})).await?).await?;
+    let (turn, _) = person.hear("scripted-echo=1-delay=0-ttft=0-test=heron-model", "heron-message").await?;
+    let path = format!("/api/conversations/{}", turn.conversation);
+    taken("a title", send(Method::PATCH, &path, json!({"title": "heron-title"})).await?).await?;
+    let messages = format!("{path}/messages");
+    let again = person.request(Method::POST, &messages).header("idempotency-key", "heron-repeat");
+    let sent = taken("a message", again.json(&json!({"content": "heron-message"})).send().await?).await?;
+    person.events(&text(&sent, "/run/id")?).await?.all().await?;
+    let body = json!({"content": ["heron-malformed"]});
+    ensure!(!send(Method::POST, &messages, body).await?.status().is_success(), "it is taken");
+    let arguments = json!({"expression": "heron-argument"}).to_string();
+    person.hear("scripted-tool=calculator_calculate-delay=0-ttft=0", &arguments).await?;
+    person.hear("scripted-fail=400-ttft=0", "heron-refused").await?;
+    let secret = json!({"server": "misbehaving", "name": "password", "value": "heron-secret"});
+    taken("a secret", send(Method::PUT, "/api/tools/secrets", secret).await?).await?;
+    let policy = json!({"pattern": "calculator:heron-pattern", "effect": "ask"});
+    taken("a policy", send(Method::PUT, "/api/tools/policies", policy).await?).await?;
+    let call = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "calculator_calculate", "arguments": {"expression": "heron-gateway"}},
+    });
+    let program = person.program().await?;
+    let asked = program.request(Method::POST, "/mcp").header("accept", "application/json, text/event-stream");
+    ensure!(!asked.json(&call).send().await?.status().is_server_error());
+    Ok(())
+}
+
+async fn as_an_administrator(admin: &Person) -> Result<()> {
+    let send = |method: Method, path: &str, body: Value| admin.request(method, path).json(&body).send();
+    let role = json!({"permissions": ["audit:read"]});
+    taken("a role", send(Method::PUT, "/api/admin/roles/heron-role", role).await?).await?;
+    let group = json!({"name": "heron-group", "roles": ["heron-role"]});
+    taken("a group", send(Method::POST, "/api/admin/groups", group).await?).await?;
+    let account = json!({"name": "heron-robot", "role": "heron-role"});
+    let account = taken("an account", send(Method::POST, "/api/admin/service-accounts", account).await?).await?;
+    let keys = format!("/api/admin/service-accounts/{}/api-keys", text(&account, "/id").context("no id")?);
+    taken("a key", send(Method::POST, &keys, json!({"name": "heron-spare"})).await?).await?;
+    Ok(())
+}
