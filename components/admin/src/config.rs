@@ -5,7 +5,7 @@ use platform::variables::variable;
 use web::settings::{erasure_grace_ms, rotation_days};
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 17] = [
+const SHOWN: [&str; 18] = [
     "signup",
     "second_factor_roles",
     "client_address_header",
@@ -15,6 +15,7 @@ const SHOWN: [&str; 17] = [
     "openai_base_url",
     "openai_model",
     "openai_models",
+    "model_providers",
     "context_window_tokens",
     "tool_policies",
     "requests_per_minute",

@@ -3,21 +3,16 @@
 use axum::{extract::State, response::Response};
 use domain::{Conversation, Id, Timestamp};
 use http::StatusCode;
-use permissions::{
-    Action,
-    table::{ConversationsRead, ConversationsWrite},
-};
+use permissions::table::{ConversationsRead, ConversationsWrite};
 use problem::Problem;
 use serde::Deserialize;
 use storage::Database;
 use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract::created};
 
-use crate::{body::ConversationBody, config::Config, router::Chat};
+use crate::{body::ConversationBody, models, router::Chat};
 
 /// A title is one line in a list.
 const MAX_TITLE_CHARS: usize = 200;
-/// Longer than any model's name.
-const MAX_MODEL_BYTES: usize = 200;
 /// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 
@@ -28,17 +23,11 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    fn check(&self, config: &Config, session: &Session) -> Result<()> {
+    async fn check<D: Database>(&self, chat: &Chat<D>, session: &Session) -> Result<()> {
         if self.title.as_ref().is_some_and(|title| title.chars().count() > MAX_TITLE_CHARS) {
             return Err(Problem::invalid_field("title", "Use at most 200 characters.").into());
         }
-        match self.model.as_deref() {
-            Some(model) if model.len() > MAX_MODEL_BYTES || !config.allows_model(model) => {
-                Err(Problem::invalid_field("model", "This installation does not offer that model.").into())
-            }
-            Some(model) => session.check(&Action::UseModel(model)),
-            None => Ok(()),
-        }
+        models::check_name(chat, session, self.model.as_deref()).await
     }
 }
 
@@ -68,7 +57,7 @@ pub(crate) async fn create<D: Database>(
     session: Allowed<ConversationsWrite>,
     Json(change): Json<Change>,
 ) -> Result<Response> {
-    change.check(&chat.config, &session)?;
+    change.check(&chat, &session).await?;
     let title = change.title.unwrap_or_default();
     let conversation =
         chat.store().create_conversation(session.user_id(), title.trim(), change.model.as_deref()).await?;
@@ -90,7 +79,7 @@ pub(crate) async fn update<D: Database>(
     PathId(id): PathId,
     Json(change): Json<Change>,
 ) -> Result<Json<ConversationBody>> {
-    change.check(&chat.config, &session)?;
+    change.check(&chat, &session).await?;
     let title = change.title.as_deref().map(str::trim);
     let updated = chat.store().update_conversation(session.user_id(), id, title, change.model.as_deref()).await?;
     Ok(Json(updated.ok_or_else(Problem::not_found)?.into()))

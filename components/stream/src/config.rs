@@ -1,11 +1,14 @@
 //! What an operator can set about models, and about which tools they are offered.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use completions::Address;
 use domain::prices::Prices;
 use http::{Method, Request, Uri};
+use models::{Pricing, Provider, Providers};
 use orchestrator::Settings;
 use platform::{
     http_client::{self, HttpError},
@@ -24,21 +27,44 @@ const MIN_CONTEXT_WINDOW_TOKENS: u64 = 1_000;
 /// `/ready` waits this long for a server on the local network.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Where the model is.
+/// What is configured.
 #[derive(Clone, Debug)]
-pub(crate) struct ModelServer {
-    /// Its address.
-    pub(crate) address: Address,
-    /// `Bearer ...`, or empty for a server that wants none.
-    pub(crate) authorization: String,
+pub(crate) struct Config {
+    /// Those of the variables.
+    pub(crate) providers: Providers,
+    /// The model for conversations that name none.
+    pub(crate) default_model: String,
+    /// How runs are executed.
+    pub(crate) settings: Settings,
 }
 
-/// The model's address and key.
-pub(crate) async fn provider() -> ModelServer {
-    let base = variable("openai_base_url").await;
-    let key = variable("openai_api_key").await;
-    let authorization = if key.is_empty() { key } else { format!("Bearer {key}") };
-    ModelServer { address: Address::new(&base), authorization }
+impl Default for Config {
+    /// Without any provider.
+    fn default() -> Self {
+        let settings = Settings {
+            context_window_tokens: DEFAULT_CONTEXT_WINDOW_TOKENS,
+            system_prompt: String::new(),
+            silence: DEFAULT_SILENCE,
+            pricing: Pricing::default(),
+        };
+        Self { providers: Providers::default(), default_model: String::new(), settings }
+    }
+}
+
+/// Reads the variables that `spin.toml` grants, once in the life of an instance.
+pub(crate) async fn read() -> Arc<Config> {
+    static READ: OnceLock<Arc<Config>> = OnceLock::new();
+    if let Some(config) = READ.get() {
+        return Arc::clone(config);
+    }
+    let (base_url, key) = (variable("openai_base_url").await, variable("openai_api_key").await);
+    let (model, others) = (variable("openai_model").await, variable("openai_models").await);
+    let standard = Provider::standard(&base_url, &key, &model, &others);
+    let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
+    // Without those that cannot be read; `/ready` says what is wrong with them.
+    let providers = Providers::new(standard, more.unwrap_or_default());
+    let config = Arc::new(Config { providers, default_model: model, settings: settings().await });
+    Arc::clone(READ.get_or_init(|| config))
 }
 
 /// What the operator says about tools. What cannot be read denies everything; `tools` says so in the log, and `/ready`.
@@ -47,7 +73,7 @@ pub(crate) async fn tool_policies() -> Vec<Policy> {
 }
 
 /// How runs are executed.
-pub(crate) async fn settings() -> Settings {
+async fn settings() -> Settings {
     let tokens = variable("context_window_tokens").await.parse();
     let silence_ms = variable("model_silence_ms").await.parse();
     Settings {
@@ -55,7 +81,7 @@ pub(crate) async fn settings() -> Settings {
         system_prompt: variable("system_prompt").await,
         silence: silence_ms.map_or(DEFAULT_SILENCE, Duration::from_millis),
         // Without prices no money is counted; `/ready` says what is wrong with them.
-        prices: Prices::parse(&variable("model_prices").await).unwrap_or_default(),
+        pricing: Pricing::new(Prices::parse(&variable("model_prices").await).unwrap_or_default()),
     }
 }
 
@@ -69,9 +95,18 @@ pub(crate) async fn checks() -> Vec<Check> {
         let detail = "openai_base_url is plain http to another machine, which spin.toml does not allow: use https, or add the address to allowed_outbound_hosts of the component stream.";
         address = Check::new("openai_base_url", Err(detail.to_owned()));
     }
+    let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
+    let key = match &more {
+        // Another provider may be the only one.
+        Ok(more) if !more.is_empty() => Check::new("openai_api_key", Ok(())),
+        _ => settings::required("openai_api_key", &variable("openai_api_key").await),
+    };
+    let wrong =
+        |error| format!("model_providers or model_provider_keys cannot be used, so none of them is asked: {error}.");
     vec![
         address,
-        settings::required("openai_api_key", &variable("openai_api_key").await),
+        key,
+        Check::new("model_providers", more.map(drop).map_err(wrong)),
         settings::number(
             "context_window_tokens",
             &variable("context_window_tokens").await,

@@ -43,6 +43,11 @@ impl RunBudget {
         Self { price, counts: None, round: None }
     }
 
+    /// The next rounds have this price: another provider is asked.
+    pub const fn set_price(&mut self, price: Price) {
+        self.price = price;
+    }
+
     async fn counts<H: Host>(&mut self, host: &H) -> bool {
         match self.counts {
             Some(counts) => counts,

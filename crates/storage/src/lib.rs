@@ -34,6 +34,7 @@ pub mod master_keys;
 pub mod messages;
 pub mod migration;
 pub mod model_dialects;
+pub mod model_listings;
 pub mod own_account;
 pub mod provider_sessions;
 pub mod rate_limits;

@@ -156,6 +156,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0022_identity_removals.sqlite.sql"),
         postgres: include_str!("../../../migrations/0022_identity_removals.postgres.sql"),
     },
+    Migration {
+        version: 27,
+        name: "0027_models",
+        sqlite: include_str!("../../../migrations/0027_models.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0027_models.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

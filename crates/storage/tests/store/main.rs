@@ -24,6 +24,7 @@ mod limits;
 mod links;
 mod lost_keys;
 mod migrations;
+mod models;
 mod permissions;
 mod places;
 mod plans;
