@@ -148,9 +148,11 @@ export const conversations = {
   list: (cursor: string | null) =>
     send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
   /** If the response is lost, the created conversation stays empty. */
-  create: (signal: AbortSignal) => send<Conversation>("POST", "/api/conversations", { body: {}, signal }),
+  create: (model: string | null, signal: AbortSignal) =>
+    send<Conversation>("POST", "/api/conversations", { body: model === null ? {} : { model }, signal }),
   get: (id: string) => send<Conversation>("GET", conversationPath(id)),
   rename: (id: string, title: string) => send<Conversation>("PATCH", conversationPath(id), { body: { title } }),
+  chooseModel: (id: string, model: string) => send<Conversation>("PATCH", conversationPath(id), { body: { model } }),
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
   /** The newest messages, or those before a cursor, newest first. */
   messages: (id: string, cursor: string | null, limit: number) =>

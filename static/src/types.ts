@@ -200,7 +200,19 @@ export type Key = {
   is_configured: boolean;
 };
 
-export type Model = { id: string; default: boolean };
+/** What is known about it is missing from a host of an earlier release. */
+export type Model = {
+  id: string;
+  default: boolean;
+  /** Who has it, in the order in which they are asked. */
+  providers?: string[];
+  context_window_tokens?: number | null;
+  sees?: boolean | null;
+  calls_tools?: boolean | null;
+  reasons?: boolean | null;
+  /** For a million tokens. */
+  price?: { input: number; output: number; currency: string } | null;
+};
 
 export type Page<T> = { items: T[]; next_cursor: string | null };
 
@@ -256,6 +268,9 @@ export type Run = {
   updated_at: string;
   error: { code: string; message: string } | null;
   usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
+  /** Who answered, and for how much. A host of an earlier release does not say it. */
+  provider?: string | null;
+  cost?: { amount: number; currency: string } | null;
 };
 
 /** The person's decision about a tool call. */

@@ -21,6 +21,7 @@ const PATHS = {
   retry: "M19 12a7 7 0 1 1-2.2-5.1L20 10M20 4.5V10h-5.5",
   leave: "M10 4H5v16h5M10 12h10M16 8l4 4-4 4",
   cross: "M7 7l10 10M17 7L7 17",
+  info: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 11v5M12 8h.01",
 } as const;
 
 export function Icon({ name, size = 18 }: { name: keyof typeof PATHS; size?: number }) {
