@@ -7,7 +7,7 @@ use domain::{
     Cost,
     event::{Answered, Event},
 };
-use models::Provider;
+use models::{Api, Provider};
 use storage::messages::{Author, NewMessage};
 
 use crate::{
@@ -82,6 +82,11 @@ impl<'a> Asking<'a> {
     /// The server's address.
     pub(crate) fn server(&self) -> &'a str {
         &self.provider.address.server
+    }
+
+    /// The server's API.
+    pub(crate) fn api(&self) -> Api {
+        self.provider.api
     }
 
     /// The size of the model's context in tokens.

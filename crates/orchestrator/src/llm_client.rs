@@ -14,6 +14,7 @@ use unpack::Unreadable;
 
 use crate::{
     Host, ModelAnswer, Reader, Severity, Unreachable,
+    api::Reading,
     budget::RunBudget,
     error_handler::{self, TurnFailure},
     prompt_builder::Prompt,
@@ -199,6 +200,7 @@ async fn ask_once<H: Host, R: Reader>(
         return Err(Stopped::Failed(refused(session, answer, &withheld).await?));
     }
     let (mut unpacking, mut pieces) = (Unpacking::new(&answer.headers), Vec::new());
+    let mut reading = Reading::of(asked.provider.api);
     let mut finished_at = None;
     loop {
         let chunk = match round.doubt() {
@@ -213,17 +215,19 @@ async fn ask_once<H: Host, R: Reader>(
             },
         };
         let (heard, ended) = match chunk {
-            Some(Ok(bytes)) => (unpacking.read(&bytes, |plain| round.feed(plain, &mut pieces), unreadable), false),
+            Some(Ok(bytes)) => {
+                (unpacking.read(&bytes, |plain| reading.feed(round, plain, &mut pieces), unreadable), false)
+            }
             // A broken connection after the end does not spoil the answer.
-            Some(Err(_)) if finished_at.is_some() => (round.finish(&mut pieces), true),
+            Some(Err(_)) if finished_at.is_some() => (reading.finish(round, &mut pieces), true),
             Some(Err(error)) => {
                 return Err(Stopped::Failed(error_handler::unreachable(&error, round.has_begun())));
             }
-            None => (round.finish(&mut pieces), true),
+            None => (reading.finish(round, &mut pieces), true),
         };
         let (heard, ended) = match heard {
             // The same holds for a body that cannot be unpacked after the end.
-            Err(_) if round.finish_reason.is_some() => (round.finish(&mut pieces), true),
+            Err(_) if round.finish_reason.is_some() => (reading.finish(round, &mut pieces), true),
             heard => (heard, ended),
         };
         if round.finish_reason.is_some() && (finished_at.is_none() || !pieces.is_empty()) {

@@ -206,6 +206,7 @@ impl Turn<'_> {
             let prompt = prompt_builder::build(&Question {
                 model: &run.model,
                 server: self.asking.server(),
+                api: self.asking.api(),
                 dialect: &self.asking.dialect,
                 system_prompt: &system_prompt,
                 messages: &messages,

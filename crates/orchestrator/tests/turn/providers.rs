@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::{RunState, prices::Prices};
-use models::{Facts, Model, Pricing, Provider};
-use serde_json::json;
+use models::{Api, Facts, Model, Pricing, Provider};
+use serde_json::{Value, json};
 
 use crate::{
     script::{Answer, answer, text, tool_call},
@@ -103,7 +103,7 @@ async fn a_later_round_goes_on_with_whoever_answered_and_signatures_go_to_nobody
 
 #[tokio::test(start_paused = true)]
 async fn what_is_learned_about_a_provider_is_kept_for_it_alone() {
-    let refuses_options = |request: &serde_json::Value| {
+    let refuses_options = |request: &Value| {
         let message = r#"{"error":{"message":"Unrecognized request argument supplied: stream_options"}}"#;
         request.get("stream_options").is_some().then(|| (400, message.to_owned()))
     };
@@ -149,4 +149,64 @@ async fn a_model_that_nobody_has_any_more_is_answered_in_words() {
     let error = world.read(run, 0).await.data().pop().unwrap();
     assert!(error["content"].as_str().unwrap().contains("has the model m any more"), "{error}");
     assert_eq!(world.run(run).await.state, RunState::Error);
+}
+
+/// An answer of the Responses API, with these events.
+fn responses(events: &[Value]) -> Answer {
+    let ended = json!({"type": "response.completed", "response": {"usage": {"input_tokens": 3, "output_tokens": 4}}});
+    let events = events.iter().chain([&ended]);
+    Answer::Stream(events.map(|event| (5, Ok(format!("data: {event}\n\n")))).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_with_the_responses_api_calls_tools_and_gets_its_reasoning_back() {
+    let reasoning = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}], "encrypted_content": "c2Vj"});
+    let call = json!({"type": "function_call", "call_id": "call_1", "name": "t", "arguments": "{\"a\":1}"});
+    let first = responses(&[
+        json!({"type": "response.output_item.done", "output_index": 0, "item": reasoning}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": call}),
+    ]);
+    let second = responses(&[json!({"type": "response.output_text.delta", "output_index": 0, "delta": "done"})]);
+    let mut world = World::new([first, second]).with_providers(&["far"]).with_tool("t", false);
+    world.providers[0].api = Api::Responses;
+    let run = world.send("go").await;
+    let reader = world.read(run, 0).await;
+    assert_eq!(reader.types(), ["state", "thinking", "tool_request", "tool_result", "token", "complete"]);
+    assert_eq!((reader.text().as_str(), world.run(run).await.usage.unwrap().total_tokens), ("done", 14));
+    let asked = world.asked();
+    assert!(asked[0]["instructions"].as_str().is_some_and(|text| text.starts_with("Be kind.")));
+    let input = asked[1]["input"].as_array().unwrap();
+    assert_eq!((&input[1]["encrypted_content"], &input[2]["type"]), (&json!("c2Vj"), &json!("function_call")));
+    assert_eq!(input[3]["output"].as_str().map(|output| output.contains("result of")), Some(true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_with_another_api_may_follow() {
+    let world = World::new([Answer::Unreachable, answer(&["ok"])]);
+    let mut world = world.with_providers(&["far", "near"]);
+    world.providers[0].api = Api::Responses;
+    let run = world.send("hi").await;
+    assert_eq!(world.read(run, 0).await.text(), "ok");
+    let asked = world.asked();
+    assert!(asked[0].get("input").is_some() && asked[1].get("messages").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_server_of_the_responses_api_refuses_is_learned_too() {
+    let refuses = |request: &Value| {
+        let message =
+            r#"{"error":{"message":"Encrypted content is not supported with this model.","param":"include"}}"#;
+        request.get("include").is_some().then(|| (400, message.to_owned()))
+    };
+    let text = |text: &str| responses(&[json!({"type": "response.output_text.delta", "delta": text})]);
+    let mut world = World::new([text("one"), text("two")]).with_providers(&["far"]).refusing(refuses);
+    world.providers[0].api = Api::Responses;
+    for question in ["first", "second"] {
+        let run = world.send(question).await;
+        world.read(run, 0).await;
+    }
+    assert_eq!(
+        (world.stored().await, world.asked().len()),
+        (["first", "one", "second", "two"].map(str::to_owned).to_vec(), 3)
+    );
 }
