@@ -28,6 +28,7 @@ import type {
   MadeApiKey,
   Message,
   Model,
+  ModelProvider,
   NewApiKey,
   OpenSession,
   OwnUsage,
@@ -35,6 +36,8 @@ import type {
   Permission,
   Problem,
   Proof,
+  ProviderContents,
+  ProviderTest,
   Role,
   Run,
   SecondFactor,
@@ -274,6 +277,12 @@ export const admin = {
   keys: () => send<Page<Key>>("GET", adminPath("keys")),
   rotateKeys: (purpose: string, revoke: boolean) =>
     send<{ rotated: boolean; items: Key[] }>("POST", adminPath("keys/rotate"), { body: { purpose, revoke }, once: true }),
+  providers: () => send<Page<ModelProvider>>("GET", adminPath("providers")),
+  /** It is tested first. */
+  setProvider: (name: string, contents: ProviderContents) =>
+    send<ModelProvider & { test: ProviderTest }>("PUT", providerPath(name), { body: contents, once: true }),
+  removeProvider: (name: string) => send<void>("DELETE", providerPath(name)),
+  testProvider: (name: string) => send<ProviderTest>("POST", `${providerPath(name)}/test`, { once: true }),
   settings: () => send<Page<Setting>>("GET", adminPath("settings")),
   limits: () => send<LimitList>("GET", adminPath("limits")),
   setLimits: (subject: string, limits: Partial<Record<LimitKind, number>>) =>
@@ -284,6 +293,7 @@ export const admin = {
 };
 
 const adminPath = (rest: string, values: Record<string, string | null> = {}) => `/api/admin/${rest}${query(values)}`;
+const providerPath = (name: string) => adminPath(`providers/${encodeURIComponent(name)}`);
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
 const runPath = (id: string) => `/api/runs/${encodeURIComponent(id)}`;
 

@@ -200,6 +200,28 @@ export type Key = {
   is_configured: boolean;
 };
 
+/** A provider of models, as administrators see it. */
+export type ModelProvider = {
+  name: string;
+  base_url: string;
+  dialect: "chat_completions" | "responses";
+  priority: number;
+  models: ProviderModel[];
+  has_key: boolean;
+  /** The names of its further headers. */
+  headers: string[];
+  is_configured: boolean;
+};
+/** Its name, or with what is known about it. */
+export type ProviderModel = string | { name: string };
+/** Without `key` and `headers`, those that are saved stay. */
+export type ProviderContents = Pick<ModelProvider, "base_url" | "dialect" | "priority" | "models"> & {
+  key?: string;
+  headers?: Record<string, string>;
+  untested?: boolean;
+};
+export type ProviderTest = { ok: boolean; message: string; models: string[] };
+
 /** What is known about it is missing from a host of an earlier release. */
 export type Model = {
   id: string;

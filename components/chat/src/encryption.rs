@@ -62,7 +62,7 @@ pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
 }
 
 async fn step(store: &Store<impl Database>) -> Result<bool, StorageError> {
-    Ok(store.seal_next_rows().await? || store.rewrap_next_keys().await?)
+    Ok(store.seal_next_rows().await? || store.rewrap_next_keys().await? || store.reseal_next_provider_key().await?)
 }
 
 /// What an operator should know, for `/ready`. It lets the work go on, too: an installation that nobody uses is asked whether it is ready.

@@ -1,5 +1,6 @@
 //! Which model answers: one that a message or a conversation names, or the default; and whether a person may have it answer. `stream` lists them all.
 
+use ::models::{Credentials, Written};
 use domain::Id;
 use permissions::Action;
 use problem::Problem;
@@ -14,10 +15,19 @@ const MAX_MODEL_BYTES: usize = 200;
 /// Refuses a name that a person may not choose.
 pub(crate) async fn check_name<D: Database>(chat: &Chat<D>, session: &Session, model: Option<&str>) -> Result<()> {
     let Some(model) = model else { return Ok(()) };
-    if model.len() > MAX_MODEL_BYTES || !chat.config.allows_model(model) {
+    let fits = model.len() <= MAX_MODEL_BYTES;
+    if !fits || !(chat.config.allows_model(model) || is_of_stored(chat, model).await?) {
         return Err(Problem::invalid_field("model", "This installation does not offer that model.").into());
     }
     session.check(&Action::UseModel(model))
+}
+
+/// Whether a provider that administrators added has a model. Those of the configuration need no query.
+async fn is_of_stored<D: Database>(chat: &Chat<D>, model: &str) -> Result<bool> {
+    let stored = chat.store().model_providers().await?;
+    let written = stored.iter().filter_map(|provider| serde_json::from_str::<Written>(&provider.settings).ok());
+    let mut providers = written.filter_map(|written| written.provider(Credentials::default()).ok());
+    Ok(providers.any(|provider| provider.model(model).is_some()))
 }
 
 /// The model for a person whose conversation names none.

@@ -15,7 +15,7 @@ use platform::{
     variables::variable,
 };
 use toolbox::Policy;
-use web::settings::{self, Check};
+use web::settings::{self, AllowedHost, Check};
 
 /// What most models hold at least; used when the variable makes no sense, which `/ready` says.
 const DEFAULT_CONTEXT_WINDOW_TOKENS: u64 = 128_000;
@@ -30,8 +30,14 @@ const PROBE_LIMIT: Duration = Duration::from_secs(1);
 /// What is configured.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Those of the variables.
+    /// The one of the variables that begin with `openai_`.
+    pub(crate) standard: Provider,
+    /// Those of `model_providers`.
+    pub(crate) more: Vec<Provider>,
+    /// Both, in the order in which they are asked.
     pub(crate) providers: Providers,
+    /// Where administrators may add others: comma-separated, as in `allowed_outbound_hosts`.
+    pub(crate) provider_hosts: String,
     /// The model for conversations that name none.
     pub(crate) default_model: String,
     /// How runs are executed.
@@ -47,7 +53,17 @@ impl Default for Config {
             silence: DEFAULT_SILENCE,
             pricing: Pricing::default(),
         };
-        Self { providers: Providers::default(), default_model: String::new(), settings }
+        let (standard, more, providers) = (Provider::default(), Vec::new(), Providers::default());
+        let (provider_hosts, default_model) = (String::new(), String::new());
+        Self { standard, more, providers, provider_hosts, default_model, settings }
+    }
+}
+
+impl Config {
+    /// With these providers.
+    pub(crate) fn with(self, standard: Provider, more: Vec<Provider>) -> Self {
+        let providers = Providers::new(standard.clone(), more.iter().cloned());
+        Self { standard, more, providers, ..self }
     }
 }
 
@@ -62,8 +78,9 @@ pub(crate) async fn read() -> Arc<Config> {
     let standard = Provider::standard(&base_url, &key, &model, &others);
     let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
     // Without those that cannot be read; `/ready` says what is wrong with them.
-    let providers = Providers::new(standard, more.unwrap_or_default());
-    let config = Arc::new(Config { providers, default_model: model, settings: settings().await });
+    let (provider_hosts, settings) = (variable("model_provider_hosts").await, settings().await);
+    let config = Config { provider_hosts, default_model: model, settings, ..Config::default() };
+    let config = Arc::new(config.with(standard, more.unwrap_or_default()));
     Arc::clone(READ.get_or_init(|| config))
 }
 
@@ -107,6 +124,7 @@ pub(crate) async fn checks() -> Vec<Check> {
         address,
         key,
         Check::new("model_providers", more.map(drop).map_err(wrong)),
+        Check::new("model_provider_hosts", hosts(&variable("model_provider_hosts").await)),
         settings::number(
             "context_window_tokens",
             &variable("context_window_tokens").await,
@@ -116,6 +134,16 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("model_prices", prices(&variable("model_prices").await)),
         settings::number("model_silence_ms", &variable("model_silence_ms").await, 1, "120000 is used instead"),
     ]
+}
+
+fn hosts(value: &str) -> Result<(), String> {
+    let odd = value.split(',').map(str::trim).find(|host| !host.is_empty() && AllowedHost::parse(host).is_none());
+    let wrong = |odd| {
+        format!(
+            "model_provider_hosts must be scheme://host:port, comma-separated; administrators can add no provider at {odd}."
+        )
+    };
+    odd.map_or(Ok(()), |odd| Err(wrong(odd)))
 }
 
 fn prices(value: &str) -> Result<(), String> {

@@ -19,7 +19,7 @@ use web::{
     log::{Level, log},
 };
 
-use crate::{COMPONENT, config::Config, tools::Tools};
+use crate::{COMPONENT, config::Config, stored, tools::Tools};
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
@@ -82,7 +82,12 @@ impl<D: Database + 'static> Host for SpinHost<D> {
     }
 
     async fn providers(&self, claim: &Claim) -> Vec<Provider> {
-        self.config.providers.of_model(&claim.run.model).into_iter().cloned().collect()
+        let model = &claim.run.model;
+        if claim.providers.is_empty() {
+            return self.config.providers.of_model(model).into_iter().cloned().collect();
+        }
+        let all = stored::all(self.app.store(), &self.config, &claim.providers).await;
+        all.of_model(model).into_iter().cloned().collect()
     }
 
     async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {

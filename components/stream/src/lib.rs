@@ -8,8 +8,11 @@ mod events;
 mod host;
 mod model_list;
 mod outside;
+mod provider_test;
+mod providers;
 mod reader;
 mod router;
+mod stored;
 mod tools;
 
 use platform::{Answer, Request};

@@ -18,6 +18,7 @@ use crate::{
     COMPONENT,
     outside::{Outlet, Unasked, Whole, list_request},
     router::Stream,
+    stored,
 };
 
 #[derive(Serialize)]
@@ -47,8 +48,9 @@ pub(crate) async fn list<D: Database>(
     State(stream): State<Stream<D>>,
     session: Allowed<ConversationsRead>,
 ) -> Result<Json<Page<ModelBody>>> {
-    let providers = &stream.config.providers;
-    let listings = current(stream.app.store(), providers, stream.send).await?;
+    let store = stream.app.store();
+    let providers = &stored::all(store, &stream.config, &store.model_providers().await?).await;
+    let listings = current(store, providers, stream.send).await?;
     let mut offers = providers.offers(|provider| names(&listings, provider));
     offers.retain(|offer| session.access().allows(&Action::UseModel(&offer.id)));
     let default = &stream.config.default_model;

@@ -3,9 +3,11 @@
 use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
+use completions::{ChatRequest, Dialect, Part, Sent};
 use futures::TryStreamExt as _;
-use http::{Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use models::Provider;
+use orchestrator::api;
 use platform::{
     http_client::{self, HttpError},
     within,
@@ -15,6 +17,9 @@ use send_wrapper::SendWrapper;
 /// Somebody waits for it, on a page.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Room for a word, and for what models think before it, where a server wants to know.
+const QUESTION_TOKENS: u64 = 1_024;
+
 /// Lists of resellers have half a megabyte.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
@@ -23,6 +28,8 @@ const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct Whole {
     /// The HTTP status.
     pub(crate) status: u16,
+    /// The headers.
+    pub(crate) headers: HeaderMap,
     /// The body.
     pub(crate) body: Vec<u8>,
 }
@@ -73,6 +80,33 @@ pub(crate) fn list_request(provider: &Provider) -> Result<Request<Bytes>, Unaske
     request.body(Bytes::new()).map_err(|error| Unasked::Request(error.to_string()))
 }
 
+/// A short question to a model, as a run would ask it.
+pub(crate) fn question_request(
+    provider: &Provider,
+    model: &str,
+    dialect: &Dialect,
+) -> Result<(Request<Bytes>, Sent), Unasked> {
+    let parts = vec![Part::User("Answer with the word ok.".into())];
+    let server = &provider.address.server;
+    let chat = ChatRequest {
+        model,
+        server,
+        instructions: "",
+        parts,
+        tools: Vec::new(),
+        may_call: false,
+        answer_tokens: QUESTION_TOKENS,
+    };
+    let odd = |error: serde_json::Error| Unasked::Request(error.to_string());
+    let (body, sent) = api::write(provider.api, chat, dialect).map_err(odd)?;
+    let request = Request::post(provider.address.of(provider.api))
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "text/event-stream");
+    let request = provider.headers().fold(request, |request, (name, value)| request.header(name, value));
+    let request = request.body(Bytes::from(body)).map_err(|error| Unasked::Request(error.to_string()))?;
+    Ok((request, sent))
+}
+
 /// Sends a request.
 pub(crate) fn send(request: Request<Bytes>) -> Exchange {
     // axum wants futures that may move to another thread. A guest has one, so none ever does.
@@ -88,5 +122,5 @@ async fn exchange(request: Request<Bytes>) -> Result<Whole, Unasked> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Whole { status: answer.status.as_u16(), body })
+    Ok(Whole { status: answer.status.as_u16(), headers: answer.headers, body })
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{get, post, put},
+};
 use http::Method;
 use storage::Database;
 use web::{App, Authenticator};
 
-use crate::{config::Config, events, model_list, outside::Outlet};
+use crate::{config::Config, events, model_list, outside::Outlet, providers};
 
 /// The router's state.
 pub(crate) struct Stream<D> {
@@ -39,10 +42,15 @@ impl<D: Database> Authenticator for Stream<D> {
 /// The routes.
 pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, send: Outlet) -> Router {
     Router::new()
+        .route("/api/admin/providers", get(providers::list::<D>))
+        .route("/api/admin/providers/{name}", put(providers::set::<D>).delete(providers::remove::<D>))
+        .route("/api/admin/providers/{name}/test", post(providers::test::<D>))
         .route("/api/models", get(model_list::list::<D>))
         .route("/api/runs/{id}/events", get(events::events::<D>))
         .with_state(Stream { app, config, send })
 }
 
+#[cfg(test)]
+mod provider_tests;
 #[cfg(test)]
 mod tests;

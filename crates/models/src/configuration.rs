@@ -91,6 +91,20 @@ pub enum InvalidProviders {
     KeyForNobody(String),
 }
 
+impl InvalidProviders {
+    /// The field that it is about.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "base_url",
+            Self::Models(_) | Self::Facts { .. } => "models",
+            Self::Priority(_) => "priority",
+            Self::Secret(_) | Self::KeyForNobody(_) => "key",
+            Self::Json { .. } | Self::TooMany | Self::Name | Self::Reserved | Self::Twice(_) => "name",
+        }
+    }
+}
+
 impl From<serde_json::Error> for InvalidProviders {
     fn from(error: serde_json::Error) -> Self {
         // The message of serde quotes the text, which may be a key in the wrong place.

@@ -11,7 +11,7 @@ mod provider;
 mod providers;
 
 pub use address::Address;
-pub use configuration::{InvalidProviders, MAX_PROVIDERS, Written, parse};
+pub use configuration::{InvalidProviders, MAX_PROVIDERS, Written, WrittenModel, parse};
 pub use known::{AS_OF, CURRENCY, known};
 pub use listing::{listed, may_answer};
 pub use pricing::Pricing;

@@ -83,7 +83,7 @@ impl TurnFailure {
 
     /// The same failure of a provider, with the words for an administrator about this provider.
     #[must_use]
-    pub(crate) fn of(mut self, provider: &Provider) -> Self {
+    pub fn of(mut self, provider: &Provider) -> Self {
         if provider.name != models::STANDARD {
             self.message =
                 self.message.replace(STANDARD_ADDRESS, &format!("base_url of the provider {}", provider.name));

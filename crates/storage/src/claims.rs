@@ -7,6 +7,7 @@ use crate::{
     Database, Statement, StorageError, Store, Value,
     data_keys::Opener,
     model_dialects,
+    model_providers::{self, StoredProvider},
     runs::{ABANDONED, ABANDONED_NEW, CLAIMABLE, Lease, STORED_COLUMNS, SUSPENDED, failure, read_columns},
     tool_listings::{self, ToolOffers},
 };
@@ -22,6 +23,8 @@ pub struct Claim {
     pub cancel_requested: bool,
     /// The learned request dialects for the run's model, as they were stored, each with its server.
     pub dialects: Vec<(String, String)>,
+    /// The providers that administrators added.
+    pub providers: Vec<StoredProvider>,
     /// What decides which of the offered tools the person's model gets.
     pub offers: ToolOffers,
 }
@@ -105,8 +108,9 @@ impl<D: Database> Store<D> {
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
-                 {}, user_id, {}",
+                 {}, {}, user_id, {}",
             model_dialects::of_run(&placeholders.join(", ")),
+            model_providers::OF_RUN,
             tool_listings::offers_of_run(),
             self.stored_key("runs.user_id")
         );
@@ -118,13 +122,14 @@ impl<D: Database> Store<D> {
         let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
         let cancel_requested = columns.flag()?;
         let dialects = model_dialects::read(columns.optional_text()?);
+        let providers = model_providers::read(columns.optional_text()?);
         let offers = tool_listings::read_offers(&mut columns)?;
         let user_id = columns.id()?;
         if let Err(error) = self.take_key(user_id, run.id, columns.optional_text()?).await {
             self.forget_attempt(lease).await?;
             return Err(error);
         }
-        Ok(Some(Claim { run, attempt, cancel_requested, dialects, offers }))
+        Ok(Some(Claim { run, attempt, cancel_requested, dialects, providers, offers }))
     }
 
     /// A claim without its person's key was no attempt: when the key is back, the run goes on.

@@ -162,6 +162,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0027_models.sqlite.sql"),
         postgres: include_str!("../../../migrations/0027_models.postgres.sql"),
     },
+    Migration {
+        version: 28,
+        name: "0028_model_providers",
+        sqlite: include_str!("../../../migrations/0028_model_providers.sql"),
+        postgres: include_str!("../../../migrations/0028_model_providers.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -8,7 +8,7 @@ use crate::{Database, Statement, StorageError, Store, tool_listings::BETWEEN_ENT
 pub(crate) fn of_run(servers: &str) -> String {
     format!(
         "(SELECT string_agg(server || ' ' || dialect, '{BETWEEN_ENTRIES}') FROM model_dialects
-          WHERE server IN ({servers}) AND model_dialects.model = runs.model AND learned_at > now_ms() - 86400000)"
+          WHERE (server IN ({servers}) OR server IN (SELECT server FROM model_providers)) AND model_dialects.model = runs.model AND learned_at > now_ms() - 86400000)"
     )
 }
 

@@ -8,6 +8,7 @@ import { Limits } from "./administration-limits.tsx";
 import { Invitations, Sessions, Users } from "./administration-people.tsx";
 import { Audit, Settings, Usage } from "./administration-records.tsx";
 import { Header } from "./header.tsx";
+import { Providers } from "./administration-providers.tsx";
 import { Keys } from "./administration-keys.tsx";
 import { ServiceAccounts } from "./service-accounts.tsx";
 
@@ -18,6 +19,7 @@ const TITLES: Record<Section, string> = {
   roles: "Roles",
   "service-accounts": "Service accounts",
   sessions: "Sessions",
+  providers: "Providers",
   limits: "Limits",
   usage: "Usage",
   audit: "Record",
@@ -78,6 +80,8 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <ServiceAccounts />;
     case "sessions":
       return <Sessions />;
+    case "providers":
+      return <Providers />;
     case "limits":
       return <Limits />;
     case "usage":

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use models::{Provider, Providers};
+use http::{HeaderMap, Request, StatusCode};
+use models::Provider;
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
 
@@ -12,41 +12,49 @@ use super::*;
 use crate::outside::{Exchange, Unasked, Whole};
 
 thread_local! {
-    /// What the providers answer, by the beginning of the address: status and body.
+    /// What the providers answer, by the beginning of the address: status and body. Of several, each is given once, and the last one again.
     static ANSWERS: RefCell<Vec<(&'static str, u16, String)>> = const { RefCell::new(Vec::new()) };
     /// What they were asked: address and authorization.
-    static ASKED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+    pub(super) static ASKED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-fn answering(answers: &[(&'static str, u16, Value)]) {
+pub(super) fn answering(answers: &[(&'static str, u16, Value)]) {
     let answers = answers.iter().map(|(address, status, body)| (*address, *status, body.to_string()));
     ANSWERS.set(answers.collect());
 }
 
-fn scripted(request: Request<Bytes>) -> Exchange {
+pub(super) fn answering_with(answers: &[(&'static str, u16, String)]) {
+    ANSWERS.set(answers.to_vec());
+}
+
+pub(super) fn scripted(request: Request<Bytes>) -> Exchange {
     let address = request.uri().to_string();
     let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     ASKED.with_borrow_mut(|asked| asked.push((address.clone(), authorization.unwrap_or_default().to_owned())));
-    let answer = ANSWERS.with_borrow(|answers| {
-        let answer = answers.iter().find(|(beginning, ..)| address.starts_with(beginning));
-        answer.map(|(_, status, body)| Whole { status: *status, body: body.clone().into_bytes() })
+    let answer = ANSWERS.with_borrow_mut(|answers| {
+        let fits = |(beginning, ..): &(&str, u16, String)| address.starts_with(beginning);
+        let at = answers.iter().position(fits)?;
+        let is_last = answers.iter().filter(|answer| fits(answer)).count() == 1;
+        let (_, status, body) = if is_last { answers.get(at).cloned()? } else { answers.remove(at) };
+        Some(Whole { status, headers: HeaderMap::new(), body: body.into_bytes() })
     });
     Box::pin(async move { answer.ok_or_else(|| Unasked::Connection("refused".to_owned())) })
 }
 
 /// With these providers besides the standard one at `https://own.example/v1`, which has `m` and `gpt-*`.
-fn config(providers: &str, keys: &str) -> Arc<Config> {
+pub(super) fn config(providers: &str, keys: &str) -> Arc<Config> {
     let standard = Provider::standard("https://own.example/v1", "k", "m", "gpt-*");
-    let providers = Providers::new(standard, models::parse(providers, keys).unwrap());
-    Arc::new(Config { providers, default_model: "m".to_owned(), ..Config::default() })
+    let config =
+        Config { default_model: "m".to_owned(), provider_hosts: "https://*:443".to_owned(), ..Config::default() };
+    Arc::new(config.with(standard, models::parse(providers, keys).unwrap()))
 }
 
-fn get_models(fixture: &Fixture, config: &Arc<Config>, token: Option<&str>) -> Answer {
+pub(super) fn get_models(fixture: &Fixture, config: &Arc<Config>, token: Option<&str>) -> Answer {
     let router = router(fixture.new_instance(), Arc::clone(config), scripted);
     send(router, request(Method::GET, "/api/models", token, None))
 }
 
-fn ids(answer: &Answer) -> Vec<&str> {
+pub(super) fn ids(answer: &Answer) -> Vec<&str> {
     answer.json["items"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect()
 }
 

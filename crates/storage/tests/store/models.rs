@@ -1,20 +1,24 @@
-//! Who answered in a run and for how much, and the lists of models of servers.
+//! Who answered in a run and for how much, the lists of models of servers, and providers that administrators added.
 
 use domain::{Cost, RunState};
 use storage::{
     Database, Statement,
     messages::{Author, NewMessage},
+    model_providers::{MAX_STORED_PROVIDERS, StoredProvider},
     runs::Ending,
 };
 
 use crate::{
-    fixture::{Fixture, batch},
+    fixture::{Fixture, LEASE_MS, batch},
     places::{Place, block_on},
 };
 
 crate::on_each_database! {
     a_run_says_who_answered_and_what_it_cost,
     of_those_who_find_a_list_missing_or_old_one_makes_it_anew,
+    providers_are_read_with_the_claim_of_a_run_and_their_keys_are_sealed,
+    a_new_master_key_seals_the_keys_of_providers_anew,
+    there_is_an_end_to_providers,
 }
 
 fn a_run_says_who_answered_and_what_it_cost(place: Place) {
@@ -57,4 +61,55 @@ fn of_those_who_find_a_list_missing_or_old_one_makes_it_anew(place: Place) {
     assert!(listings()[0].is_old);
     assert_eq!((claim(), claim()), (true, false));
     assert_eq!(listings()[0].models, models, "the old one counts meanwhile");
+}
+
+fn providers_are_read_with_the_claim_of_a_run_and_their_keys_are_sealed(place: Place) {
+    let fixture = Fixture::new(place);
+    let store = &fixture.store;
+    let user = fixture.user("a@example.org");
+    let (run, lease) = fixture.claimed(&user, fixture.conversation(&user));
+    let claim = || block_on(store.claim(lease, LEASE_MS, "")).unwrap().unwrap();
+    assert_eq!(claim().providers, []);
+    let sealed = block_on(store.seal_provider_key("near", "planted key")).unwrap();
+    assert!(!sealed.contains("planted") && !sealed.contains(' '), "{sealed}");
+    let near = StoredProvider { settings: r#"{"name": "near and far"}"#.to_owned(), sealed };
+    let far = StoredProvider { settings: "{}".to_owned(), sealed: String::new() };
+    for (name, provider) in [("near", &far), ("near", &near), ("other", &far)] {
+        assert!(block_on(store.set_model_provider(name, "https://near.example/v1", provider)).unwrap());
+    }
+    let mut read = claim().providers;
+    read.sort_by_key(|provider| provider.settings.len());
+    assert_eq!(read, [far.clone(), near.clone()]);
+    assert_eq!(block_on(store.model_providers()).unwrap(), [near.clone(), far]);
+    assert_eq!(block_on(store.open_provider_key("near", &near.sealed)).unwrap().as_str(), "planted key");
+    assert!(block_on(store.open_provider_key("other", &near.sealed)).is_err(), "it is bound to its name");
+    // What was learned about their servers comes with them.
+    block_on(store.save_model_dialect("https://near.example/v1", &run.model, "new")).unwrap();
+    assert_eq!(claim().dialects, [("https://near.example/v1".to_owned(), "new".to_owned())]);
+    assert!(block_on(store.remove_model_provider("other")).unwrap());
+    assert!(!block_on(store.remove_model_provider("other")).unwrap());
+}
+
+fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
+    let store = Fixture::new(place).store;
+    let sealed = |name| block_on(store.seal_provider_key(name, "planted key")).unwrap();
+    for name in ["near", "far"] {
+        let provider = StoredProvider { settings: "{}".to_owned(), sealed: sealed(name) };
+        assert!(block_on(store.set_model_provider(name, "", &provider)).unwrap());
+    }
+    let reseal = || block_on(store.reseal_next_provider_key()).unwrap();
+    assert!(!reseal());
+    let id = block_on(store.rotate_generated_master_key()).unwrap().unwrap();
+    assert_eq!((reseal(), reseal(), reseal()), (true, true, false));
+    let stored = block_on(store.model_providers()).unwrap();
+    assert!(stored.iter().all(|provider| provider.sealed.starts_with(&format!("v1.{id}."))), "{stored:?}");
+    assert_eq!(block_on(store.open_provider_key("far", &stored[0].sealed)).unwrap().as_str(), "planted key");
+}
+
+fn there_is_an_end_to_providers(place: Place) {
+    let store = Fixture::new(place).store;
+    let provider = StoredProvider { settings: "{}".to_owned(), sealed: String::new() };
+    let set = |name: String| block_on(store.set_model_provider(&name, "", &provider)).unwrap();
+    assert!((0..MAX_STORED_PROVIDERS).all(|number| set(format!("p{number}"))));
+    assert_eq!((set("one-more".to_owned()), set("p0".to_owned())), (false, true));
 }
