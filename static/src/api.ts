@@ -29,6 +29,7 @@ import type {
   MadeApiKey,
   Message,
   Model,
+  ModelProvider,
   NewApiKey,
   OpenSession,
   OwnUsage,
@@ -36,6 +37,8 @@ import type {
   Permission,
   Problem,
   Proof,
+  ProviderContents,
+  ProviderTest,
   RetentionRule,
   Role,
   Run,
@@ -153,13 +156,17 @@ export const conversations = {
   list: (cursor: string | null) =>
     send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
   /** If the response is lost, the created conversation stays empty. */
-  create: (signal: AbortSignal, temporary = false) =>
-    send<Conversation>("POST", "/api/conversations", { body: temporary ? { temporary } : {}, signal }),
+  create: (model: string | null, signal: AbortSignal, temporary = false) =>
+    send<Conversation>("POST", "/api/conversations", {
+      body: { ...(model === null ? {} : { model }), ...(temporary ? { temporary } : {}) },
+      signal,
+    }),
   get: (id: string) => send<Conversation>("GET", conversationPath(id)),
   rename: (id: string, title: string) => send<Conversation>("PATCH", conversationPath(id), { body: { title } }),
   /** After how many days without use it is deleted; null: as the installation's rules say. */
   keep: (id: string, days: number | null) =>
     send<Conversation>("PATCH", conversationPath(id), { body: { retention_days: days } }),
+  chooseModel: (id: string, model: string) => send<Conversation>("PATCH", conversationPath(id), { body: { model } }),
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
   /** The same while the page is being left. If the request is lost, the server deletes a temporary chat by itself. */
   abandon: (id: string) => void fetch(conversationPath(id), { method: "DELETE", keepalive: true }).catch(() => undefined),
@@ -283,6 +290,12 @@ export const admin = {
   keys: () => send<Page<Key>>("GET", adminPath("keys")),
   rotateKeys: (purpose: string, revoke: boolean) =>
     send<{ rotated: boolean; items: Key[] }>("POST", adminPath("keys/rotate"), { body: { purpose, revoke }, once: true }),
+  providers: () => send<Page<ModelProvider>>("GET", adminPath("providers")),
+  /** It is tested first. */
+  setProvider: (name: string, contents: ProviderContents) =>
+    send<ModelProvider & { test: ProviderTest }>("PUT", providerPath(name), { body: contents, once: true }),
+  removeProvider: (name: string) => send<void>("DELETE", providerPath(name)),
+  testProvider: (name: string) => send<ProviderTest>("POST", `${providerPath(name)}/test`, { once: true }),
   settings: () => send<Page<Setting>>("GET", adminPath("settings")),
   limits: () => send<LimitList>("GET", adminPath("limits")),
   setLimits: (subject: string, limits: Partial<Record<LimitKind, number>>) =>
@@ -300,6 +313,7 @@ export const admin = {
 };
 
 const adminPath = (rest: string, values: Record<string, string | null> = {}) => `/api/admin/${rest}${query(values)}`;
+const providerPath = (name: string) => adminPath(`providers/${encodeURIComponent(name)}`);
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
 const runPath = (id: string) => `/api/runs/${encodeURIComponent(id)}`;
 

@@ -22,7 +22,9 @@ export type RunEvent =
   | { kind: "retrying"; retryAfterMs: number | null }
   /** The text since the last tool event is no longer valid. */
   | { kind: "restarted" }
-  | { kind: "shortened"; message: string };
+  | { kind: "shortened"; message: string }
+  /** A provider failed before it said anything, and another one is asked. */
+  | { kind: "switched"; message: string };
 
 /**
  * `title`: the tool's name for people, or null. `arguments`: exactly the model's text, which is JSON or was meant to be.
@@ -108,6 +110,7 @@ function readState(state: string, of: Record<string, unknown>): RunEvent | null 
     case "retrying":
       return { kind: state, retryAfterMs: number(of["retry_after_ms"]) };
     case "shortened":
+    case "switched":
       return { kind: state, message: text(of["message"]) };
     default:
       return null;

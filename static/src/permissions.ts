@@ -10,6 +10,7 @@ const NEEDS: Record<Section, string> = {
   roles: "users:read",
   "service-accounts": "service-accounts:manage",
   sessions: "sessions:manage",
+  providers: "providers:manage",
   limits: "limits:manage",
   usage: "usage:read",
   audit: "audit:read",

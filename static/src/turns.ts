@@ -198,6 +198,7 @@ function changed(answer: AnswerTurn, event: RunEvent): AnswerTurn {
       return { ...answer, phase: "waiting", parts };
     }
     case "shortened":
+    case "switched":
       return { ...answer, note: event.message || null };
   }
 }

@@ -215,7 +215,41 @@ export type Key = {
   is_configured: boolean;
 };
 
-export type Model = { id: string; default: boolean };
+/** A provider of models, as administrators see it. */
+export type ModelProvider = {
+  name: string;
+  base_url: string;
+  dialect: "chat_completions" | "responses";
+  priority: number;
+  models: ProviderModel[];
+  has_key: boolean;
+  /** The names of its further headers. */
+  headers: string[];
+  is_configured: boolean;
+};
+/** Its name, or with what is known about it. */
+export type ProviderModel = string | { name: string };
+/** Without `key` and `headers`, those that are saved stay. */
+export type ProviderContents = Pick<ModelProvider, "base_url" | "dialect" | "priority" | "models"> & {
+  key?: string;
+  headers?: Record<string, string>;
+  untested?: boolean;
+};
+export type ProviderTest = { ok: boolean; message: string; models: string[] };
+
+/** What is known about it is missing from a host of an earlier release. */
+export type Model = {
+  id: string;
+  default: boolean;
+  /** Who has it, in the order in which they are asked. */
+  providers?: string[];
+  context_window_tokens?: number | null;
+  sees?: boolean | null;
+  calls_tools?: boolean | null;
+  reasons?: boolean | null;
+  /** For a million tokens. */
+  price?: { input: number; output: number; currency: string } | null;
+};
 
 export type Page<T> = { items: T[]; next_cursor: string | null };
 
@@ -277,6 +311,9 @@ export type Run = {
   updated_at: string;
   error: { code: string; message: string } | null;
   usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number } | null;
+  /** Who answered, and for how much. A host of an earlier release does not say it. */
+  provider?: string | null;
+  cost?: { amount: number; currency: string } | null;
 };
 
 /** The person's decision about a tool call. */

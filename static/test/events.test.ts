@@ -39,6 +39,7 @@ const READ: Record<string, RunEvent> = {
   Complete: { kind: "complete", finishReason: "length" },
   Restarted: { kind: "restarted" },
   Shortened: { kind: "shortened", message: "Older messages were left out." },
+  Switched: { kind: "switched", message: "cloud does not answer. near answers instead." },
   Unkept: { kind: "error", code: "unwritable", message: "The disk is full." },
   Processing: { kind: "processing" },
   Retrying: { kind: "retrying", retryAfterMs: 1500 },
@@ -59,6 +60,7 @@ const KINDS: Record<RunEvent["kind"], true> = {
   retrying: true,
   restarted: true,
   shortened: true,
+  switched: true,
 };
 
 for (const { kind, frame } of SENT) {

@@ -237,6 +237,8 @@ test("a busy provider is told, and forgotten when the answer comes", () => {
 test("what a person should know of how an answer came about stays with it", () => {
   const answer = told([[1, "state", "shortened", { message: "Older messages were left out." }], ...RUN]);
   assert.equal(answer.note, "Older messages were left out.");
+  const other = told([[1, "state", "switched", { message: "near answers instead.", provider: "near" }], ...RUN]);
+  assert.equal(other.note, "near answers instead.");
 });
 
 test("an error ends the answer and keeps what was written", () => {

@@ -2,6 +2,7 @@
 
 use std::{
     sync::{
+        Arc,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -11,6 +12,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::{Options, until};
 
@@ -18,6 +20,7 @@ use crate::{Options, until};
 #[derive(Clone, Debug)]
 pub struct Model {
     url: String,
+    stopping: Arc<Notify>,
 }
 
 /// The journal of a scripted model.
@@ -49,15 +52,20 @@ pub struct Asked {
 /// When there is no port.
 pub fn start() -> Result<Model> {
     let (sender, receiver) = mpsc::channel();
+    let stopping = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stopping);
     thread::spawn(move || -> Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
             sender.send(listener.local_addr()?)?;
-            scripted_model::serve(listener).await
+            tokio::select! {
+                served = scripted_model::serve(listener) => served,
+                () = stopped.notified() => Ok(()),
+            }
         })
     });
     let address = receiver.recv_timeout(Duration::from_secs(10)).context("the scripted model did not start")?;
-    Ok(Model { url: format!("http://{address}") })
+    Ok(Model { url: format!("http://{address}"), stopping })
 }
 
 impl Model {
@@ -65,6 +73,21 @@ impl Model {
     #[must_use]
     pub fn journal(&self) -> Journal {
         Journal::at(&self.url)
+    }
+
+    /// Its address for clients.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("{}/v1", self.url)
+    }
+
+    /// Ends it: its connections break, and new ones are refused.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn stop(&self) -> Result<()> {
+        self.stopping.notify_one();
+        until("the end of the model", async || Ok(reqwest::get(&self.url).await.is_err().then_some(()))).await
     }
 
     /// Options for a host that asks this model.

@@ -21,7 +21,7 @@ const MAX_BUDGET: u64 = 1_000_000_000_000_000;
 
 const UNREADABLE_PRICES: &str = "The list of prices, model_prices, cannot be read: /ready says why. Until it is mended, nobody for whom a budget of money counts is answered.";
 const NO_PRICES: &str =
-    "There is no list of prices, model_prices, so nothing costs anything and budgets of money never run out.";
+    "There is no list of prices, model_prices, so the US dollars of a table of known models count, and other models cost nothing.";
 
 #[derive(Serialize)]
 pub(crate) struct SubjectBody {
@@ -41,9 +41,9 @@ struct LimitBody {
 pub(crate) struct LimitList {
     items: Vec<SubjectBody>,
     next_cursor: Option<String>,
-    /// The code of the currency of `cost_per_day` and `cost_per_month`; empty without prices.
+    /// The code of the currency of `cost_per_day` and `cost_per_month`.
     currency: String,
-    /// Why budgets of money do not hold as they should: there are no prices, or they cannot be read.
+    /// Why budgets of money do not hold as they should: the operator named no prices, or they cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'static str>,
     /// What counts where nothing is set, as it is configured.
@@ -71,14 +71,14 @@ pub(crate) async fn list<D: Database>(
     let items = bodies(admin.store().limits().await?);
     let is_rate = |name: &str| name.ends_with("_per_minute");
     let defaults = admin.config.settings.iter().filter(|(name, _)| is_rate(name)).cloned().collect();
-    let prices = &admin.config.prices;
+    let pricing = &admin.config.pricing;
     let has_money = items.iter().any(|item| item.limits.keys().any(|kind| kind.starts_with("cost")));
-    let warning = if prices.are_unreadable() {
+    let warning = if pricing.are_unreadable() {
         Some(UNREADABLE_PRICES)
     } else {
-        Some(NO_PRICES).filter(|_| has_money && prices.currency().is_empty())
+        Some(NO_PRICES).filter(|_| has_money && pricing.is_of_table())
     };
-    let currency = prices.currency().to_owned();
+    let currency = pricing.currency().to_owned();
     Ok(Json(LimitList { items, next_cursor: None, currency, warning, defaults }))
 }
 

@@ -1,7 +1,8 @@
 //! `/api/admin/usage`: what each person used in the last days.
 
 use axum::extract::State;
-use domain::{Id, Timestamp, prices::Prices};
+use domain::{Id, Timestamp};
+use models::Pricing;
 use permissions::table::UsageRead;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -43,12 +44,12 @@ pub(crate) struct UsageBody {
 pub(crate) struct UsagePage {
     #[serde(flatten)]
     page: Page<UsageBody>,
-    /// The currency's code; empty without prices.
+    /// The currency's code.
     currency: String,
 }
 
 impl UsageBody {
-    fn new(usage: PersonUsage, prices: &Prices) -> Self {
+    fn new(usage: PersonUsage, pricing: &Pricing) -> Self {
         let PersonUsage { user_id, email, runs, models, tool_calls } = usage;
         let (prompt_tokens, completion_tokens, cost, unpriced_tokens) = (0, 0, 0, 0);
         let mut body =
@@ -56,7 +57,7 @@ impl UsageBody {
         for ModelUsage { model, prompt_tokens, completion_tokens } in models {
             body.prompt_tokens += prompt_tokens;
             body.completion_tokens += completion_tokens;
-            match prices.of(&model) {
+            match pricing.of_model(&model) {
                 Some(price) => body.cost = body.cost.saturating_add(price.cost(prompt_tokens, completion_tokens)),
                 None => body.unpriced_tokens += prompt_tokens + completion_tokens,
             }
@@ -79,7 +80,7 @@ pub(crate) async fn list<D: Database>(
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let since = Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(days * DAY_MS));
     let found = admin.store().usage(since, listing.before()?, limit + 1).await?;
-    let prices = &admin.config.prices;
-    let page = Page::new(found, limit, |usage| usage.user_id.to_string(), |usage| UsageBody::new(usage, prices));
-    Ok(Json(UsagePage { page, currency: prices.currency().to_owned() }))
+    let pricing = &admin.config.pricing;
+    let page = Page::new(found, limit, |usage| usage.user_id.to_string(), |usage| UsageBody::new(usage, pricing));
+    Ok(Json(UsagePage { page, currency: pricing.currency().to_owned() }))
 }

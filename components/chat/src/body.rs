@@ -1,7 +1,8 @@
 //! The JSON of conversations, messages and runs, as it is sent.
 
 use domain::{
-    Conversation, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, ToolResult, Usage,
+    Conversation, Cost, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, ToolResult,
+    Usage,
 };
 use serde::Serialize;
 
@@ -96,6 +97,8 @@ pub(crate) struct RunBody {
     updated_at: Timestamp,
     error: Option<RunFailure>,
     usage: Option<Usage>,
+    provider: Option<String>,
+    cost: Option<Cost>,
 }
 
 impl From<Run> for RunBody {
@@ -111,6 +114,8 @@ impl From<Run> for RunBody {
             updated_at: run.updated_at,
             error: run.failure,
             usage: run.usage,
+            provider: run.provider,
+            cost: run.cost,
         }
     }
 }

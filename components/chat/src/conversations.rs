@@ -3,21 +3,16 @@
 use axum::{extract::State, response::Response};
 use domain::{Conversation, Id, Timestamp};
 use http::StatusCode;
-use permissions::{
-    Action,
-    table::{ConversationsRead, ConversationsWrite},
-};
+use permissions::table::{ConversationsRead, ConversationsWrite};
 use problem::Problem;
 use serde::{Deserialize, Deserializer};
 use storage::{Database, retention::MAX_DAYS};
 use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract::created};
 
-use crate::{body::ConversationBody, config::Config, router::Chat};
+use crate::{body::ConversationBody, models, router::Chat};
 
 /// A title is one line in a list.
 const MAX_TITLE_CHARS: usize = 200;
-/// Longer than any model's name.
-const MAX_MODEL_BYTES: usize = 200;
 /// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 
@@ -45,7 +40,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Op
 }
 
 impl Change {
-    fn check(&self, config: &Config, session: &Session) -> Result<()> {
+    async fn check<D: Database>(&self, chat: &Chat<D>, session: &Session) -> Result<()> {
         if self.title.as_ref().is_some_and(|title| title.chars().count() > MAX_TITLE_CHARS) {
             return Err(Problem::invalid_field("title", "Use at most 200 characters.").into());
         }
@@ -53,13 +48,7 @@ impl Change {
             let detail = format!("Keep it for 1 to {MAX_DAYS} days, or null: as long as the installation does.");
             return Err(Problem::invalid_field("retention_days", detail).into());
         }
-        match self.model.as_deref() {
-            Some(model) if model.len() > MAX_MODEL_BYTES || !config.allows_model(model) => {
-                Err(Problem::invalid_field("model", "This installation does not offer that model.").into())
-            }
-            Some(model) => session.check(&Action::UseModel(model)),
-            None => Ok(()),
-        }
+        models::check_name(chat, session, self.model.as_deref()).await
     }
 }
 
@@ -89,7 +78,7 @@ pub(crate) async fn create<D: Database>(
     session: Allowed<ConversationsWrite>,
     Json(New { temporary, change }): Json<New>,
 ) -> Result<Response> {
-    change.check(&chat.config, &session)?;
+    change.check(&chat, &session).await?;
     let (store, user_id, model) = (chat.store(), session.user_id(), change.model.as_deref());
     if temporary {
         if change.title.is_some() || change.retention_days.is_some() {
@@ -123,7 +112,7 @@ pub(crate) async fn update<D: Database>(
     PathId(id): PathId,
     Json(change): Json<Change>,
 ) -> Result<Json<ConversationBody>> {
-    change.check(&chat.config, &session)?;
+    change.check(&chat, &session).await?;
     if let Some(days) = change.retention_days {
         let conversation = chat.store().conversation(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
         if conversation.is_temporary {

@@ -39,6 +39,8 @@ const DEFAULT_LIMIT: u32 = 100;
 #[derive(Deserialize)]
 pub(crate) struct Send {
     content: String,
+    /// For this message alone, instead of the conversation's.
+    model: Option<String>,
 }
 
 pub(crate) async fn list<D: Database>(
@@ -76,12 +78,17 @@ pub(crate) async fn send<D: Database>(
         return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
     }
     session.check_may_run()?;
-    models::check(&chat, &session, id, &chat.config.default_model).await?;
+    let default_model = models::default_for(&chat, &session);
+    match body.model.as_deref() {
+        Some(model) => models::check_name(&chat, &session, Some(model)).await?,
+        None => models::check(&chat, &session, id, default_model).await?,
+    }
     let limits = RequestLimits::of(&session, &chat.config.rates);
     let incoming = IncomingMessage {
         content: &body.content,
         title: &title(&body.content),
-        default_model: &chat.config.default_model,
+        default_model,
+        model: body.model.as_deref(),
         idempotency_key: idempotency_key(&headers)?,
         api_key_id: session.api_key().map(|key| key.id),
         limits: limits.buckets(),

@@ -1,29 +1,38 @@
-//! `/api/models`: which model answers, so that a person knows before they ask; and whether a person may have it answer.
+//! Which model answers: one that a message or a conversation names, or the default; and whether a person may have it answer. `stream` lists them all.
 
-use axum::extract::State;
+use ::models::{Credentials, Written};
 use domain::Id;
-use permissions::{Action, table::ConversationsRead};
-use serde::Serialize;
+use permissions::Action;
+use problem::Problem;
 use storage::Database;
-use web::{Allowed, Json, Page, Result, Session};
+use web::{Result, Session};
 
 use crate::router::Chat;
 
-#[derive(Serialize)]
-pub(crate) struct ModelBody {
-    id: String,
-    default: bool,
+/// Longer than any model's name.
+const MAX_MODEL_BYTES: usize = 200;
+
+/// Refuses a name that a person may not choose.
+pub(crate) async fn check_name<D: Database>(chat: &Chat<D>, session: &Session, model: Option<&str>) -> Result<()> {
+    let Some(model) = model else { return Ok(()) };
+    let fits = model.len() <= MAX_MODEL_BYTES;
+    if !fits || !(chat.config.allows_model(model) || is_of_stored(chat, model).await?) {
+        return Err(Problem::invalid_field("model", "This installation does not offer that model.").into());
+    }
+    session.check(&Action::UseModel(model))
 }
 
-/// The one that answers when a conversation names none, if the person may use it. Names with `*`, which a conversation may name besides, are no
-/// list.
-pub(crate) async fn list<D: Database>(
-    State(chat): State<Chat<D>>,
-    session: Allowed<ConversationsRead>,
-) -> Json<Page<ModelBody>> {
-    let id = chat.config.default_model.clone();
-    let may_use = session.access().allows(&Action::UseModel(&id));
-    Json(Page::whole(may_use.then_some(ModelBody { id, default: true })))
+/// Whether a provider that administrators added has a model. Those of the configuration need no query.
+async fn is_of_stored<D: Database>(chat: &Chat<D>, model: &str) -> Result<bool> {
+    let stored = chat.store().model_providers().await?;
+    let written = stored.iter().filter_map(|provider| serde_json::from_str::<Written>(&provider.settings).ok());
+    let mut providers = written.filter_map(|written| written.provider(Credentials::default()).ok());
+    Ok(providers.any(|provider| provider.model(model).is_some()))
+}
+
+/// The model for a person whose conversation names none.
+pub(crate) fn default_for<'a, D: Database>(chat: &'a Chat<D>, session: &Session) -> &'a str {
+    chat.config.default_for(|model| session.access().allows(&Action::UseModel(model)))
 }
 
 /// Refuses to start a run of a conversation whose model the person may not use. Whoever may use all models needs no query.

@@ -9,7 +9,7 @@ use http::Method;
 use storage::{Database, StorageError, Store};
 use web::{App, Authenticator};
 
-use crate::{config::Config, conversations, messages, models, runs, usage};
+use crate::{config::Config, conversations, messages, runs, usage};
 
 pub(crate) struct Chat<D> {
     app: App<D>,
@@ -62,7 +62,6 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_ta
             get(conversations::read::<D>).patch(conversations::update::<D>).delete(conversations::delete::<D>),
         )
         .route("/api/conversations/{id}/messages", get(messages::list::<D>).post(messages::send::<D>))
-        .route("/api/models", get(models::list::<D>))
         .route("/api/usage", get(usage::read::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
         .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
@@ -102,6 +101,12 @@ mod tests {
         static STOPPED: RefCell<Vec<Option<Id>>> = const { RefCell::new(Vec::new()) };
     }
 
+    /// Of an installation with the model `m` and these others.
+    pub(super) fn config(others: &str) -> Config {
+        let providers = crate::config::providers("m", others, "");
+        Config { default_model: "m".into(), providers, rates: Rates::default() }
+    }
+
     struct Test {
         fixture: Fixture,
         user_id: Id,
@@ -116,8 +121,7 @@ mod tests {
         }
 
         fn router(&self) -> Router {
-            let config = Config { default_model: "m".into(), other_models: "other*".into(), rates: Rates::default() };
-            router(self.fixture.app.clone(), config, |_, _, run_id| {
+            router(self.fixture.app.clone(), config("other*"), |_, _, run_id| {
                 STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
             })
         }
@@ -211,9 +215,10 @@ mod tests {
         let (user, token) = test.fixture.person_with("eve@example.org", "some");
         let app = test.fixture.new_instance();
         let send = |method, path: &str, body: Value| {
-            let config =
-                Config { default_model: "m".into(), other_models: "other*, x".into(), rates: Rates::default() };
-            send(router(app.clone(), config, |_, _, _| {}), request(method, path, Some(&token), Some(&body)))
+            send(
+                router(app.clone(), config("other*, x"), |_, _, _| {}),
+                request(method, path, Some(&token), Some(&body)),
+            )
         };
         let refused = send(Method::POST, "/api/conversations", json!({"model": "x"}));
         assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("models:use:x")));
@@ -227,20 +232,37 @@ mod tests {
         let messages = format!("/api/conversations/{}/messages", default.json["id"].as_str().unwrap());
         let refused = send(Method::POST, &messages, json!({"content": "hello"}));
         assert_eq!((code(&refused), &refused.json["permission"]), ((403, "forbidden"), &json!("models:use:m")));
-        assert_eq!(send(Method::GET, "/api/models", json!({})).json["items"], json!([]));
 
         // The same person with less.
         let less = test.fixture.change(&user, AccountChange { role: Some("none"), is_suspended: None });
         let token = test.fixture.token(&less, Purpose::Session);
         let read = router_test::send(
-            router(
-                test.fixture.new_instance(),
-                Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() },
-                |_, _, _| {},
-            ),
+            router(test.fixture.new_instance(), config(""), |_, _, _| {}),
             request(Method::GET, &path, Some(&token), None),
         );
         assert_eq!(read.status, StatusCode::OK);
+    }
+
+    #[test]
+    fn a_message_may_name_a_model_for_itself_alone() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}", test.conversation());
+        test.send(Method::PATCH, &path, Some(json!({"model": "other-1"})));
+        let say = |body: Value| {
+            let sent = test.send(Method::POST, &format!("{path}/messages"), Some(body));
+            test.send(
+                Method::POST,
+                &format!("/api/runs/{}/cancel", sent.json["run"]["id"].as_str().unwrap_or("")),
+                None,
+            );
+            sent
+        };
+        let model = |sent: Answer| sent.json["run"]["model"].clone();
+        assert_eq!(model(say(json!({"content": "a", "model": "other-2"}))), json!("other-2"));
+        assert_eq!(model(say(json!({"content": "b"}))), json!("other-1"));
+        let refused = say(json!({"content": "c", "model": "gpt-9"}));
+        assert_eq!((code(&refused), &refused.json["field"]), ((422, "invalid_field"), &json!("model")));
+        assert_eq!(test.send(Method::GET, &path, None).json["model"], "other-1");
     }
 
     #[test]
@@ -410,14 +432,6 @@ mod tests {
     }
 
     #[test]
-    fn the_model_that_answers_is_known_before_anything_is_asked() {
-        let models = Test::new().send(Method::GET, "/api/models", None);
-        assert_eq!(models.json, json!({"items": [{"id": "m", "default": true}], "next_cursor": null}));
-        let anybody = send(Test::new().router(), request(Method::GET, "/api/models", None, None));
-        assert_eq!(anybody.status, StatusCode::UNAUTHORIZED);
-    }
-
-    #[test]
     fn what_cannot_be_taken_is_answered_in_words() {
         let test = Test::new();
         let messages = format!("/api/conversations/{}/messages", test.conversation());
@@ -450,6 +464,13 @@ mod tests {
         let wrong_method = test.send(Method::PUT, "/api/conversations", None);
         assert_eq!(code(&wrong_method), (405, "method_not_allowed"));
         assert_eq!(wrong_method.headers["allow"], "GET,HEAD,POST");
+    }
+
+    #[test]
+    fn permissions_of_every_route_are_those_of_the_document() {
+        router_test::paused(async |_| {
+            router_test::permissions::compare_routes("chat", |app| router(app, config(""), |_, _, _| {})).await;
+        });
     }
 }
 

@@ -77,12 +77,8 @@ async fn end_unattended<D: Database>(chat: &Chat<D>, run_id: Id) -> Result<()> {
         (!progress.text.is_empty()).then(|| NewMessage::answer(progress.text, progress.thinking, "cancelled"));
     let mut batch = Batch { last_id: progress.last_id, ..Batch::default() };
     let message_id = message.as_ref().map(|message| message.id);
-    Event::Complete { finish_reason: "cancelled", usage: None, message_id, attempt: claim.attempt }.write(
-        &mut batch.last_id,
-        &run_id.to_string(),
-        Timestamp::now(),
-        &mut batch.frames,
-    );
+    Event::Complete { finish_reason: "cancelled", usage: None, message_id, attempt: claim.attempt, answered: None }
+        .write(&mut batch.last_id, &run_id.to_string(), Timestamp::now(), &mut batch.frames);
     let ending = Ending { state: RunState::Cancelled, failure: None, usage: None, message, batch };
     chat.store().finish_run(lease, &ending).await?;
     Ok(())

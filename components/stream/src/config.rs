@@ -1,18 +1,21 @@
 //! What an operator can set about models, and about which tools they are offered.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use completions::Address;
 use domain::prices::Prices;
 use http::{Method, Request, Uri};
+use models::{Pricing, Provider, Providers};
 use orchestrator::Settings;
 use platform::{
     http_client::{self, HttpError},
     variables::variable,
 };
 use toolbox::Policy;
-use web::settings::{self, Check};
+use web::settings::{self, AllowedHost, Check};
 
 /// What most models hold at least; used when the variable makes no sense, which `/ready` says.
 const DEFAULT_CONTEXT_WINDOW_TOKENS: u64 = 128_000;
@@ -24,21 +27,61 @@ const MIN_CONTEXT_WINDOW_TOKENS: u64 = 1_000;
 /// `/ready` waits this long for a server on the local network.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Where the model is.
+/// What is configured.
 #[derive(Clone, Debug)]
-pub(crate) struct ModelServer {
-    /// Its address.
-    pub(crate) address: Address,
-    /// `Bearer ...`, or empty for a server that wants none.
-    pub(crate) authorization: String,
+pub(crate) struct Config {
+    /// The one of the variables that begin with `openai_`.
+    pub(crate) standard: Provider,
+    /// Those of `model_providers`.
+    pub(crate) more: Vec<Provider>,
+    /// Both, in the order in which they are asked.
+    pub(crate) providers: Providers,
+    /// Where administrators may add others: comma-separated, as in `allowed_outbound_hosts`.
+    pub(crate) provider_hosts: String,
+    /// The model for conversations that name none.
+    pub(crate) default_model: String,
+    /// How runs are executed.
+    pub(crate) settings: Settings,
 }
 
-/// The model's address and key.
-pub(crate) async fn provider() -> ModelServer {
-    let base = variable("openai_base_url").await;
-    let key = variable("openai_api_key").await;
-    let authorization = if key.is_empty() { key } else { format!("Bearer {key}") };
-    ModelServer { address: Address::new(&base), authorization }
+impl Default for Config {
+    /// Without any provider.
+    fn default() -> Self {
+        let settings = Settings {
+            context_window_tokens: DEFAULT_CONTEXT_WINDOW_TOKENS,
+            system_prompt: String::new(),
+            silence: DEFAULT_SILENCE,
+            pricing: Pricing::default(),
+        };
+        let (standard, more, providers) = (Provider::default(), Vec::new(), Providers::default());
+        let (provider_hosts, default_model) = (String::new(), String::new());
+        Self { standard, more, providers, provider_hosts, default_model, settings }
+    }
+}
+
+impl Config {
+    /// With these providers.
+    pub(crate) fn with(self, standard: Provider, more: Vec<Provider>) -> Self {
+        let providers = Providers::new(standard.clone(), more.iter().cloned());
+        Self { standard, more, providers, ..self }
+    }
+}
+
+/// Reads the variables that `spin.toml` grants, once in the life of an instance.
+pub(crate) async fn read() -> Arc<Config> {
+    static READ: OnceLock<Arc<Config>> = OnceLock::new();
+    if let Some(config) = READ.get() {
+        return Arc::clone(config);
+    }
+    let (base_url, key) = (variable("openai_base_url").await, variable("openai_api_key").await);
+    let (model, others) = (variable("openai_model").await, variable("openai_models").await);
+    let standard = Provider::standard(&base_url, &key, &model, &others);
+    let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
+    // Without those that cannot be read; `/ready` says what is wrong with them.
+    let (provider_hosts, settings) = (variable("model_provider_hosts").await, settings().await);
+    let config = Config { provider_hosts, default_model: model, settings, ..Config::default() };
+    let config = Arc::new(config.with(standard, more.unwrap_or_default()));
+    Arc::clone(READ.get_or_init(|| config))
 }
 
 /// What the operator says about tools. What cannot be read denies everything; `tools` says so in the log, and `/ready`.
@@ -47,7 +90,7 @@ pub(crate) async fn tool_policies() -> Vec<Policy> {
 }
 
 /// How runs are executed.
-pub(crate) async fn settings() -> Settings {
+async fn settings() -> Settings {
     let tokens = variable("context_window_tokens").await.parse();
     let silence_ms = variable("model_silence_ms").await.parse();
     Settings {
@@ -55,7 +98,7 @@ pub(crate) async fn settings() -> Settings {
         system_prompt: variable("system_prompt").await,
         silence: silence_ms.map_or(DEFAULT_SILENCE, Duration::from_millis),
         // While they cannot be read, nobody is answered for whom a budget of money counts; `/ready` says what is wrong with them.
-        prices: Prices::read(&variable("model_prices").await),
+        pricing: Pricing::new(Prices::read(&variable("model_prices").await)),
     }
 }
 
@@ -69,9 +112,19 @@ pub(crate) async fn checks() -> Vec<Check> {
         let detail = "openai_base_url is plain http to another machine, which spin.toml does not allow: use https, or add the address to allowed_outbound_hosts of the component stream.";
         address = Check::new("openai_base_url", Err(detail.to_owned()));
     }
+    let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
+    let key = match &more {
+        // Another provider may be the only one.
+        Ok(more) if !more.is_empty() => Check::new("openai_api_key", Ok(())),
+        _ => settings::required("openai_api_key", &variable("openai_api_key").await),
+    };
+    let wrong =
+        |error| format!("model_providers or model_provider_keys cannot be used, so none of them is asked: {error}.");
     vec![
         address,
-        settings::required("openai_api_key", &variable("openai_api_key").await),
+        key,
+        Check::new("model_providers", more.map(drop).map_err(wrong)),
+        Check::new("model_provider_hosts", hosts(&variable("model_provider_hosts").await)),
         settings::number(
             "context_window_tokens",
             &variable("context_window_tokens").await,
@@ -81,6 +134,16 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("model_prices", prices(&variable("model_prices").await)),
         settings::number("model_silence_ms", &variable("model_silence_ms").await, 1, "120000 is used instead"),
     ]
+}
+
+fn hosts(value: &str) -> Result<(), String> {
+    let odd = value.split(',').map(str::trim).find(|host| !host.is_empty() && AllowedHost::parse(host).is_none());
+    let wrong = |odd| {
+        format!(
+            "model_provider_hosts must be scheme://host:port, comma-separated; administrators can add no provider at {odd}."
+        )
+    };
+    odd.map_or(Ok(()), |odd| Err(wrong(odd)))
 }
 
 fn prices(value: &str) -> Result<(), String> {

@@ -1,5 +1,7 @@
 //! `GET /api/runs/{id}/events`.
 
+use std::sync::Arc;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
@@ -11,9 +13,9 @@ use platform::outlet::{self, Outflow};
 use problem::Problem;
 use serde::Deserialize;
 use storage::Database;
-use web::{Allowed, App, PathId, Query, Result, preferences};
+use web::{Allowed, PathId, Query, Result, preferences};
 
-use crate::{config, host::SpinHost, reader::BodyReader, tools::Tools};
+use crate::{host::SpinHost, reader::BodyReader, router::Stream, tools::Tools};
 
 #[derive(Deserialize)]
 pub(crate) struct Resume {
@@ -21,7 +23,7 @@ pub(crate) struct Resume {
 }
 
 pub(crate) async fn events<D: Database + 'static>(
-    State(app): State<App<D>>,
+    State(Stream { app, config, .. }): State<Stream<D>>,
     session: Allowed<ConversationsRead>,
     PathId(run_id): PathId,
     Query(resume): Query<Resume>,
@@ -32,15 +34,14 @@ pub(crate) async fn events<D: Database + 'static>(
     let whose = (session.user_id(), run_id);
     let (preferences, access) = (preferences::passed_on(&headers), session.access().clone());
     let tools = Tools::new(app.clone(), whose, preferences, access, traceparent.clone());
-    let host = SpinHost::new(app, config::provider().await, tools, traceparent);
+    let host = SpinHost::new(app, Arc::clone(&config), tools, traceparent);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),
         Opened::NothingMore => return Ok(StatusCode::NO_CONTENT.into_response()),
         Opened::Events(reading) => reading,
     };
-    let settings = config::settings().await;
     let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
-        orchestrator::request_handler::read(&host, &settings, reading, BodyReader(outlet)).await;
+        orchestrator::request_handler::read(&host, &config.settings, reading, BodyReader(outlet)).await;
     });
     Ok(stream(outflow))
 }

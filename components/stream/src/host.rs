@@ -1,24 +1,25 @@
 //! The orchestrator's port, on Spin.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cache::Clock as _;
 use domain::{Id, ToolCall};
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderValue, Request, header};
+use models::Provider;
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
 use platform::{
     SpinClock,
     http_client::{self, HttpError},
 };
-use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
+use storage::{Database, Store, claims::Claim, runs::Lease, tool_listings::ToolOffers};
 use web::{
     App,
     log::{Level, log},
 };
 
-use crate::{COMPONENT, config::ModelServer, tools::Tools};
+use crate::{COMPONENT, config::Config, stored, tools::Tools};
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
@@ -26,7 +27,7 @@ static LEDGER: Ledger = Ledger::new();
 /// Everything a run needs, for one reader.
 pub(crate) struct SpinHost<D> {
     app: App<D>,
-    provider: ModelServer,
+    config: Arc<Config>,
     tools: Tools<D>,
     traceparent: Option<HeaderValue>,
 }
@@ -34,19 +35,19 @@ pub(crate) struct SpinHost<D> {
 impl<D> SpinHost<D> {
     pub(crate) const fn new(
         app: App<D>,
-        provider: ModelServer,
+        config: Arc<Config>,
         tools: Tools<D>,
         traceparent: Option<HeaderValue>,
     ) -> Self {
-        Self { app, provider, tools, traceparent }
+        Self { app, config, tools, traceparent }
     }
 
-    fn request(&self, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
-        let mut request = Request::post(&self.provider.address.url)
+    fn request(&self, provider: &Provider, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
+        let mut request = Request::post(provider.address.of(provider.api))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "text/event-stream");
-        if !self.provider.authorization.is_empty() {
-            request = request.header(header::AUTHORIZATION, &self.provider.authorization);
+        for (name, value) in provider.headers() {
+            request = request.header(name, value);
         }
         if let Some(traceparent) = &self.traceparent {
             request = request.header("traceparent", traceparent);
@@ -58,7 +59,7 @@ impl<D> SpinHost<D> {
 fn unreachable(error: HttpError) -> Unreachable {
     match error {
         HttpError::Denied => Unreachable::NotAllowed(error.to_string()),
-        HttpError::Request(_) => Unreachable::NotAllowed(format!("openai_base_url or openai_api_key: {error}")),
+        HttpError::Request(_) => Unreachable::NotAllowed(format!("the address or the key of the provider: {error}")),
         HttpError::Connection(_) => Unreachable::Connection(error.to_string()),
     }
 }
@@ -75,16 +76,22 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         &LEDGER
     }
 
-    fn authorization(&self) -> &str {
-        &self.provider.authorization
+    fn model_servers(&self) -> String {
+        let servers = self.config.providers.iter().map(|provider| provider.address.server.as_str());
+        servers.collect::<Vec<_>>().join(" ")
     }
 
-    fn model_server(&self) -> &str {
-        &self.provider.address.server
+    async fn providers(&self, claim: &Claim) -> Vec<Provider> {
+        let model = &claim.run.model;
+        if claim.providers.is_empty() {
+            return self.config.providers.of_model(model).into_iter().cloned().collect();
+        }
+        let all = stored::all(self.app.store(), &self.config, &claim.providers).await;
+        all.of_model(model).into_iter().cloned().collect()
     }
 
-    async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
-        let request = self.request(body).map_err(|error| unreachable(error.into()))?;
+    async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
+        let request = self.request(provider, body).map_err(|error| unreachable(error.into()))?;
         let response = http_client::send(request).await.map_err(unreachable)?;
         Ok(ModelAnswer {
             status: response.status.as_u16(),

@@ -228,6 +228,8 @@ impl Complaint {
                 let must_be = self.says(&["must be", "should be"]) && !self.names(&["max_tokens"]);
                 self.names(&["stream", "streaming"]) && (must_be || self.says(&STREAMING_REFUSED))
             }
+            Field::Include => self.names(&["include", "encrypted_content", "encrypted content"]),
+            Field::Store => self.names(&["store"]),
             Field::Tools => false,
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;

@@ -17,11 +17,16 @@ pub enum Field {
     ToolChoice,
     /// Without it the model cannot call tools, and earlier calls are told as text.
     Tools,
+    /// Of Responses: without it the server may keep the answer.
+    Store,
+    /// Of Responses: without it reasoning cannot be sent back.
+    Include,
 }
 
 impl Field {
     /// In the order in which a refusal is searched for them: longer names first.
-    pub(crate) const ALL: [Self; 4] = [Self::StreamOptions, Self::ToolChoice, Self::Stream, Self::Tools];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::StreamOptions, Self::ToolChoice, Self::Include, Self::Stream, Self::Store, Self::Tools];
 }
 
 /// The role that gives the installation's instructions.

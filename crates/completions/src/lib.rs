@@ -3,7 +3,7 @@
 //! Pure: bytes in, pieces out. It neither sends requests nor reports pieces, and does not decide what happens on an error. The parser is
 //! tolerant, because many different servers are "OpenAI-compatible": it requires only the fields it uses (docs/adr/0005, 0019).
 
-pub mod address;
+pub mod addition;
 mod body;
 mod calls;
 mod complaint;
@@ -24,7 +24,6 @@ mod thinking;
 mod turns;
 mod wire;
 
-pub use address::Address;
 pub use calls::ToolCallRequest;
 pub use dialect::Dialect;
 pub use learning::{Lesson, Sent};

@@ -68,7 +68,7 @@ const LOOKS: [Look; 9] = [
 /// Texts that a person must not be shown.
 #[derive(Clone, Copy, Default)]
 pub struct Withheld<'a> {
-    /// The key for the provider, as it was sent; may be empty.
+    /// The key for the provider and other secret headers, as they were sent, one a line; may be empty.
     pub authorization: &'a str,
     /// The request that the message responds to.
     pub request: &'a [u8],
@@ -127,11 +127,12 @@ fn space(line: &mut String) {
 }
 
 fn without_secret(words: &str, authorization: &str) -> String {
-    let bare = authorization.split_once(' ').map_or(authorization, |(_, bare)| bare);
-    [authorization, bare]
-        .into_iter()
+    let bare = |line: &'_ str| line.split_once(' ').map_or(line, |(_, bare)| bare).to_owned();
+    authorization
+        .lines()
+        .flat_map(|line| [line.to_owned(), bare(line)])
         .filter(|secret| secret.chars().count() >= MIN_SECRET_CHARS)
-        .fold(words.to_owned(), |words, secret| words.replace(secret, SECRET))
+        .fold(words.to_owned(), |words, secret| words.replace(&secret, SECRET))
 }
 
 /// Removes text that occurs identically in the request.

@@ -211,7 +211,7 @@ impl Round {
         }
     }
 
-    fn read_chunk(&mut self, chunk: Chunk<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
+    pub(crate) fn read_chunk(&mut self, chunk: Chunk<'_>, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
         let is_count = |usage: &Usage| usage.prompt_tokens.max(usage.completion_tokens) <= MAX_TOKENS;
         self.usage = chunk.usage.filter(is_count).or(self.usage);
         // We ask for one choice. If a server sends several, the first one is read.

@@ -6,16 +6,19 @@
 //!
 //! Frames: WHATWG HTML, section 9.2. This module does not know where frames are stored or sent.
 
+mod arguments;
 mod progress;
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
-use serde_json::{Value, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{Id, Timestamp, ToolResult, Usage};
+use crate::{Cost, Id, Timestamp, ToolResult, Usage};
 
 pub use progress::Progress;
+
+use arguments::Arguments;
 
 /// How far ids jump when an answer is written again from the start. This is more than any batch of events that a dead executor may have sent to a
 /// reader without logging it.
@@ -122,6 +125,8 @@ pub enum Event<'a> {
         message_id: Option<Id>,
         /// How often the run was claimed since its last finished step. More than 1: it was taken over, or it waited.
         attempt: u64,
+        /// Who answered, if somebody was asked.
+        answered: Option<Answered<'a>>,
     },
     /// The answer is written again: the text since the last tool event does not count.
     Restarted,
@@ -129,6 +134,13 @@ pub enum Event<'a> {
     Shortened {
         /// The message for the person: what was left out.
         message: &'a str,
+    },
+    /// A provider failed before it said anything, so the next one is asked.
+    Switched {
+        /// The message for the person: who failed, and who is asked instead.
+        message: &'a str,
+        /// The provider that is asked from now on.
+        provider: &'a str,
     },
     /// The answer cannot be stored, so the stream ends. A later reader may continue the run. Not logged.
     Unkept {
@@ -146,6 +158,17 @@ pub enum Event<'a> {
         /// The time until the next attempt.
         retry_after_ms: u64,
     },
+}
+
+/// Who answered in a run, and for how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Answered<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// The name of its provider.
+    pub provider: &'a str,
+    /// What the tokens cost, if it is known.
+    pub cost: Option<&'a Cost>,
 }
 
 /// The `data:` of a frame.
@@ -202,30 +225,15 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<&'a Cost>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
     run_id: &'a str,
     timestamp: Option<Timestamp>,
-}
-
-/// Arguments in the model's own characters, because a person decides about them: parsing would round numbers and drop duplicate names. Arguments that
-/// are not an object are written as a string.
-struct Arguments<'a>(&'a str);
-
-impl Serialize for Arguments<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.0.trim();
-        if text.is_empty() {
-            return serializer.serialize_map(Some(0))?.end();
-        }
-        if !text.starts_with('{') || serde_json::from_str::<&RawValue>(text).is_err() {
-            return serializer.serialize_str(self.0);
-        }
-        // In JSON, line ends occur only between tokens, where a space means the same. In a frame, a line end would end the event's data.
-        match RawValue::from_string(text.replace(['\n', '\r'], " ")) {
-            Ok(object) => object.serialize(serializer),
-            Err(error) => Err(serde::ser::Error::custom(error)),
-        }
-    }
 }
 
 impl<'a> Event<'a> {
@@ -242,6 +250,7 @@ impl<'a> Event<'a> {
             | Self::ToolResult { .. }
             | Self::Error { .. }
             | Self::Shortened { .. }
+            | Self::Switched { .. }
             | Self::Complete { .. } => Some(1),
             Self::Restarted => Some(RESTART_GAP),
             Self::ToolProgress { .. } | Self::Unkept { .. } | Self::Processing | Self::Retrying { .. } => None,
@@ -329,7 +338,7 @@ impl<'a> Event<'a> {
             Self::Unkept { message, code } => {
                 ("error", message, Metadata { code: Some(code), retryable: Some(true), ..Metadata::default() })
             }
-            Self::Complete { finish_reason, usage, message_id, attempt } => (
+            Self::Complete { finish_reason, usage, message_id, attempt, answered } => (
                 "complete",
                 "",
                 Metadata {
@@ -337,6 +346,9 @@ impl<'a> Event<'a> {
                     usage: Some(usage),
                     message_id: Some(message_id),
                     attempt: Some(attempt),
+                    model: answered.map(|answered| answered.model),
+                    provider: answered.map(|answered| answered.provider),
+                    cost: answered.and_then(|answered| answered.cost),
                     ..Metadata::default()
                 },
             ),
@@ -344,6 +356,11 @@ impl<'a> Event<'a> {
             Self::Shortened { message } => {
                 ("state", "shortened", Metadata { message: Some(message), ..Metadata::default() })
             }
+            Self::Switched { message, provider } => (
+                "state",
+                "switched",
+                Metadata { message: Some(message), provider: Some(provider), ..Metadata::default() },
+            ),
             Self::Processing => ("state", "processing", Metadata::default()),
             Self::Retrying { attempt, retry_after_ms } => (
                 "state",

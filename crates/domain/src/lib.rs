@@ -15,7 +15,7 @@ pub mod user;
 
 pub use conversation::{Conversation, Message, MessageRole, ToolCall, ToolResult};
 pub use id::Id;
-pub use run::{Run, RunFailure, RunState, RunStep, Usage};
+pub use run::{Cost, Run, RunFailure, RunState, RunStep, Usage};
 pub use time::Timestamp;
 pub use tool::{Decision, Effect};
 pub use user::User;

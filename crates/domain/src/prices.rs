@@ -22,6 +22,12 @@ pub struct Price {
 }
 
 impl Price {
+    /// From prices for a million tokens in the currency. `None`: one is below zero or absurd.
+    #[must_use]
+    pub fn per_million(input: f64, output: f64) -> Option<Self> {
+        Some(Self { input: millionths(input)?, output: millionths(output)? })
+    }
+
     /// What these tokens cost, in millionths of the currency, rounded up.
     #[must_use]
     pub fn cost(self, prompt_tokens: u64, completion_tokens: u64) -> u64 {
@@ -84,10 +90,8 @@ impl Prices {
         }
         let mut prices = BTreeMap::new();
         for (model, WrittenPrice { input, output }) in models {
-            let (Some(input), Some(output)) = (millionths(input), millionths(output)) else {
-                return Err(InvalidPrices::Price(model));
-            };
-            prices.insert(model, Price { input, output });
+            let Some(price) = Price::per_million(input, output) else { return Err(InvalidPrices::Price(model)) };
+            prices.insert(model, price);
         }
         Ok(Self { currency, models: prices, are_unreadable: false })
     }
@@ -106,8 +110,8 @@ impl Prices {
 
     /// The currency's code; empty if there are no prices.
     #[must_use]
-    pub fn currency(&self) -> &str {
-        &self.currency
+    pub const fn currency(&self) -> &str {
+        self.currency.as_str()
     }
 
     /// The price of a model: under its name, or under the longest pattern that fits, where `*` at the end stands for any rest. `None`: it is not

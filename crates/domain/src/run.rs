@@ -1,8 +1,8 @@
 //! A run: the work of answering one message, and the states it goes through.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 
-use crate::{Id, Timestamp};
+use crate::{Id, Timestamp, prices::MILLIONTHS};
 
 /// A run as its owner sees it.
 #[derive(Clone, Debug)]
@@ -25,6 +25,31 @@ pub struct Run {
     pub failure: Option<RunFailure>,
     /// The tokens that it used, as far as the model reported them.
     pub usage: Option<Usage>,
+    /// The name of the provider that answered, or was asked last. `None`: none was asked, or an earlier release executed the run.
+    pub provider: Option<String>,
+    /// What the tokens cost, if it is known.
+    pub cost: Option<Cost>,
+}
+
+/// An amount of money.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cost {
+    /// In millionths of the currency.
+    pub millionths: u64,
+    /// Its code (ISO 4217).
+    pub currency: String,
+}
+
+impl Serialize for Cost {
+    /// `{"amount": 0.001234, "currency": "EUR"}`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[expect(clippy::cast_precision_loss, reason = "a number of JSON is no more exact")]
+        let amount = self.millionths as f64 / MILLIONTHS as f64;
+        let mut object = serializer.serialize_struct("Cost", 2)?;
+        object.serialize_field("amount", &amount)?;
+        object.serialize_field("currency", &self.currency)?;
+        object.end()
+    }
 }
 
 /// Why a run failed.

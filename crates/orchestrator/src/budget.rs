@@ -4,7 +4,7 @@
 use completions::Round;
 use domain::{
     event::Progress,
-    prices::{MILLIONTHS, Price, Prices},
+    prices::{MILLIONTHS, Price},
 };
 use storage::{
     budgets::{Budget, Reservation, RoundEstimate},
@@ -29,9 +29,8 @@ const BYTES_PER_TOKEN: usize = 4;
 /// The budget of a run's rounds.
 #[derive(Debug)]
 pub struct RunBudget {
-    price: Price,
-    /// The operator's prices cannot be read, so that nobody knows what anything costs.
-    is_price_unreadable: bool,
+    /// `None`: the operator's prices cannot be read, so that nobody knows what anything costs.
+    price: Option<Price>,
     /// Whether anybody has a budget; `None` before it was asked.
     counts: Option<bool>,
     /// The round in flight, if something is reserved for it.
@@ -39,11 +38,15 @@ pub struct RunBudget {
 }
 
 impl RunBudget {
-    /// For a run of this model. Without a price it costs nothing.
+    /// For rounds with this price. `None`: it cannot be read.
     #[must_use]
-    pub fn new(prices: &Prices, model: &str) -> Self {
-        let price = prices.of(model).unwrap_or_default();
-        Self { price, is_price_unreadable: prices.are_unreadable(), counts: None, round: None }
+    pub const fn new(price: Option<Price>) -> Self {
+        Self { price, counts: None, round: None }
+    }
+
+    /// The next rounds have this price: another provider is asked.
+    pub const fn set_price(&mut self, price: Option<Price>) {
+        self.price = price;
     }
 
     async fn counts<H: Host>(&mut self, host: &H) -> bool {
@@ -77,13 +80,13 @@ impl RunBudget {
         if !self.counts(session.host()).await {
             return Ok(());
         }
-        if self.is_price_unreadable
+        if self.price.is_none()
             && session.host().store().has_budget_of_money(session.lease().run_id).await.map_err(Interrupted::from)?
         {
             return Err(Stopped::Failed(error_handler::unreadable_prices()));
         }
         let answer_tokens = prompt_builder::max_answer_tokens(context_window_tokens);
-        let mut round = RoundEstimate { prompt_tokens, answer_tokens, price: self.price };
+        let mut round = RoundEstimate { prompt_tokens, answer_tokens, price: self.price.unwrap_or_default() };
         let mut tries = 1;
         while let Some(short) = reserved(session, round).await? {
             let fits = fitting(&short, short.left, round);

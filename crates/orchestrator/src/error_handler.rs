@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use completions::{CompletionError, ProviderError, Withheld};
 use domain::RunFailure;
+use models::Provider;
 use storage::{budgets::Budget, runs::ABANDONED_CODE};
 
 use crate::{
     Unreachable,
     refusal::{self, Refusal},
 };
+
+const BUDGET: &str = "budget";
+const NOT_OFFERED: &str = "model_not_offered";
 
 /// The requests for one round, including the first.
 pub const MAX_ATTEMPTS: u32 = 4;
@@ -27,6 +31,9 @@ pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) const SHORTENED: &str = "This is more than the model can read at once. The oldest part of the conversation, or the list of tools, was shortened.";
 /// The notice to the person when the model's server accepted no tools.
 pub(crate) const WITHOUT_TOOLS: &str = "The model's server does not take our tools. The model answers without them.";
+
+/// What is left of words about the provider of `openai_base_url` for another one.
+const STANDARD_ADDRESS: &str = "openai_base_url";
 
 /// A failed request to the model.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,6 +81,21 @@ impl TurnFailure {
         Self { retryable: true, ..Self::new(code, false, message, cause) }
     }
 
+    /// The same failure of a provider, with the words for an administrator about this provider.
+    #[must_use]
+    pub fn of(mut self, provider: &Provider) -> Self {
+        if provider.name != models::STANDARD {
+            self.message =
+                self.message.replace(STANDARD_ADDRESS, &format!("base_url of the provider {}", provider.name));
+        }
+        self
+    }
+
+    /// Whether another provider is asked instead: this one failed, and it is not the installation that refuses.
+    pub(crate) fn is_of_provider(&self) -> bool {
+        !matches!(self.code, BUDGET | NOT_OFFERED)
+    }
+
     /// The failure as it is stored with the run.
     #[must_use]
     pub fn to_run_failure(&self) -> RunFailure {
@@ -91,6 +113,26 @@ impl TurnFailure {
     }
 }
 
+/// No provider has the model.
+#[must_use]
+pub fn not_offered(model: &str) -> TurnFailure {
+    let message = format!("No provider of this installation has the model {model} any more. Choose another model.");
+    TurnFailure::for_the_person_to_repeat(NOT_OFFERED, message, "no provider has the model")
+}
+
+/// The notice to a person that a provider failed before it said anything, and that another one is asked.
+#[must_use]
+pub fn switched(failed: &str, failure: &TurnFailure, next: &str) -> String {
+    let why = match failure.refusal {
+        Some(Refusal::Busy) => "is too busy",
+        Some(Refusal::Quota) => "has no quota left",
+        Some(Refusal::Key) => "refuses this installation's key",
+        Some(_) => "refuses the request",
+        None => "does not answer",
+    };
+    format!("The provider {failed} {why}. {next} is asked instead.")
+}
+
 /// Too many executors of the run died.
 #[must_use]
 pub fn given_up(executors: u64) -> TurnFailure {
@@ -104,7 +146,7 @@ pub fn given_up(executors: u64) -> TurnFailure {
 pub fn over_budget(budget: &Budget, is_reserved: bool) -> TurnFailure {
     let words = if is_reserved { budget.reserved() } else { budget.used_up() };
     let cause = format!("{} of {}: {} of {} left", budget.kind.as_str(), budget.subject, budget.left, budget.amount);
-    TurnFailure::for_the_person_to_repeat("budget", words, cause)
+    TurnFailure::for_the_person_to_repeat(BUDGET, words, cause)
 }
 
 /// A budget of money counts, and the operator's prices cannot be read.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
-use domain::{Id, ToolCall, prices::Prices};
+use domain::{Id, ToolCall};
 use futures::Stream;
 use http::HeaderMap;
-use storage::{Database, Store, runs::Lease, tool_listings::ToolOffers};
+use models::{Pricing, Provider};
+use storage::{Database, Store, claims::Claim, runs::Lease, tool_listings::ToolOffers};
 
 use crate::Ledger;
 
@@ -25,14 +26,15 @@ pub trait Host {
     /// The runs of this instance.
     fn ledger(&self) -> &Ledger;
 
-    /// The credentials for the model's server, as they are sent; may be empty. They are shown to nobody.
-    fn authorization(&self) -> &str;
+    /// The addresses of the model servers that are configured, without parts that may be secret, with spaces between them: the claim of a run reads
+    /// what is remembered about them.
+    fn model_servers(&self) -> String;
 
-    /// The address of the model's server, without parts that may be secret.
-    fn model_server(&self) -> &str;
+    /// The providers that have the run's model, in the order in which they are asked.
+    async fn providers(&self, claim: &Claim) -> Vec<Provider>;
 
-    /// Sends a request to the model's server and waits for the response's head.
-    async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
+    /// Sends a request to a provider and waits for the response's head.
+    async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
     /// The tools that the run's person may use. `offers` was read with the run's claim. Empty if the tools cannot be listed: an answer without tools
     /// is better than none.
@@ -105,12 +107,12 @@ pub enum Unreachable {
 /// The operator's settings for runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The size of the model's context, including the answer.
+    /// The size of the standard provider's models' context, including the answer, and that of models about which nothing is known.
     pub context_window_tokens: u64,
     /// The installation's instructions to the model; may be empty.
     pub system_prompt: String,
     /// The longest silence of the model.
     pub silence: Duration,
     /// What models cost.
-    pub prices: Prices,
+    pub pricing: Pricing,
 }

@@ -14,6 +14,8 @@
 //! model is offered. [`tool_output`] fences tools' results. The crate is pure: everything outside is behind the port [`Host`], so all of it runs in
 //! tests without Spin.
 
+pub mod api;
+mod asking;
 pub mod budget;
 pub mod error_handler;
 pub mod host;

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use completions::{CompletionError, Dialect, Lesson, Piece, Round, Withheld, learning};
 use domain::{RunStep, event::Event, event::Progress};
 use futures::StreamExt;
+use models::Provider;
 use unpack::Unreadable;
 
 use crate::{
     Host, ModelAnswer, Reader, Severity, Unreachable,
+    api::Reading,
     budget::RunBudget,
     error_handler::{self, TurnFailure},
     prompt_builder::Prompt,
@@ -26,6 +28,9 @@ const MAX_ERROR_BYTES: usize = 2 * 1024 * 1024;
 
 /// How long to wait for an error's body, which normally comes with the head. Some servers leave the connection open.
 const ERROR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait for the head of an answer while another provider could be asked instead. Most servers send it at once, and reason afterwards.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long to wait for more after the model has said why it stopped. Only the usage follows, at once. Some servers leave the connection open.
 const GRACE: Duration = Duration::from_secs(1);
@@ -115,6 +120,19 @@ impl Repeated {
     }
 }
 
+/// Whom to ask, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The provider.
+    pub provider: &'a Provider,
+    /// Its dialect.
+    pub dialect: &'a Dialect,
+    /// Whether another one is asked if it fails, instead of this one again.
+    pub has_successor: bool,
+    /// The longest silence.
+    pub silence: Duration,
+}
+
 /// Sends a request and reads the answer to its end. `round` has the answer so far, even after an error. A request that is refused for its form is not
 /// repeated here, even if the server is also busy.
 ///
@@ -122,28 +140,29 @@ impl Repeated {
 /// [`Stopped`].
 pub async fn ask<H: Host, R: Reader>(
     session: &mut RunSession<'_, H, R>,
+    asked: Asked<'_>,
     prompt: &Prompt,
-    dialect: &Dialect,
     round: &mut Round,
     told: &mut Told,
-    silence: Duration,
     budget: &mut RunBudget,
 ) -> Result<(), Stopped> {
     let mut attempt = 1;
     loop {
-        let failure = match ask_once(session, &prompt.body, round, told, silence, budget).await {
-            Err(Stopped::Failed(failure)) if !round.has_begun() => failure,
+        let failure = match ask_once(session, asked, &prompt.body, round, told, budget).await {
+            Err(Stopped::Failed(failure)) if !round.has_begun() => failure.of(asked.provider),
+            Err(Stopped::Failed(failure)) => return Err(Stopped::Failed(failure.of(asked.provider))),
             other => return other,
         };
         let lesson = failure
             .refusal
             .and_then(Refusal::about)
-            .and_then(|about| learning::lesson(about, &failure.said, dialect, &prompt.sent));
+            .and_then(|about| learning::lesson(about, &failure.said, asked.dialect, &prompt.sent));
         if let Some(lesson) = lesson {
             return Err(Stopped::Refused(Box::new((lesson, failure))));
         }
         attempt += 1;
-        let Some(pause) = failure.pause_before(attempt) else { return Err(Stopped::Failed(failure)) };
+        let pause = failure.pause_before(attempt).filter(|_| !asked.has_successor);
+        let Some(pause) = pause else { return Err(Stopped::Failed(failure)) };
         session.host().log(
             Severity::Info,
             "asking the model again",
@@ -164,20 +183,24 @@ fn millis(duration: Duration) -> u64 {
 
 async fn ask_once<H: Host, R: Reader>(
     session: &mut RunSession<'_, H, R>,
+    asked: Asked<'_>,
     body: &[u8],
     round: &mut Round,
     told: &mut Told,
-    silence: Duration,
     budget: &mut RunBudget,
 ) -> Result<(), Stopped> {
-    let host = session.host();
-    let answer = within(session.attend(silence, host.ask_model(body.to_vec())).await, silence)?;
-    let mut answer = answer.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;
-    let withheld = Withheld { authorization: host.authorization(), request: body };
+    let (host, silence) = (session.host(), asked.silence);
+    let patience = if asked.has_successor { silence.min(HEAD_PATIENCE) } else { silence };
+    let answer = session.attend(patience, host.ask_model(asked.provider, body.to_vec())).await;
+    let mut answer =
+        within(answer, patience)?.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;
+    let secrets = asked.provider.secrets();
+    let withheld = Withheld { authorization: &secrets, request: body };
     if !(200..300).contains(&answer.status) {
         return Err(Stopped::Failed(refused(session, answer, &withheld).await?));
     }
     let (mut unpacking, mut pieces) = (Unpacking::new(&answer.headers), Vec::new());
+    let mut reading = Reading::of(asked.provider.api);
     let mut finished_at = None;
     loop {
         let chunk = match round.doubt() {
@@ -192,17 +215,19 @@ async fn ask_once<H: Host, R: Reader>(
             },
         };
         let (heard, ended) = match chunk {
-            Some(Ok(bytes)) => (unpacking.read(&bytes, |plain| round.feed(plain, &mut pieces), unreadable), false),
+            Some(Ok(bytes)) => {
+                (unpacking.read(&bytes, |plain| reading.feed(round, plain, &mut pieces), unreadable), false)
+            }
             // A broken connection after the end does not spoil the answer.
-            Some(Err(_)) if finished_at.is_some() => (round.finish(&mut pieces), true),
+            Some(Err(_)) if finished_at.is_some() => (reading.finish(round, &mut pieces), true),
             Some(Err(error)) => {
                 return Err(Stopped::Failed(error_handler::unreachable(&error, round.has_begun())));
             }
-            None => (round.finish(&mut pieces), true),
+            None => (reading.finish(round, &mut pieces), true),
         };
         let (heard, ended) = match heard {
             // The same holds for a body that cannot be unpacked after the end.
-            Err(_) if round.finish_reason.is_some() => (round.finish(&mut pieces), true),
+            Err(_) if round.finish_reason.is_some() => (reading.finish(round, &mut pieces), true),
             heard => (heard, ended),
         };
         if round.finish_reason.is_some() && (finished_at.is_none() || !pieces.is_empty()) {

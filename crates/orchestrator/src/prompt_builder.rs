@@ -8,9 +8,10 @@ use std::{borrow::Cow, collections::HashMap};
 
 use completions::{Answer, Call, ChatRequest, Dialect, FunctionTool, Part, Sent};
 use domain::{Id, Message, MessageRole};
+use models::Api;
 
 use crate::{
-    ToolDefinition, tokens,
+    ToolDefinition, api, tokens,
     tool_output::{self, FENCE_TOKENS},
 };
 
@@ -32,6 +33,8 @@ pub struct Question<'a> {
     pub model: &'a str,
     /// The model's server.
     pub server: &'a str,
+    /// Its API.
+    pub api: Api,
     /// The dialect of the server.
     pub dialect: &'a Dialect,
     /// The installation's instructions.
@@ -118,7 +121,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     });
     let (instructions, tools) = (system_prompt.as_ref(), tools.collect());
     let request = ChatRequest { model, server, instructions, parts, tools, may_call, answer_tokens: answer };
-    let (body, sent) = request.write(dialect)?;
+    let (body, sent) = api::write(question.api, request, dialect)?;
     Ok(Prompt {
         body,
         sent: Sent { estimated_tokens, omittable_tokens, answer_tokens: MAX_ANSWER_TOKENS, ..sent },
@@ -283,6 +286,7 @@ mod tests {
         build(&Question {
             model: "m",
             server: "s",
+            api: Api::ChatCompletions,
             dialect: &Dialect::default(),
             system_prompt,
             messages,

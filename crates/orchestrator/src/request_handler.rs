@@ -70,7 +70,7 @@ enum First {
 /// Those of the database.
 pub async fn open<H: Host>(host: &H, user_id: Id, run_id: Id, seen: u64) -> Result<Opened, StorageError> {
     let lease = Lease { run_id, owner: Id::new() };
-    if let Some(claim) = host.store().claim_new(user_id, lease, LEASE_MS, host.model_server()).await? {
+    if let Some(claim) = host.store().claim_new(user_id, lease, LEASE_MS, &host.model_servers()).await? {
         let first = First::Claimed(lease, Box::new(claim));
         return Ok(Opened::Events(Reading { user_id, run_id, seen, first }));
     }
@@ -173,7 +173,7 @@ async fn claim_and_execute<H: Host, R: Reader>(
 ) -> Option<(R, u64)> {
     let lease = Lease { run_id, owner: Id::new() };
     let left_ms = if doubts { DOUBTFUL_LEASE_MS } else { 0 };
-    match host.store().claim_early(lease, LEASE_MS, left_ms, host.model_server()).await {
+    match host.store().claim_early(lease, LEASE_MS, left_ms, &host.model_servers()).await {
         Ok(Some(claim)) => execute(host, settings, lease, &claim, reader, seen).await,
         Ok(None) => Some((reader, seen)),
         Err(error) => {

@@ -2,11 +2,12 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use completions::{Dialect, Echo, Lesson, Round, dialect::Field};
+use completions::{Echo, Round, dialect::Field};
 use domain::{
     Id, Message, MessageRole, RunState, RunStep, ToolCall, Usage,
     event::{Event, Progress},
 };
+use models::Provider;
 use serde_json::{Map, Value};
 use storage::{
     StorageError,
@@ -19,6 +20,7 @@ use storage::{
 
 use crate::{
     Host, Offered, Reader, Settings, Severity,
+    asking::Asking,
     budget::RunBudget,
     error_handler::{self, TurnFailure},
     llm_client::{self, Stopped, Told},
@@ -57,21 +59,10 @@ enum Rounds {
     Waiting,
 }
 
-/// How often a run changes its dialect. Each change removes something from the request, and there is no more than this to remove.
-const MAX_ADAPTATIONS: u32 = 12;
-
 /// The state of a run besides its session.
 struct Turn<'a> {
     settings: &'a Settings,
-    /// The dialect of the model's server, as far as it is known.
-    dialect: Dialect,
-    adaptations: u32,
-    /// Whether the dialect has changes that are not stored.
-    learned: bool,
-    /// Whether all changes hold for later runs too.
-    lasting: bool,
-    /// A request that was too long: its estimated tokens, and the failure if there is no shorter one.
-    too_long: Option<(u64, TurnFailure)>,
+    asking: Asking<'a>,
     told_shortened: bool,
     told_without_tools: bool,
     attempt: u64,
@@ -96,7 +87,12 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         Ok(progress) => progress,
         Err(interrupted) => return TurnOutcome::Interrupted(interrupted, reader.map(|reader| (reader, seen))),
     };
-    let mut budget = RunBudget::new(&settings.prices, &run.model);
+    let providers = host.providers(claim).await;
+    // Nobody is asked if nobody has the model.
+    let nobody = Provider::default();
+    let asked = providers.split_first().unwrap_or((&nobody, &[]));
+    let asking = Asking::new(settings, &run.model, asked, &claim.dialects, run.cost.clone());
+    let mut budget = asking.budget();
     if claim.attempt > 1
         && let Err(interrupted) = budget.settle_lost(host, lease, &progress).await
     {
@@ -118,11 +114,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     }
     let mut turn = Turn {
         settings,
-        dialect: claim.dialect.as_deref().map(Dialect::from_json).unwrap_or_default(),
-        adaptations: 0,
-        learned: false,
-        lasting: true,
-        too_long: None,
+        asking,
         told_shortened: false,
         told_without_tools: false,
         attempt: claim.attempt,
@@ -137,6 +129,8 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         Err(Stopped::Interrupted(Interrupted::Cancelled))
     } else if let Some(abandoned) = &run.failure {
         Err(Stopped::Failed(error_handler::abandoned(abandoned)))
+    } else if providers.is_empty() {
+        Err(Stopped::Failed(error_handler::not_offered(&run.model)))
     } else if claim.attempt > error_handler::MAX_EXECUTORS {
         Err(Stopped::Failed(error_handler::given_up(error_handler::MAX_EXECUTORS)))
     } else {
@@ -185,16 +179,16 @@ impl Turn<'_> {
         told: &mut Told,
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
-        let Settings { system_prompt, silence, .. } = self.settings;
+        let Settings { system_prompt, .. } = self.settings;
         let listed = match session.attend(TOOLS_LIMIT, host.tools(self.offers)).await {
             // An answer without tools is better than none.
             Err(Interrupted::TimedOut) => Offered::default(),
             listed => listed?,
         };
-        let mut tools = Tools::new(listed, self.window());
+        let mut tools = Tools::new(listed, self.asking.window());
         let system_prompt = tools.introduced(system_prompt);
         loop {
-            let window = self.window();
+            let window = self.asking.window();
             let max_bytes = max_context_bytes(window);
             let messages = host.store().context(run, MAX_MESSAGES, max_bytes).await.map_err(Interrupted::from)?;
             let pending = tool_executor::pending(&messages, run.id);
@@ -211,8 +205,9 @@ impl Turn<'_> {
             let offered = tools.offered(&messages, run.id);
             let prompt = prompt_builder::build(&Question {
                 model: &run.model,
-                server: host.model_server(),
-                dialect: &self.dialect,
+                server: self.asking.server(),
+                api: self.asking.api(),
+                dialect: &self.asking.dialect,
                 system_prompt: &system_prompt,
                 messages: &messages,
                 asked: run.message_id,
@@ -221,14 +216,17 @@ impl Turn<'_> {
                 context_window_tokens: window,
             })
             .map_err(|error| Interrupted::from(StorageError::from(error)))?;
-            let too_long = self.too_long.take();
-            let shortened = too_long.is_some() || (prompt.omitted > 0 && self.dialect.context_tokens.is_some());
+            let too_long = self.asking.take_too_long();
+            let shortened = too_long.is_some() || (prompt.omitted > 0 && self.asking.dialect.context_tokens.is_some());
             match too_long {
-                Some((refused, failure)) if prompt.estimated_tokens >= refused => return Err(Stopped::Failed(failure)),
+                Some((refused, failure)) if prompt.estimated_tokens >= refused => {
+                    self.asking.after(session, &mut self.budget, failure)?;
+                    continue;
+                }
                 _ if shortened => self.tell_shortened(session),
                 _ => {}
             }
-            if !offered.is_empty() && !self.dialect.sends(Field::Tools) {
+            if !offered.is_empty() && !self.asking.dialect.sends(Field::Tools) {
                 self.tell_without_tools(session);
             }
             let call_ids = tool_executor::call_ids(&messages, run.id);
@@ -236,18 +234,24 @@ impl Turn<'_> {
             self.estimated_tokens += prompt.estimated_tokens;
             self.budget.reserve(session, prompt.estimated_tokens, window).await?;
             *round = Round::default();
-            let budget = &mut self.budget;
-            let heard = llm_client::ask(session, &prompt, &self.dialect, round, told, *silence, budget).await;
+            let heard = llm_client::ask(session, self.asking.asked(), &prompt, round, told, &mut self.budget).await;
             self.count(round);
             self.budget.settle(session, round, &heard).await?;
-            if let Err(Stopped::Refused(refused)) = heard {
-                let (lesson, failure) = *refused;
-                self.adapt(session, lesson, failure, prompt.estimated_tokens)?;
-                tools = tools.fitting(self.window());
-                continue;
+            match heard {
+                Err(Stopped::Refused(refused)) => {
+                    self.asking.adapt(session, &mut self.budget, *refused, prompt.estimated_tokens)?;
+                    tools = tools.fitting(self.asking.window());
+                    continue;
+                }
+                Err(Stopped::Failed(failure)) if !round.has_begun() => {
+                    self.asking.after(session, &mut self.budget, failure)?;
+                    tools = tools.fitting(self.asking.window());
+                    continue;
+                }
+                _ => {}
             }
             if round.has_begun() {
-                self.remember(session).await;
+                self.asking.remember(session).await;
             }
             heard?;
             if round.tool_calls.is_empty() || last {
@@ -256,40 +260,6 @@ impl Turn<'_> {
             }
             self.finish_round(session, round, &tools, call_ids).await?;
         }
-    }
-
-    /// The size of the model's context in tokens.
-    fn window(&self) -> u64 {
-        self.dialect.context_tokens.unwrap_or(u64::MAX).min(self.settings.context_window_tokens)
-    }
-
-    /// Changes the dialect for the next request.
-    fn adapt<H: Host, R: Reader>(
-        &mut self,
-        session: &mut RunSession<'_, H, R>,
-        lesson: Lesson,
-        failure: TurnFailure,
-        refused_tokens: u64,
-    ) -> Result<(), Stopped> {
-        self.adaptations += 1;
-        if self.adaptations > MAX_ADAPTATIONS {
-            return Err(Stopped::Failed(failure));
-        }
-        let dialect = lesson.dialect.to_json();
-        session.host().log(
-            Severity::Info,
-            "asking the model in another way",
-            serde_json::json!({ "run_id": session.run.id, "code": failure.code, "dialect": &dialect }),
-        );
-        if lesson.shortens {
-            self.too_long = Some((refused_tokens, failure));
-        }
-        // Changes for this turn only are not in the JSON, so they are not stored.
-        let is_new = dialect != self.dialect.to_json();
-        self.dialect = lesson.dialect;
-        self.lasting &= lesson.lasts;
-        self.learned = self.lasting && (self.learned || is_new);
-        Ok(())
     }
 
     /// Tells the person, once in a run, that the request was shortened.
@@ -307,28 +277,12 @@ impl Turn<'_> {
         }
     }
 
-    /// Stores the learned dialect, which has just worked, for later runs. If that fails, a later run learns it again.
-    async fn remember<H: Host, R: Reader>(&mut self, session: &RunSession<'_, H, R>) {
-        if !std::mem::take(&mut self.learned) {
-            return;
-        }
-        let (host, model) = (session.host(), &session.run.model);
-        let kept = host.store().save_model_dialect(host.model_server(), model, &self.dialect.to_json()).await;
-        if let Err(error) = kept {
-            let cause = error.to_string();
-            host.log(
-                Severity::Error,
-                "how the model wants its requests cannot be kept",
-                serde_json::json!({ "cause": cause }),
-            );
-        }
-    }
-
     fn count(&mut self, round: &Round) {
         if let Some(usage) = round.usage {
             let (prompt_tokens, completion_tokens) = (usage.prompt_tokens, usage.completion_tokens);
             let usage = Usage { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens };
             self.usage = Some(self.usage.unwrap_or_default().plus(usage));
+            self.asking.count(round);
         }
     }
 
@@ -342,7 +296,7 @@ impl Turn<'_> {
     ) -> Result<(), Interrupted> {
         session.step(RunStep::CallTools)?;
         let round = std::mem::take(round);
-        let echo = echo(&round, session.host().model_server(), &session.run.model);
+        let echo = echo(&round, self.asking.server(), &session.run.model);
         let mut calls: Vec<ToolCall> = round
             .tool_calls
             .into_iter()
@@ -358,7 +312,7 @@ impl Turn<'_> {
             });
         }
         let message =
-            NewMessage { tool_calls: calls, echo, ..NewMessage::answer(round.text, round.reasoning, "tool_calls") };
+            NewMessage { tool_calls: calls, echo, ..self.asking.answer(round.text, round.reasoning, "tool_calls") };
         session.finish_step(&message, self.usage).await
     }
 
@@ -402,12 +356,13 @@ impl Turn<'_> {
         step: RunStep,
     ) -> Result<(), Interrupted> {
         let nothing = is_blank(&text) && step == RunStep::Cancel;
-        let message = (!nothing).then(|| NewMessage::answer(text, reasoning, finish_reason));
+        let message = (!nothing).then(|| self.asking.answer(text, reasoning, finish_reason));
         let event = Event::Complete {
             finish_reason,
             usage: self.usage,
             message_id: message.as_ref().map(|message| message.id),
             attempt: self.attempt,
+            answered: Some(self.asking.answered()),
         };
         session.outbox.deliver();
         session.outbox.write(&event);
@@ -421,11 +376,13 @@ impl Turn<'_> {
         reasoning: String,
         failure: &TurnFailure,
     ) -> Result<(), Interrupted> {
-        let message = (!is_blank(&text)).then(|| NewMessage::answer(text, reasoning, "error"));
+        let message = (!is_blank(&text)).then(|| self.asking.answer(text, reasoning, "error"));
         session.host().log(
             Severity::Error,
             "a run failed",
-            serde_json::json!({ "run_id": session.run.id, "code": failure.code, "cause": failure.cause }),
+            serde_json::json!({
+                "run_id": session.run.id, "code": failure.code, "cause": failure.cause, "provider": self.asking.answered().provider,
+            }),
         );
         session.outbox.deliver();
         session.outbox.write(&Event::Error {

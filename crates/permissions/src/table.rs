@@ -90,6 +90,8 @@ table! {
         SessionsManage = "sessions:manage" [];
         /// See the installation's keys, and rotate them
         KeysManage = "keys:manage" [];
+        /// See, add, change, test and remove providers of models
+        ProvidersManage = "providers:manage" [];
         /// See how the installation is configured
         SettingsRead = "settings:read" [];
         /// See how much everybody uses

@@ -4,7 +4,9 @@
 use domain::{Id, Run};
 
 use crate::{
-    Database, Statement, StorageError, Store, Value, model_dialects,
+    Database, Statement, StorageError, Store, Value,
+    model_dialects,
+    model_providers::{self, StoredProvider},
     runs::{ABANDONED, ABANDONED_NEW, CLAIMABLE, Lease, STORED_COLUMNS, SUSPENDED, failure, read_columns},
     sealed_texts::NO_KEY,
     tool_listings::{self, ToolOffers},
@@ -19,25 +21,34 @@ pub struct Claim {
     pub attempt: u64,
     /// Whether the person has already asked to stop the run.
     pub cancel_requested: bool,
-    /// The learned request dialect of the server for the run's model, as it was stored.
-    pub dialect: Option<String>,
+    /// The learned request dialects for the run's model, as they were stored, each with its server.
+    pub dialects: Vec<(String, String)>,
+    /// The providers that administrators added.
+    pub providers: Vec<StoredProvider>,
     /// What decides which of the offered tools the person's model gets.
     pub offers: ToolOffers,
 }
 
-/// The parameters of a claim, `?1` to `?4`.
-fn claim_parameters(lease: Lease, lease_ms: i64, server: &str) -> Vec<Value> {
-    vec![lease.run_id.into(), lease.owner.into(), lease_ms.into(), server.into()]
+/// What a claim needs to know.
+struct Claiming<'a> {
+    query: &'static str,
+    abandoned: &'a str,
+    /// Further assignments.
+    more: &'a str,
+    condition: &'a str,
+    /// `?4` and what follows.
+    parameters: Vec<Value>,
+    servers: &'a str,
 }
 
 impl<D: Database> Store<D> {
-    /// Claims a run for `lease_ms`, for an executor that asks the model at `server`. `None`: somebody executes the run, or it has ended. An abandoned
+    /// Claims a run for `lease_ms`, for an executor that may ask these model servers (addresses with spaces between them). `None`: somebody executes the run, or it has ended. An abandoned
     /// run is returned with its failure; it must be ended, not executed.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn claim(&self, lease: Lease, lease_ms: i64, server: &str) -> Result<Option<Claim>, StorageError> {
-        self.claim_early(lease, lease_ms, 0, server).await
+    pub async fn claim(&self, lease: Lease, lease_ms: i64, servers: &str) -> Result<Option<Claim>, StorageError> {
+        self.claim_early(lease, lease_ms, 0, servers).await
     }
 
     /// Like [`Self::claim`], but also takes a run from an executor whose lease expires within `left_ms`.
@@ -49,13 +60,15 @@ impl<D: Database> Store<D> {
         lease: Lease,
         lease_ms: i64,
         left_ms: i64,
-        server: &str,
+        servers: &str,
     ) -> Result<Option<Claim>, StorageError> {
         let silent = format!("runs.state = 'processing' AND runs.lease_expires_at < now_ms() + {left_ms}");
         let condition = format!("({} OR {silent} OR lease_owner = ?2)", *CLAIMABLE);
         let more = format!(", cancel_requested = CASE WHEN {SUSPENDED} THEN 1 ELSE cancel_requested END");
-        let parameters = claim_parameters(lease, lease_ms, server);
-        self.claim_if(lease, "claim", ABANDONED, &more, &condition, parameters).await
+        let (condition, more) = (condition.as_str(), more.as_str());
+        let claiming =
+            Claiming { query: "claim", abandoned: ABANDONED, more, condition, parameters: Vec::new(), servers };
+        self.claim_if(lease, lease_ms, claiming).await
     }
 
     /// Claims the owner's run if it was never claimed. Such a run has no log, so nothing has to be read before it is executed.
@@ -68,30 +81,36 @@ impl<D: Database> Store<D> {
         user_id: Id,
         lease: Lease,
         lease_ms: i64,
-        server: &str,
+        servers: &str,
     ) -> Result<Option<Claim>, StorageError> {
-        let mut parameters = claim_parameters(lease, lease_ms, server);
-        parameters.push(user_id.into());
-        let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?5";
-        self.claim_if(lease, "claim_new", ABANDONED_NEW, "", condition, parameters).await
+        let condition = "(state = 'queued' AND attempt = 0 OR lease_owner = ?2) AND user_id = ?4";
+        let (query, parameters) = ("claim_new", vec![user_id.into()]);
+        let claiming = Claiming { query, abandoned: ABANDONED_NEW, more: "", condition, parameters, servers };
+        self.claim_if(lease, lease_ms, claiming).await
     }
 
     async fn claim_if(
         &self,
         lease: Lease,
-        query: &'static str,
-        abandoned: &str,
-        more: &str,
-        condition: &str,
-        parameters: Vec<Value>,
+        lease_ms: i64,
+        claiming: Claiming<'_>,
     ) -> Result<Option<Claim>, StorageError> {
+        let Claiming { query, abandoned, more, condition, parameters: more_parameters, servers } = claiming;
+        let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into()];
+        parameters.extend(more_parameters);
+        let mut placeholders = Vec::new();
+        for server in servers.split(' ') {
+            parameters.push(server.into());
+            placeholders.push(format!("?{}", parameters.len()));
+        }
         let (code, message) = failure(abandoned);
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
-                 {}, user_id, {}",
-            model_dialects::OF_RUN,
+                 {}, {}, user_id, {}",
+            model_dialects::of_run(&placeholders.join(", ")),
+            model_providers::OF_RUN,
             tool_listings::offers_of_run(),
             self.stored_key("runs.user_id")
         );
@@ -102,14 +121,15 @@ impl<D: Database> Store<D> {
         let run = read_columns(&mut columns, &NO_KEY)?;
         let attempt = u64::try_from(columns.integer()?).unwrap_or_default();
         let cancel_requested = columns.flag()?;
-        let dialect = columns.optional_text()?.map(str::to_owned);
+        let dialects = model_dialects::read(columns.optional_text()?);
+        let providers = model_providers::read(columns.optional_text()?);
         let offers = tool_listings::read_offers(&mut columns)?;
         let user_id = columns.id()?;
         if let Err(error) = self.take_key(user_id, run.id, columns.optional_text()?).await {
             self.forget_attempt(lease).await?;
             return Err(error);
         }
-        Ok(Some(Claim { run, attempt, cancel_requested, dialect, offers }))
+        Ok(Some(Claim { run, attempt, cancel_requested, dialects, providers, offers }))
     }
 
     /// A claim without its person's key was no attempt: when the key is back, the run goes on.

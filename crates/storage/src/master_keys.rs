@@ -159,13 +159,14 @@ impl<D: Database> Store<D> {
     }
 }
 
-/// Where earlier releases stored what they sealed with a master key.
-const SEALED_EARLIER: [(&str, &str); 5] = [
+/// Where there is what a master key itself sealed: the keys of providers, and what earlier releases sealed so.
+const SEALED_EARLIER: [(&str, &str); 6] = [
     ("tool_secrets", "sealed"),
     ("second_factors", "sealed"),
     ("tool_connections", "authority"),
     ("tool_connections", "access_token"),
     ("tool_connections", "refresh_token"),
+    ("model_providers", "sealed"),
 ];
 
 /// A master key as an administrator sees it. It contains no key.

@@ -1,6 +1,6 @@
 //! Messages: a person's message queues a run, and a run writes messages.
 
-use domain::{Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult};
+use domain::{Cost, Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult};
 use vault::Place;
 
 use crate::{
@@ -33,6 +33,17 @@ pub struct NewMessage {
     pub reasoning: Option<String>,
     /// See [`Message::echo`].
     pub echo: Option<String>,
+    /// Who wrote it, if it is a model's.
+    pub author: Option<Author>,
+}
+
+/// The provider that answered in a run, and what the run has cost so far. They are stored with the run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Author {
+    /// The provider's name.
+    pub provider: String,
+    /// What all tokens of the run cost, if it is known.
+    pub cost: Option<Cost>,
 }
 
 /// The longest result of a tool that is stored. The model sees less.
@@ -51,6 +62,7 @@ impl NewMessage {
             finish_reason: Some(finish_reason.to_owned()),
             reasoning: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
             echo: None,
+            author: None,
         }
     }
 
@@ -66,6 +78,7 @@ impl NewMessage {
             finish_reason: None,
             reasoning: None,
             echo: None,
+            author: None,
         }
     }
 }
@@ -79,6 +92,8 @@ pub struct IncomingMessage<'a> {
     pub title: &'a str,
     /// The model for a conversation that names none.
     pub default_model: &'a str,
+    /// The model for this message alone, whatever the conversation names.
+    pub model: Option<&'a str>,
     /// A second request with the same key stores nothing.
     pub idempotency_key: Option<&'a str>,
     /// The API key that sends it, if one does: its budget counts too.
@@ -221,6 +236,7 @@ impl<D: Database> Store<D> {
             incoming.idempotency_key.into(),
             (incoming.content.len() as u64).into(),
             incoming.api_key_id.into(),
+            incoming.model.into(),
         ];
         let Asked { table, parameters: more, limits } = asked(incoming.limits, parameters.len() + 1);
         parameters.push(limits);
@@ -229,10 +245,10 @@ impl<D: Database> Store<D> {
             "WITH {table}
              INSERT INTO limited_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
                  idempotency_key, size, created_at, api_key_id, limits, now_us, retry_after_us, states)
-             SELECT ?3, id, user_id, ?4, COALESCE(model, ?5),
+             SELECT ?3, id, user_id, ?4, COALESCE(CAST(?11 AS text), model, ?5),
                  (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6,
                  CASE WHEN {TEMPORARY} THEN '' ELSE CAST(?7 AS text) END, ?8, ?9, now_ms(),
-                 ?10, ?11, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}
+                 ?10, ?12, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}
              FROM conversations WHERE id = ?1 AND user_id = ?2
                AND NOT EXISTS (SELECT 1 FROM runs WHERE conversation_id = ?1 AND state IN {})
                AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND idempotency_key = ?8)
@@ -276,6 +292,8 @@ impl<D: Database> Store<D> {
             updated_at: created_at,
             failure: None,
             usage: None,
+            provider: None,
+            cost: None,
         };
         Ok(Some(Appended::Stored(message, run, left)))
     }

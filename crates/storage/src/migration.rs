@@ -180,6 +180,18 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0026_data_key_rotation.sql"),
         postgres: include_str!("../../../migrations/0026_data_key_rotation.sql"),
     },
+    Migration {
+        version: 27,
+        name: "0027_models",
+        sqlite: include_str!("../../../migrations/0027_models.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0027_models.postgres.sql"),
+    },
+    Migration {
+        version: 28,
+        name: "0028_model_providers",
+        sqlite: include_str!("../../../migrations/0028_model_providers.sql"),
+        postgres: include_str!("../../../migrations/0028_model_providers.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

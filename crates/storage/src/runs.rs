@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use domain::{Id, Run, RunFailure, RunState, Usage, event::Progress};
+use domain::{Cost, Id, Run, RunFailure, RunState, Usage, event::Progress};
 use vault::Place;
 
 use crate::{
@@ -96,7 +96,7 @@ pub(crate) const ACTIVE: &str = "('queued', 'processing', 'awaiting_approval')";
 
 /// The stored columns, in the order of [`read`].
 pub(crate) const STORED_COLUMNS: &str = "id, conversation_id, message_id, state, model, created_at, updated_at,
-    error_code, error_message, prompt_tokens, completion_tokens";
+    error_code, error_message, prompt_tokens, completion_tokens, provider, cost, currency";
 
 /// The state as it is stored. A run that waits has one state, which earlier releases know too; `approvals` and `tool_tasks` say what it waits for.
 pub(crate) const fn stored(state: RunState) -> RunState {
@@ -202,6 +202,13 @@ pub(crate) fn read_columns(columns: &mut Columns<'_>, opener: &Opener) -> Result
             }
             _ => None,
         },
+        provider: columns.optional_text()?.map(str::to_owned),
+        cost: match (columns.optional_integer()?, columns.optional_text()?) {
+            (Some(millionths), Some(currency)) => {
+                Some(Cost { millionths: tokens(millionths), currency: currency.to_owned() })
+            }
+            _ => None,
+        },
     })
 }
 
@@ -215,7 +222,7 @@ fn selected_columns() -> String {
     let (code, message) = failure(ABANDONED);
     format!(
         "runs.id, runs.conversation_id, runs.message_id, CASE WHEN {ABANDONED} THEN 'error' ELSE {} END, runs.model,
-         runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens",
+         runs.created_at, runs.updated_at, {code}, {message}, runs.prompt_tokens, runs.completion_tokens, runs.provider, runs.cost, runs.currency",
         *STATE
     )
 }
@@ -231,13 +238,14 @@ struct Step<'a> {
 }
 
 fn step(key: &PersonKey, lease: Lease, step: &Step<'_>) -> Result<Statement, StorageError> {
-    let sql = "INSERT INTO step_records (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
+    let sql = "INSERT INTO answer_records (run_id, lease_owner, state, last_id, frames, message_id, conversation_id, position, role,
                    content, tool_calls, tool_call_id, tool_error, finish_reason, size, final_state, error_code, error_message,
-                   prompt_tokens, completion_tokens, reasoning, echo, duration_ms, title, created_at)
+                   prompt_tokens, completion_tokens, reasoning, echo, duration_ms, title, provider, cost, currency, created_at)
                SELECT runs.id, runs.lease_owner, ?3, ?4, ?5, ?6, runs.conversation_id,
                    (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE messages.conversation_id = runs.conversation_id),
                    ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, COALESCE(?17, runs.prompt_tokens),
-                   COALESCE(?18, runs.completion_tokens), ?19, ?20, ?21, ?22, now_ms()
+                   COALESCE(?18, runs.completion_tokens), ?19, ?20, ?21, ?22, COALESCE(CAST(?23 AS text), runs.provider),
+                   COALESCE(CAST(?24 AS bigint), runs.cost), COALESCE(CAST(?25 AS text), runs.currency), now_ms()
                FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING run_id";
     let message = step.message;
     let tool_calls = match message {
@@ -256,7 +264,9 @@ fn step(key: &PersonKey, lease: Lease, step: &Step<'_>) -> Result<Statement, Sto
     let failure = step.ending.and_then(|ending| ending.failure.as_ref());
     let (run_id, message_id) = (lease.run_id.to_string(), message.map(|message| message.id.to_string()));
     let sealed = |column, text| seal_optional(key, place(message_id.as_deref().unwrap_or_default(), column), text);
-    let parameters: [Value; 22] = [
+    let author = message.and_then(|message| message.author.as_ref());
+    let cost = author.and_then(|author| author.cost.as_ref());
+    let parameters: [Value; 25] = [
         lease.run_id.into(),
         lease.owner.into(),
         stored(step.state).as_str().into(),
@@ -279,6 +289,9 @@ fn step(key: &PersonKey, lease: Lease, step: &Step<'_>) -> Result<Statement, Sto
         sealed("echo", echo)?,
         result.and_then(|result| result.duration_ms).into(),
         sealed("title", result.and_then(|result| result.title.as_deref()))?,
+        author.map(|author| author.provider.as_str()).into(),
+        cost.map(|cost| cost.millionths).into(),
+        cost.map(|cost| cost.currency.as_str()).into(),
     ];
     Ok(Statement::new("run_step", sql, parameters).durably().repeatably())
 }

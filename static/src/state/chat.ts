@@ -13,6 +13,7 @@ import { findCopy, keepCopy } from "./copies.ts";
 import { draftKey, moveDraft, NEW_CHAT, readDraft, writeDraft } from "./drafts.ts";
 import { eachFrame } from "./frames.ts";
 import { upsert } from "./list.ts";
+import { defaultModel, nextModel } from "./models.ts";
 import { endPause, pauseAfter } from "./pause.ts";
 import { conversationPath, navigate } from "./route.ts";
 import { endedBy } from "./session.ts";
@@ -50,9 +51,12 @@ export const isTemporary = computed(() =>
 export const problem = computed(() => ("problem" in state.value ? state.value.problem : null));
 /** When the shown state was loaded, if it may be outdated; otherwise null. */
 export const copyFrom = computed(() => (ready.value?.stale === true ? ready.value.loadedAt : null));
-/** The model for conversations that name none; null until the server has told it. */
-export const defaultModel = signal<string | null>(null);
-export const answeringModel = computed(() => conversation.value?.model ?? ready.value?.model ?? defaultModel.value);
+/** The model that answers next; null until it is known. */
+export const answeringModel = computed(() =>
+  conversation.value === null
+    ? (nextModel.value ?? defaultModel.value)
+    : (conversation.value.model ?? ready.value?.model ?? defaultModel.value),
+);
 
 export const isSending = computed(() => now.value?.at === "sending");
 /** The message that is being sent. */
@@ -246,6 +250,27 @@ export async function retry(): Promise<void> {
   }
 }
 
+/** Has a model answer from now on. Returns false if that failed; `problem` says why. */
+export async function chooseModel(model: string): Promise<boolean> {
+  const id = conversationId.peek();
+  if (id === null) {
+    nextModel.value = model;
+    return true;
+  }
+  const here = page();
+  closeProblem();
+  try {
+    const changed = await api.chooseModel(id, model);
+    upsert(changed);
+    tellTabs({ kind: "changed", conversationId: id });
+    here.tell({ type: "renewed", conversation: changed });
+    return true;
+  } catch (error) {
+    await explain(error, here);
+    return false;
+  }
+}
+
 /** Closes the message about a failed action. */
 export function closeProblem(): void {
   dispatch({ type: "problem", text: null });
@@ -257,7 +282,7 @@ export function showRenamed(renamed: Conversation): void {
 }
 
 async function start(here: Page, wish: AbortSignal): Promise<string> {
-  const created = await api.create(wish, wantsTemporary.peek());
+  const created = await api.create(nextModel.peek(), wish, wantsTemporary.peek());
   moveDraft(NEW_CHAT, created.id);
   upsert(created);
   if (here.hasLeft()) {

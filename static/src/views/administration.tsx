@@ -10,6 +10,7 @@ import { Invitations, Sessions, Users } from "./administration-people.tsx";
 import { Audit, Settings, Usage } from "./administration-records.tsx";
 import { Retention } from "./administration-retention.tsx";
 import { Header } from "./header.tsx";
+import { Providers } from "./administration-providers.tsx";
 import { Keys } from "./administration-keys.tsx";
 import { ServiceAccounts } from "./service-accounts.tsx";
 
@@ -20,6 +21,7 @@ const TITLES: Record<Section, string> = {
   roles: "Roles",
   "service-accounts": "Service accounts",
   sessions: "Sessions",
+  providers: "Providers",
   limits: "Limits",
   usage: "Usage",
   audit: "Record",
@@ -82,6 +84,8 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <ServiceAccounts />;
     case "sessions":
       return <Sessions />;
+    case "providers":
+      return <Providers />;
     case "limits":
       return <Limits />;
     case "usage":

@@ -2,13 +2,11 @@
 import { effect, untracked, useSignalEffect } from "@preact/signals";
 import { options } from "preact";
 import { useEffect } from "preact/hooks";
-import { models } from "../api.ts";
 import { isOverdue } from "../overdue.ts";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
 import {
   conversation,
   conversationId,
-  defaultModel,
   endTemporary,
   fill,
   goOffline,
@@ -20,6 +18,7 @@ import {
 } from "../state/chat.ts";
 import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
+import { forgetModels, loadModels } from "../state/models.ts";
 import { linkSecret, navigate, type Route, route } from "../state/route.ts";
 import { forgetConnections } from "../state/connections.ts";
 import { forgetSecrets } from "../state/secrets.ts";
@@ -73,12 +72,13 @@ export function App() {
   useEffect(() => {
     if (signedIn) {
       void loadList();
-      void askForModel();
+      void loadModels();
     } else {
       forgetList();
       forgetTools();
       forgetConnections();
       forgetSecrets();
+      forgetModels();
       forgetDecisions();
       leave();
       forgetCopies();
@@ -140,13 +140,6 @@ function Overdue() {
       )}
     </div>
   );
-}
-
-/** Before the first message, a person should know if the answers come from a script. */
-async function askForModel(): Promise<void> {
-  const { items } = await models.list().catch(() => ({ items: [] }));
-  const model = items.find((item) => item.default);
-  if (model !== undefined) defaultModel.value = model.id;
 }
 
 /** Loads the whole conversation before printing, because only what is on the page is printed. */

@@ -5,6 +5,7 @@ import { busy, isSending, isTemporary, say, stop, stopping } from "../state/chat
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { isPaused } from "../state/pause.ts";
 import { Icon } from "./icons.tsx";
+import { ModelPicker } from "./model-picker.tsx";
 import { PauseNotice } from "./pause-notice.tsx";
 
 /** The id of the notice that says what the answer waits for. */
@@ -131,6 +132,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
           {stops ? <span class="size-3 rounded-[3px]" /> : <Icon name="send" size={20} />}
         </button>
       </form>
+      <ModelPicker />
     </>
   );
 }

@@ -22,6 +22,7 @@ const PATHS = {
   leave: "M10 4H5v16h5M10 12h10M16 8l4 4-4 4",
   hourglass: "M7 4h10M7 20h10M8.5 4c0 4.5 7 4.5 7 8s-7 3.5-7 8M15.5 4c0 4.5-7 4.5-7 8s7 3.5 7 8",
   cross: "M7 7l10 10M17 7L7 17",
+  info: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 11v5M12 8h.01",
 } as const;
 
 export function Icon({ name, size = 18 }: { name: keyof typeof PATHS; size?: number }) {

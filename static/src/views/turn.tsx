@@ -6,6 +6,7 @@ import { focusComposer } from "./composer.tsx";
 import { CopyButton } from "./copy.tsx";
 import { Icon } from "./icons.tsx";
 import { Markdown } from "./markdown.tsx";
+import { RunDetails } from "./run-details.tsx";
 import { ToolCall } from "./tool.tsx";
 
 export function UserMessage({ turn }: { turn: UserTurn }) {
@@ -44,8 +45,9 @@ export function Answer({ answer, canRetry, isLast }: AnswerProps) {
         <Status answer={answer} canRetry={canRetry} isLast={isLast} />
       </div>
       {!running && text !== "" && (
-        <div class="mt-2 -ml-1.5 flex">
+        <div class="mt-2 -ml-1.5 flex flex-wrap">
           <CopyButton text={text} label="Copy the answer" quiet />
+          <RunDetails runId={answer.runId} />
         </div>
       )}
     </article>

@@ -2,5 +2,6 @@
 
 mod failures;
 mod others;
+mod providers;
 mod segments;
 mod silence;

@@ -1,6 +1,7 @@
 //! Limits over HTTP, and what was used.
 
 use domain::{RunState, Usage, prices::Prices};
+use models::Pricing;
 use futures::executor::block_on;
 use http::{Method, StatusCode};
 use router_test::{Answer, Fixture, request, send};
@@ -16,7 +17,7 @@ const PRICES: &str = r#"{"currency": "EUR", "models": {"m": {"input": 1, "output
 
 fn ask(fixture: &Fixture, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
     let settings = vec![("signup", "open".to_owned()), ("person_requests_per_minute", "30".to_owned())];
-    let config = Config { settings, prices: Prices::parse(PRICES).unwrap(), ..Config::default() };
+    let config = Config { settings, pricing: Pricing::new(Prices::parse(PRICES).unwrap()), ..Config::default() };
     let router = router(fixture.new_instance(), config);
     send(router, request(method, &format!("/api/admin{path}"), Some(token), body.as_ref()))
 }
@@ -53,12 +54,12 @@ fn a_budget_of_money_without_prices_is_warned_of() {
     let body = json!({"subject": "installation", "limits": {"cost_per_day": 1}});
     assert_eq!(ask(&fixture, &token, Method::PUT, "/limits", Some(body)).status, StatusCode::OK);
     let warning = |prices: &str| {
-        let config = Config { prices: Prices::read(prices), ..Config::default() };
+        let config = Config { pricing: Pricing::new(Prices::read(prices)), ..Config::default() };
         let request = request(Method::GET, "/api/admin/limits", Some(&token), None);
         send(router(fixture.new_instance(), config), request).json["warning"].clone()
     };
     assert!(warning("{").as_str().unwrap().contains("cannot be read"));
-    assert!(warning("").as_str().unwrap().contains("never run out"));
+    assert!(warning("").as_str().unwrap().contains("table of known models"));
     assert_eq!(warning(PRICES), Value::Null);
 }
 

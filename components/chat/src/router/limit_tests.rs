@@ -28,7 +28,7 @@ impl Test {
     }
 
     fn send(&self, token: &str, path: &str, body: Option<Value>) -> Answer {
-        let config = Config { default_model: "m".into(), other_models: String::new(), rates: self.rates };
+        let config = Config { rates: self.rates, ..tests::config("") };
         let router = router(self.fixture.new_instance(), config, |_, _, _| {});
         send(router, request(Method::POST, path, Some(token), body.as_ref()))
     }
@@ -141,7 +141,7 @@ fn everybody_sees_what_they_used_and_what_is_left() {
     let test = Test::new(["0", "0", "0"]);
     test.set(&format!("user:{}", test.user.id), &[(LimitKind::TokensPerDay, 100)]);
     test.say(&test.token);
-    let config = Config { default_model: "m".into(), other_models: String::new(), rates: test.rates };
+    let config = Config { rates: test.rates, ..tests::config("") };
     let router = router(test.fixture.new_instance(), config, |_, _, _| {});
     let usage = send(router, request(Method::GET, "/api/usage", Some(&test.token), None)).json;
     assert_eq!((&usage["runs"], &usage["days"]), (&json!(1), &json!(30)));

@@ -154,13 +154,14 @@ kinds!(
     Complete,
     Restarted,
     Shortened,
+    Switched,
     Unkept,
     Processing,
     Retrying,
 );
 
 /// One event of each kind, with all its fields.
-fn examples() -> Vec<Event<'static>> {
+fn examples(cost: &Cost) -> Vec<Event<'_>> {
     let arguments = r#"{"to":"a@example.org","sum":10.10}"#;
     let usage = Usage { prompt_tokens: 12, completion_tokens: 3, total_tokens: 15 };
     vec![
@@ -192,9 +193,11 @@ fn examples() -> Vec<Event<'static>> {
             usage: Some(usage),
             message_id: Some(RUN_ID.parse().unwrap()),
             attempt: 1,
+            answered: Some(Answered { model: "m", provider: "cloud", cost: Some(cost) }),
         },
         Event::Restarted,
         Event::Shortened { message: "Older messages were left out." },
+        Event::Switched { message: "cloud does not answer. near answers instead.", provider: "near" },
         Event::Unkept { message: "The disk is full.", code: "unwritable" },
         Event::Processing,
         Event::Retrying { attempt: 2, retry_after_ms: 1500 },
@@ -212,7 +215,8 @@ struct Example {
 #[test]
 fn the_pages_tests_have_one_of_each_event_as_it_is_sent() {
     let mut id = 0;
-    let sent: Vec<Example> = examples()
+    let cost = Cost { millionths: 1_234, currency: "EUR".to_owned() };
+    let sent: Vec<Example> = examples(&cost)
         .iter()
         .map(|event| {
             let mut frame = String::new();

@@ -140,6 +140,7 @@ fn two_hundred_tools_do_not_fill_the_prompt() {
         let prompt = build(&Question {
             model: "m",
             server: "s",
+            api: models::Api::ChatCompletions,
             dialect: &Dialect::default(),
             system_prompt: "",
             messages: &question,

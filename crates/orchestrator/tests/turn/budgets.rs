@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::{RunState, prices::Prices};
+use models::Pricing;
 use storage::limits::{LimitKind, LimitsSet, Subject};
 
 use crate::{
@@ -183,11 +184,11 @@ async fn a_budget_costs_a_turn_one_statement_and_without_one_there_is_none() {
 #[tokio::test(start_paused = true)]
 async fn without_readable_prices_nobody_is_answered_for_whom_a_budget_of_money_counts() {
     for (kind, state) in [(LimitKind::CostPerDay, RunState::Error), (LimitKind::TokensPerDay, RunState::Complete)] {
-        let world = World::new([answer(&["Hello"])]);
+        let mut world = World::new([answer(&["Hello"])]);
+        world.pricing = Pricing::new(Prices::read("{"));
         let set = world.store.set_limits(&Subject::User(world.user), false, &[(kind, 1_000_000)]).await;
         assert!(matches!(set.unwrap(), LimitsSet::Set { .. }));
         world.has_budgets.set(true);
-        *world.prices.borrow_mut() = Prices::read("{");
         let run = world.send("hi").await;
         world.read(run, 0).await;
         assert_eq!(world.run(run).await.state, state, "{kind:?}");

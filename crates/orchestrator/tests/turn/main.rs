@@ -15,6 +15,7 @@ mod distant;
 mod heard;
 mod progress;
 mod properties;
+mod providers;
 mod script;
 mod servers;
 mod strict;

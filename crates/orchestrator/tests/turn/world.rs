@@ -10,8 +10,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use domain::{Decision, Effect, Id, Run, RunState, ToolCall, prices::Prices};
+use domain::{Decision, Effect, Id, Run, RunState, ToolCall};
 use http::HeaderMap;
+use models::{Pricing, Provider};
 use native_sqlite::SqliteFile;
 use orchestrator::{
     Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress,
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use storage::{
     Database, Statement, Store,
     approvals::{Decided, Question},
+    claims::Claim,
     messages::{Appended, IncomingMessage},
     runs::Lease,
     tool_calls::Started,
@@ -44,6 +46,11 @@ pub(crate) struct World {
     ledger: Ledger,
     script: RefCell<VecDeque<Answer>>,
     asked: RefCell<Vec<(Duration, Value)>>,
+    /// Those that have the model, in order.
+    pub(crate) providers: Vec<Provider>,
+    /// Who was asked, in order.
+    pub(crate) asked_providers: RefCell<Vec<String>>,
+    pub(crate) pricing: Pricing,
     dropped_at: Rc<Cell<Duration>>,
     tools: Vec<ToolDefinition>,
     pub(crate) unconfigured: Vec<String>,
@@ -60,8 +67,6 @@ pub(crate) struct World {
     pub(crate) question_takes: Cell<Option<Duration>>,
     /// Whether somebody has a budget.
     pub(crate) has_budgets: Cell<bool>,
-    /// What models cost.
-    pub(crate) prices: RefCell<Prices>,
     /// How often a reader wanted to ask.
     pub(crate) questions: Cell<u32>,
     /// How often tasks were asked about.
@@ -95,6 +100,9 @@ impl World {
             ledger: Ledger::new(),
             script: RefCell::new(script.into_iter().collect()),
             asked: RefCell::default(),
+            providers: vec![Provider::standard("https://model.example/v1", "planted-key", "m", "")],
+            asked_providers: RefCell::default(),
+            pricing: Pricing::default(),
             dropped_at: Rc::default(),
             tools: Vec::new(),
             unconfigured: Vec::new(),
@@ -107,7 +115,6 @@ impl World {
             task_lasts: Cell::new(None),
             question_takes: Cell::new(Some(Duration::ZERO)),
             has_budgets: Cell::default(),
-            prices: RefCell::default(),
             questions: Cell::new(0),
             task_asked: Cell::new(0),
             logged: RefCell::default(),
@@ -294,7 +301,7 @@ impl World {
             context_window_tokens: 10_000,
             system_prompt: "Be kind.".into(),
             silence: Duration::from_secs(30),
-            prices: self.prices.borrow().clone(),
+            pricing: self.pricing.clone(),
         };
         match open(self, self.user, run, seen).await.unwrap() {
             Opened::Events(reading) => request_handler::read(self, &settings, reading, reader.clone()).await,
@@ -389,18 +396,20 @@ impl Host for World {
         &self.ledger
     }
 
-    fn authorization(&self) -> &str {
-        "Bearer planted-key"
+    fn model_servers(&self) -> String {
+        let servers = self.providers.iter().map(|provider| provider.address.server.clone());
+        servers.collect::<Vec<_>>().join(" ")
     }
 
-    fn model_server(&self) -> &str {
-        "https://model.example/v1"
+    async fn providers(&self, _: &Claim) -> Vec<Provider> {
+        self.providers.clone()
     }
 
-    async fn ask_model(&self, body: Vec<u8>) -> Result<ModelAnswer<Body>, Unreachable> {
+    async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Body>, Unreachable> {
         let request: Value = serde_json::from_slice(&body).unwrap();
         let refused = (self.refuses)(&request);
         self.asked.borrow_mut().push((self.started.elapsed(), request));
+        self.asked_providers.borrow_mut().push(provider.name.clone());
         let next = refused.map(|(status, body)| Answer::Refuse(status, None, body));
         let next = next.or_else(|| self.script.borrow_mut().pop_front());
         let next = next.or_else(|| self.afterwards.as_deref().map(|text| answer(&[text])));

@@ -275,14 +275,16 @@ fn who_claims_a_run_reads_what_was_learned_of_its_models_server(place: Place) {
     }
     block_on(store.save_model_dialect("here", "another model", "not this")).unwrap();
     let lease = lease_of(&run);
+    let learned = [("here".to_owned(), "new".to_owned())];
     let claim = block_on(store.claim_new(user.id, lease, LEASE_MS, "here")).unwrap().unwrap();
-    assert_eq!(claim.dialect.as_deref(), Some("new"));
+    assert_eq!(claim.dialects, learned);
     let claim = |server| block_on(store.claim(lease, LEASE_MS, server)).unwrap().unwrap();
-    assert_eq!(claim("here").dialect.as_deref(), Some("new"));
-    assert_eq!(claim("elsewhere").dialect, None);
+    assert_eq!(claim("here").dialects, learned);
+    assert_eq!(claim("elsewhere here").dialects, learned, "of all servers that may be asked");
+    assert_eq!(claim("elsewhere").dialects, []);
     let aged = Statement::new("t", "UPDATE model_dialects SET learned_at = learned_at - 100000000", []);
     block_on(fixture.another_connection().query(aged)).unwrap();
-    assert_eq!(claim("here").dialect, None, "it is believed for a day");
+    assert_eq!(claim("here").dialects, [], "it is believed for a day");
 }
 
 fn reasoning_is_stored_with_its_message_and_context_has_it_with_calls_alone(place: Place) {

@@ -51,7 +51,13 @@ impl<B: Stream<Item = Result<Bytes, E>> + Unpin, E: Display> Turn<B> {
                 self.ended = true;
                 self.write(&Event::Error { message: &message, code: "upstream", retryable: true }, &mut frames);
             } else if self.ended {
-                let complete = Event::Complete { finish_reason: "stop", usage: None, message_id: None, attempt: 1 };
+                let complete = Event::Complete {
+                    finish_reason: "stop",
+                    usage: None,
+                    message_id: None,
+                    attempt: 1,
+                    answered: None,
+                };
                 self.write(&complete, &mut frames);
             }
         }

@@ -1,32 +1,56 @@
-//! The address for requests, made from the base address that an operator configures.
+//! The addresses of requests, made from the base address of a provider.
 
-/// The last part of the path.
-const PATH: &str = "/chat/completions";
+use crate::Api;
 
-/// A model's server.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What follows the base for each API, and for the list of models.
+const COMPLETIONS: &str = "/chat/completions";
+const RESPONSES: &str = "/responses";
+const MODELS: &str = "/models";
+
+/// A provider's address.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Address {
-    /// The URL for completions.
-    pub url: String,
+    path: String,
+    query: Option<String>,
     /// The server's name for everything remembered about it: the base without its query and user, which may be secret.
     pub server: String,
 }
 
 impl Address {
     /// From a base such as `https://api.openai.com/v1`. A query stays behind the path, because some gateways select their version by it. A base
-    /// that already is the whole address stays unchanged.
+    /// that already is the whole address of an API counts without its last part.
     #[must_use]
     pub fn new(base: &str) -> Self {
         let base = base.trim();
         let (base, _fragment) = base.split_once('#').unwrap_or((base, ""));
         let (path, query) = base.split_once('?').map_or((base, None), |(path, query)| (path, Some(query)));
         let path = path.trim_end_matches('/');
-        let path = path.strip_suffix(PATH).unwrap_or(path).trim_end_matches('/');
-        let url = match query {
-            Some(query) if !query.is_empty() => format!("{path}{PATH}?{query}"),
-            _ => format!("{path}{PATH}"),
-        };
-        Self { url, server: without_user(path) }
+        let path = [COMPLETIONS, RESPONSES].iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path);
+        let path = path.trim_end_matches('/');
+        let query = query.filter(|query| !query.is_empty()).map(str::to_owned);
+        Self { path: path.to_owned(), query, server: without_user(path) }
+    }
+
+    /// Where an API is.
+    #[must_use]
+    pub fn of(&self, api: Api) -> String {
+        self.at(match api {
+            Api::ChatCompletions => COMPLETIONS,
+            Api::Responses => RESPONSES,
+        })
+    }
+
+    /// Where the list of models is.
+    #[must_use]
+    pub fn models(&self) -> String {
+        self.at(MODELS)
+    }
+
+    fn at(&self, end: &str) -> String {
+        match &self.query {
+            Some(query) => format!("{}{end}?{query}", self.path),
+            None => format!("{}{end}", self.path),
+        }
     }
 }
 
@@ -62,7 +86,15 @@ mod tests {
             ),
             ("https://me:k@a.example/v1", "https://me:k@a.example/v1/chat/completions", "https://a.example/v1"),
         ] {
-            assert_eq!(Address::new(base), Address { url: url.into(), server: server.into() });
+            let address = Address::new(base);
+            assert_eq!((address.of(Api::ChatCompletions).as_str(), address.server.as_str()), (url, server));
         }
+    }
+
+    #[test]
+    fn the_other_addresses_are_beside_it() {
+        let address = Address::new("https://a.example/v1/responses?v=x");
+        assert_eq!(address.of(Api::Responses), "https://a.example/v1/responses?v=x");
+        assert_eq!(address.models(), "https://a.example/v1/models?v=x");
     }
 }

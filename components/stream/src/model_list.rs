@@ -1,0 +1,134 @@
+//! `GET /api/models`: the models that a person may choose.
+//!
+//! Providers name models, or patterns of models; which ones a pattern stands for, the provider's own list says. Lists are kept for an hour, and one request
+//! of all hosts makes an old one anew.
+
+use axum::extract::State;
+use futures::future::join_all;
+use models::{Offer, Pricing, Provider, Providers, listed};
+use permissions::{Action, table::ConversationsRead};
+use serde::Serialize;
+use storage::{Database, StorageError, Store, model_listings::ModelListing};
+use web::{
+    Allowed, Json, Page, Result,
+    log::{Level, log},
+};
+
+use crate::{
+    COMPONENT,
+    outside::{Outlet, Unasked, Whole, list_request},
+    router::Stream,
+    stored,
+};
+
+#[derive(Serialize)]
+pub(crate) struct ModelBody {
+    id: String,
+    /// It answers in a conversation that names none.
+    default: bool,
+    /// Who has it, in the order in which they are asked.
+    providers: Vec<String>,
+    context_window_tokens: Option<u64>,
+    sees: Option<bool>,
+    calls_tools: Option<bool>,
+    reasons: Option<bool>,
+    price: Option<PriceBody>,
+}
+
+/// What a million tokens cost.
+#[derive(Serialize)]
+struct PriceBody {
+    input: f64,
+    output: f64,
+    currency: String,
+}
+
+/// `GET /api/models`.
+pub(crate) async fn list<D: Database>(
+    State(stream): State<Stream<D>>,
+    session: Allowed<ConversationsRead>,
+) -> Result<Json<Page<ModelBody>>> {
+    let store = stream.app.store();
+    let providers = &stored::all(store, &stream.config, &store.model_providers().await?).await;
+    let listings = current(store, providers, stream.send).await?;
+    let mut offers = providers.offers(|provider| names(&listings, provider));
+    offers.retain(|offer| session.access().allows(&Action::UseModel(&offer.id)));
+    let default = &stream.config.default_model;
+    let default = offers.iter().position(|offer| offer.id == *default).unwrap_or_default();
+    let bodies = offers.into_iter().enumerate();
+    let bodies = bodies.map(|(at, offer)| body(offer, at == default, providers, &stream.config.settings.pricing));
+    Ok(Json(Page::whole(bodies.collect::<Vec<_>>())))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "prices have a few digits")]
+fn body(offer: Offer, default: bool, providers: &Providers, pricing: &Pricing) -> ModelBody {
+    let first = providers.of_model(&offer.id).into_iter().next();
+    let price = first.and_then(|provider| pricing.at(provider, &offer.id));
+    let of = |millionths: u64| millionths as f64 / domain::prices::MILLIONTHS as f64;
+    let price = price.map(|price| PriceBody {
+        input: of(price.input),
+        output: of(price.output),
+        currency: pricing.currency().to_owned(),
+    });
+    let Offer { id, providers, facts } = offer;
+    ModelBody {
+        id,
+        default,
+        providers,
+        context_window_tokens: facts.context_window_tokens,
+        sees: facts.sees,
+        calls_tools: facts.calls_tools,
+        reasons: facts.reasons,
+        price,
+    }
+}
+
+fn names<'a>(listings: &'a [ModelListing], provider: &Provider) -> Vec<&'a str> {
+    let listing = listings.iter().find(|listing| listing.server == provider.address.server);
+    listing.map(|listing| listing.models.iter().map(String::as_str).collect()).unwrap_or_default()
+}
+
+/// The lists of all providers that have patterns. Those that are missing or old are asked for first.
+async fn current<D: Database>(
+    store: &Store<D>,
+    providers: &Providers,
+    send: Outlet,
+) -> Result<Vec<ModelListing>, StorageError> {
+    let listings = store.model_listings().await?;
+    let is_due = |provider: &&Provider| {
+        let has_patterns = provider.models.iter().any(models::Model::is_pattern);
+        let listing = listings.iter().find(|listing| listing.server == provider.address.server);
+        has_patterns && listing.is_none_or(|listing| listing.is_old)
+    };
+    let due: Vec<&Provider> = providers.iter().filter(is_due).collect();
+    if due.is_empty() {
+        return Ok(listings);
+    }
+    for asked in join_all(due.iter().map(|provider| renewed(store, provider, send))).await {
+        asked?;
+    }
+    store.model_listings().await
+}
+
+/// Asks a provider for its list and stores it, unless somebody else does. If it does not answer, the list before counts on.
+async fn renewed<D: Database>(store: &Store<D>, provider: &Provider, send: Outlet) -> Result<(), StorageError> {
+    let server = &provider.address.server;
+    if !store.claim_model_listing(server).await? {
+        return Ok(());
+    }
+    let answer = match list_request(provider) {
+        Ok(request) => send(request).await,
+        Err(error) => Err(error),
+    };
+    let read = |answer: Whole| listed(&answer.body).filter(|_| (200..300).contains(&answer.status));
+    let models: Result<Option<Vec<String>>, Unasked> = answer.map(read);
+    match models {
+        Ok(Some(models)) => store.save_model_listing(server, &models).await,
+        other => {
+            let cause = other.err().as_ref().map_or_else(|| "it is no list".to_owned(), Unasked::to_string);
+            let fields = serde_json::json!({ "provider": provider.name, "cause": cause });
+            log(COMPONENT, Level::Warn, "the models of a provider cannot be listed", fields);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! `/api/admin/providers`: which providers of models there are; administrators add, change, test and remove them. Those of the configuration are changed
+//! there. A key is never told.
+//!
+//! An address comes from a person here. It is limited by `model_provider_hosts`, and by what `spin.toml` lets this component reach (docs/adr/0046).
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use domain::Id;
+use http::{StatusCode, Uri};
+use models::{Api, Credentials, Provider, STANDARD, Written, WrittenModel};
+use permissions::table::ProvidersManage;
+use problem::Problem;
+use serde::{Deserialize, Serialize};
+use storage::{
+    Database,
+    audit::AuditEvent,
+    model_providers::{MAX_STORED_PROVIDERS, StoredProvider},
+};
+use web::{
+    Allowed, Json, Page, Result, Session,
+    settings::{AllowedHost, environment},
+};
+
+use crate::{
+    provider_test::{self, Tested},
+    router::Stream,
+    stored,
+};
+
+/// A key of a few kilobytes, and two hundred models with what is known about them.
+const MAX_BODY_BYTES: usize = 128 * 1024;
+
+/// Where this application's own parts are. No provider is there.
+const OWN_PARTS: &str = ".spin.internal";
+
+#[derive(Serialize)]
+pub(crate) struct ProviderBody {
+    name: String,
+    /// Without parts that may be secret, if it is configured.
+    base_url: String,
+    dialect: Api,
+    priority: i64,
+    models: Vec<WrittenModel>,
+    has_key: bool,
+    /// The names of further headers.
+    headers: Vec<String>,
+    /// Whether it is changed where the installation is deployed.
+    is_configured: bool,
+}
+
+fn names(headers: &[(String, String)]) -> Vec<String> {
+    headers.iter().map(|(name, _)| name.clone()).collect()
+}
+
+fn body_of_configured(provider: &Provider) -> ProviderBody {
+    let Provider { name, address, api, priority, models, credentials } = provider;
+    ProviderBody {
+        name: name.clone(),
+        base_url: address.server.clone(),
+        dialect: *api,
+        priority: *priority,
+        models: models.iter().map(|model| WrittenModel::Name(model.name.clone())).collect(),
+        has_key: !credentials.key.is_empty(),
+        headers: names(&credentials.headers),
+        is_configured: true,
+    }
+}
+
+fn body_of(written: Written, credentials: &Credentials) -> ProviderBody {
+    let Written { name, base_url, dialect, priority, models } = written;
+    let (has_key, headers) = (!credentials.key.is_empty(), names(&credentials.headers));
+    ProviderBody { name, base_url, dialect, priority, models, has_key, headers, is_configured: false }
+}
+
+/// `GET /api/admin/providers`.
+pub(crate) async fn list<D: Database>(
+    State(stream): State<Stream<D>>,
+    _: Allowed<ProvidersManage>,
+) -> Result<Json<Page<ProviderBody>>> {
+    let config = &stream.config;
+    let mut bodies: Vec<_> = std::iter::once(&config.standard).chain(&config.more).map(body_of_configured).collect();
+    for row in stream.app.store().model_providers().await? {
+        // One that this release cannot read can be replaced by its name.
+        let Ok(written) = stored::written(&row) else { continue };
+        // A key that cannot be opened must be entered again.
+        let credentials = stored::credentials(stream.app.store(), &written.name, &row).await.unwrap_or_default();
+        bodies.push(body_of(written, &credentials));
+    }
+    Ok(Json(Page::whole(bodies)))
+}
+
+/// What a provider is to be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contents {
+    base_url: String,
+    #[serde(default)]
+    dialect: Api,
+    #[serde(default)]
+    priority: i64,
+    models: Option<Vec<WrittenModel>>,
+    /// Left out: the one it has stays.
+    key: Option<String>,
+    /// Likewise.
+    headers: Option<BTreeMap<String, String>>,
+    /// Store it even if the test fails.
+    #[serde(default)]
+    untested: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Saved {
+    #[serde(flatten)]
+    provider: ProviderBody,
+    /// What came of the test.
+    test: Tested,
+}
+
+/// `PUT /api/admin/providers/{name}`: adds or changes one, if its test succeeds.
+pub(crate) async fn set<D: Database>(
+    State(stream): State<Stream<D>>,
+    session: Allowed<ProvidersManage>,
+    Path(name): Path<String>,
+    Json(contents): Json<Contents, MAX_BODY_BYTES>,
+) -> Result<Json<Saved>> {
+    let store = stream.app.store();
+    check_not_configured(&stream, &name)?;
+    check_host(&stream, &contents.base_url)?;
+    let before = find(&stream, &name).await?;
+    let Contents { base_url, dialect, priority, models, key, headers, untested } = contents;
+    let models = models.unwrap_or_else(|| vec![WrittenModel::Name("*".to_owned())]);
+    let written = Written { name: name.clone(), base_url: base_url.trim().to_owned(), dialect, priority, models };
+    let kept = match &before {
+        // A key goes to no other server than the one that it was entered for.
+        Some((old, row)) if origin(&old.base_url) == origin(&written.base_url) => {
+            stored::credentials(store, &name, row).await.unwrap_or_default()
+        }
+        Some((_, row)) if !row.sealed.is_empty() && key.is_none() => {
+            let detail = "The provider gets another address, so enter its key again: the old one is not sent there.";
+            return Err(Problem::invalid_field("key", detail).into());
+        }
+        _ => Credentials::default(),
+    };
+    let credentials = Credentials {
+        key: key.map_or(kept.key, |key| key.trim().to_owned()),
+        headers: headers.map_or(kept.headers, |headers| headers.into_iter().collect()),
+    };
+    let provider = written.provider(credentials).map_err(|error| {
+        let field = error.field();
+        Problem::invalid_field(field, format!("This cannot be saved: {error}."))
+    })?;
+    let test = provider_test::test(&provider, stream.send).await;
+    if !test.ok && !untested {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "provider_test_failed", test.message).into());
+    }
+    let sealed = match provider.credentials == Credentials::default() {
+        true => String::new(),
+        false => store.seal_provider_key(&name, &to_json(&provider.credentials)?).await?,
+    };
+    let row = StoredProvider { settings: to_json(&written)?, sealed };
+    if !store.set_model_provider(&name, &provider.address.server, &row).await? {
+        let detail = format!("There are {MAX_STORED_PROVIDERS} providers already. Remove one first.");
+        return Err(Problem::conflict("too_many_providers", detail).into());
+    }
+    if !test.models.is_empty() {
+        store.save_model_listing(&provider.address.server, &test.models).await?;
+    }
+    record(&stream, &session, "provider.set", &name, Some(&provider.address.server)).await?;
+    Ok(Json(Saved { provider: body_of(written, &provider.credentials), test }))
+}
+
+/// `DELETE /api/admin/providers/{name}`.
+pub(crate) async fn remove<D: Database>(
+    State(stream): State<Stream<D>>,
+    session: Allowed<ProvidersManage>,
+    Path(name): Path<String>,
+) -> Result<StatusCode> {
+    check_not_configured(&stream, &name)?;
+    if !stream.app.store().remove_model_provider(&name).await? {
+        return Err(Problem::not_found().into());
+    }
+    record(&stream, &session, "provider.remove", &name, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/admin/providers/{name}/test`: also for one that is configured.
+pub(crate) async fn test<D: Database>(
+    State(stream): State<Stream<D>>,
+    session: Allowed<ProvidersManage>,
+    Path(name): Path<String>,
+) -> Result<Json<Tested>> {
+    let rows = stream.app.store().model_providers().await?;
+    let all = stored::all(stream.app.store(), &stream.config, &rows).await;
+    let standard = Some(&stream.config.standard).filter(|_| name == STANDARD);
+    let provider = all.iter().find(|provider| provider.name == name).or(standard).ok_or_else(Problem::not_found)?;
+    let tested = provider_test::test(provider, stream.send).await;
+    if !tested.models.is_empty() {
+        stream.app.store().save_model_listing(&provider.address.server, &tested.models).await?;
+    }
+    record(&stream, &session, "provider.test", &name, Some(if tested.ok { "answered" } else { "failed" })).await?;
+    Ok(Json(tested))
+}
+
+async fn find<D: Database>(stream: &Stream<D>, name: &str) -> Result<Option<(Written, StoredProvider)>> {
+    let rows = stream.app.store().model_providers().await?;
+    let found = rows.into_iter().filter_map(|row| Some((stored::written(&row).ok()?, row)));
+    Ok(found.into_iter().find(|(written, _)| written.name == name))
+}
+
+fn check_not_configured<D: Database>(stream: &Stream<D>, name: &str) -> Result<()> {
+    let config = &stream.config;
+    if !std::iter::once(&config.standard).chain(&config.more).any(|provider| provider.name == name) {
+        return Ok(());
+    }
+    let detail = "This provider is configured where the installation is deployed (model_providers, or openai_base_url for default), and is changed there.";
+    Err(Problem::conflict("provider_configured", detail).into())
+}
+
+/// Refuses an address where administrators may add no provider.
+fn check_host<D: Database>(stream: &Stream<D>, base_url: &str) -> Result<()> {
+    let hosts = &stream.config.provider_hosts;
+    let Some(address) = web::settings::web_address(base_url.trim()) else {
+        let detail = "Enter an http or https address without a user and a password, such as https://api.openai.com/v1.";
+        return Err(Problem::invalid_field("base_url", detail).into());
+    };
+    let is_own = address.host().is_some_and(|host| host.to_ascii_lowercase().ends_with(OWN_PARTS));
+    let mut allowed = hosts.split(',').filter_map(|host| AllowedHost::parse(host.trim()));
+    if !is_own && allowed.any(|host| host.allows(&address)) {
+        return Ok(());
+    }
+    let detail = format!(
+        "This installation lets no provider be added there. The variable model_provider_hosts says where they may be, now: {hosts}. Whoever deploys it can \
+         add {} to {}.",
+        origin(base_url).unwrap_or_default(),
+        environment("model_provider_hosts")
+    );
+    Err(Problem::invalid_field("base_url", detail).into())
+}
+
+/// Scheme, host and port of an address.
+fn origin(base_url: &str) -> Option<String> {
+    let uri: Uri = base_url.trim().parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let port = uri.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+    Some(format!("{scheme}://{}:{port}", uri.host()?.to_ascii_lowercase()))
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    let odd =
+        |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The provider cannot be written as JSON.");
+    Ok(serde_json::to_string(value).map_err(odd)?)
+}
+
+/// Records what an administrator did. The detail has no secret.
+async fn record<D: Database>(
+    stream: &Stream<D>,
+    session: &Session,
+    action: &str,
+    subject: &str,
+    detail: Option<&str>,
+) -> Result<()> {
+    let user_id: Id = session.user_id();
+    let event = AuditEvent { detail, ..AuditEvent::new(user_id, action, subject) };
+    Ok(stream.app.store().append_audit(&event).await?)
+}

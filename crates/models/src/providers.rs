@@ -1,0 +1,121 @@
+//! All providers of an installation: who is asked for a model, in which order, and which models there are.
+
+use crate::{Facts, Provider, listing::may_answer, provider::fits};
+
+/// The address that `openai_base_url` has if nobody sets it.
+const UNSET: &str = "https://api.openai.com/v1";
+
+/// A model that a person may choose.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// Its name.
+    pub id: String,
+    /// The providers that have it, in the order in which they are asked.
+    pub providers: Vec<String>,
+    /// What is known about it at the first of them.
+    pub facts: Facts,
+}
+
+/// Providers in the order in which they are asked.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Providers(Vec<Provider>);
+
+impl Providers {
+    /// Orders providers: higher priorities first, equal ones as they come. The standard provider is left out if nobody has set it up (no key, and
+    /// the address of a service that wants one) and there are others.
+    #[must_use]
+    pub fn new(standard: Provider, others: impl IntoIterator<Item = Provider>) -> Self {
+        let mut all: Vec<_> = others.into_iter().collect();
+        let is_set_up = !standard.credentials.key.is_empty() || standard.address.server != UNSET;
+        if is_set_up || all.is_empty() {
+            all.insert(0, standard);
+        }
+        all.sort_by_key(|provider| std::cmp::Reverse(provider.priority));
+        Self(all)
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Provider> {
+        self.0.iter()
+    }
+
+    /// Those that have a model, in the order in which they are asked.
+    #[must_use]
+    pub fn of_model(&self, model: &str) -> Vec<&Provider> {
+        self.0.iter().filter(|provider| provider.model(model).is_some()).collect()
+    }
+
+    /// The models that can be named, each once: those that providers name, and those that `listed` says their servers have and a pattern of theirs
+    /// stands for.
+    #[must_use]
+    pub fn offers<'a>(&'a self, listed: impl Fn(&'a Provider) -> Vec<&'a str>) -> Vec<Offer> {
+        let mut offers: Vec<Offer> = Vec::new();
+        for provider in &self.0 {
+            let named = provider.models.iter().filter(|model| !model.is_pattern()).map(|model| model.name.as_str());
+            let listed = listed(provider).into_iter().filter(|id| {
+                may_answer(id) && provider.models.iter().any(|model| model.is_pattern() && fits(&model.name, id))
+            });
+            for id in named.chain(listed) {
+                match offers.iter_mut().find(|offer| offer.id == id) {
+                    Some(offer) if offer.providers.contains(&provider.name) => {}
+                    Some(offer) => offer.providers.push(provider.name.clone()),
+                    None => offers.push(Offer {
+                        id: id.to_owned(),
+                        providers: vec![provider.name.clone()],
+                        facts: provider.facts(id),
+                    }),
+                }
+            }
+        }
+        offers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Model;
+
+    fn provider(name: &str, priority: i64, models: &[&str]) -> Provider {
+        let models = models.iter().map(|name| Model::named(name)).collect();
+        Provider { name: name.to_owned(), priority, models, ..Provider::default() }
+    }
+
+    fn standard(key: &str) -> Provider {
+        Provider::standard(UNSET, key, "m", "")
+    }
+
+    fn names(providers: &Providers, model: &str) -> Vec<String> {
+        providers.of_model(model).iter().map(|provider| provider.name.clone()).collect()
+    }
+
+    #[test]
+    fn the_higher_priority_is_asked_first_and_equal_ones_in_their_order() {
+        let others = [provider("a", 0, &["m"]), provider("b", 7, &["m*"]), provider("c", 0, &["n"])];
+        let providers = Providers::new(standard("k"), others);
+        assert_eq!(names(&providers, "m"), ["b", "default", "a"]);
+        assert_eq!(names(&providers, "m2"), ["b"]);
+        assert_eq!(names(&providers, "x"), [""; 0]);
+    }
+
+    #[test]
+    fn a_standard_provider_that_nobody_set_up_is_not_asked_if_there_are_others() {
+        assert_eq!(names(&Providers::new(standard(""), [provider("a", 0, &["m"])]), "m"), ["a"]);
+        assert_eq!(names(&Providers::new(standard(""), []), "m"), ["default"]);
+        let local = Provider::standard("http://127.0.0.1:8000/v1", "", "m", "");
+        assert_eq!(names(&Providers::new(local, [provider("a", 0, &["m"])]), "m"), ["default", "a"]);
+    }
+
+    #[test]
+    fn models_are_those_that_are_named_and_those_that_are_listed_and_fit() {
+        let others = [provider("a", 5, &["x", "gpt-*"]), provider("b", 0, &["*"])];
+        let providers = Providers::new(standard("k"), others);
+        let offers = providers.offers(|provider| match provider.name.as_str() {
+            "a" => vec!["gpt-5", "other", "gpt-image-1", "x"],
+            "b" => vec!["gpt-5", "text-embedding-3-small"],
+            _ => Vec::new(),
+        });
+        let offers: Vec<_> = offers.iter().map(|offer| (offer.id.as_str(), offer.providers.join(" "))).collect();
+        assert_eq!(offers, [("x", "a".into()), ("gpt-5", "a b".into()), ("m", "default".into())]);
+    }
+}

@@ -1,0 +1,110 @@
+//! The request: the body for `POST {base}/responses`, made from that for Chat Completions, which is valid for the strictest server.
+
+use completions::{
+    ChatRequest, Sent,
+    addition::REASONING_ITEMS,
+    dialect::{Dialect, Field},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// What [`ChatRequest::write`] writes.
+#[derive(Deserialize)]
+struct Chat {
+    model: String,
+    messages: Vec<Map<String, Value>>,
+    #[serde(default)]
+    stream: bool,
+    #[serde(default)]
+    tools: Vec<ChatTool>,
+    tool_choice: Option<String>,
+    max_tokens: Option<u64>,
+    max_completion_tokens: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct ChatTool {
+    function: Map<String, Value>,
+}
+
+/// What a server must add to its answer, so that reasoning can be sent back without its keeping anything.
+const INCLUDE: &str = "reasoning.encrypted_content";
+
+/// Writes the body, and says which parts a refusal may be about.
+///
+/// # Errors
+/// When a value cannot be written as JSON; strings always can.
+pub fn write(request: ChatRequest<'_>, dialect: &Dialect) -> Result<(Vec<u8>, Sent), serde_json::Error> {
+    let (body, mut sent) = request.write(dialect)?;
+    let chat: Chat = serde_json::from_slice(&body)?;
+    let mut written = Map::new();
+    written.insert("model".to_owned(), chat.model.into());
+    let mut input = Vec::with_capacity(chat.messages.len());
+    for message in chat.messages {
+        // One message gives the instructions, and it is the first.
+        if input.is_empty() && text(&message, "role") == "system" {
+            written.insert("instructions".to_owned(), text(&message, "content").into());
+        } else {
+            add(message, &mut input);
+        }
+    }
+    written.insert("input".to_owned(), input.into());
+    if chat.stream {
+        written.insert("stream".to_owned(), true.into());
+    }
+    if !chat.tools.is_empty() {
+        written.insert("tools".to_owned(), chat.tools.into_iter().map(tool).collect());
+    }
+    if let Some(choice) = chat.tool_choice {
+        written.insert("tool_choice".to_owned(), choice.into());
+    }
+    if let Some(limit) = chat.max_tokens.or(chat.max_completion_tokens) {
+        written.insert("max_output_tokens".to_owned(), limit.into());
+    }
+    if dialect.sends(Field::Store) {
+        written.insert("store".to_owned(), false.into());
+        sent.fields.push(Field::Store);
+    }
+    if dialect.sends(Field::Include) {
+        written.insert("include".to_owned(), json!([INCLUDE]));
+        sent.fields.push(Field::Include);
+    }
+    sent.fields.retain(|field| *field != Field::StreamOptions);
+    Ok((serde_json::to_vec(&written)?, sent))
+}
+
+fn text<'a>(message: &'a Map<String, Value>, field: &str) -> &'a str {
+    message.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Turns a message into items: its reasoning, its text, its calls; or the result of a call.
+fn add(mut message: Map<String, Value>, input: &mut Vec<Value>) {
+    if let Some(Value::Array(items)) = message.remove(REASONING_ITEMS) {
+        input.extend(items);
+    }
+    let role = text(&message, "role").to_owned();
+    let content = text(&message, "content").to_owned();
+    if role == "tool" {
+        let call_id = text(&message, "tool_call_id");
+        input.push(json!({"type": "function_call_output", "call_id": call_id, "output": content}));
+        return;
+    }
+    if !content.is_empty() {
+        input.push(json!({"role": role, "content": content}));
+    }
+    let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    input.extend(calls.map(|call| {
+        let of = |field: &str| call.pointer(field).cloned().unwrap_or_default();
+        json!({
+            "type": "function_call", "call_id": of("/id"), "name": of("/function/name"), "arguments": of("/function/arguments"),
+        })
+    }));
+}
+
+/// A tool. Without `strict` some servers would change its schema.
+fn tool(tool: ChatTool) -> Value {
+    let mut written = tool.function;
+    written.insert("type".to_owned(), "function".into());
+    written.insert("strict".to_owned(), false.into());
+    Value::Object(written)
+}

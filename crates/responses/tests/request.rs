@@ -1,0 +1,90 @@
+//! Requests, as the Responses API wants them.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+use std::borrow::Cow;
+
+use completions::{
+    Answer, Call, ChatRequest, Dialect, Echo, FunctionTool, Part, ProviderError,
+    dialect::{Field, Instructions, SentBack},
+    learning::{self, About},
+};
+use serde_json::{Map, Value, json, value::RawValue};
+
+fn echo() -> Echo {
+    let item = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c2VjcmV0"});
+    let fields = Map::from_iter([("reasoning_items".to_owned(), json!([item]))]);
+    Echo { server: "https://a.example/v1".into(), model: "m".into(), fields, ..Echo::default() }
+}
+
+fn request(parameters: &RawValue) -> ChatRequest<'_> {
+    let call = Call {
+        key: "k".into(),
+        id: "call_1",
+        name: "clock",
+        arguments: "{\"zone\":\"UTC\"}",
+        result: Cow::Borrowed("noon"),
+    };
+    let answer =
+        Answer { text: Cow::Borrowed("Let me look."), echo: Some(echo()), calls: vec![call], ..Answer::default() };
+    ChatRequest {
+        model: "m",
+        server: "https://a.example/v1",
+        instructions: "Be kind.",
+        parts: vec![Part::User(Cow::Borrowed("Time?")), Part::Answer(answer)],
+        tools: vec![FunctionTool { name: "clock", description: "Tells the time.", parameters }],
+        may_call: true,
+        answer_tokens: 1_000,
+    }
+}
+
+fn written(dialect: &Dialect) -> Value {
+    let parameters = RawValue::from_string(r#"{"type":"object"}"#.to_owned()).unwrap();
+    let (body, _) = responses::write(request(&parameters), dialect).unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[test]
+fn a_conversation_becomes_items_and_reasoning_comes_before_its_calls() {
+    let body = written(&Dialect::default());
+    assert_eq!(
+        (&body["instructions"], &body["stream"], &body["store"]),
+        (&json!("Be kind."), &json!(true), &json!(false))
+    );
+    assert_eq!(body["include"], json!(["reasoning.encrypted_content"]));
+    let input = body["input"].as_array().unwrap();
+    let kinds: Vec<_> = input.iter().map(|item| item["type"].as_str().or(item["role"].as_str()).unwrap()).collect();
+    assert_eq!(kinds, ["user", "reasoning", "assistant", "function_call", "function_call_output"]);
+    assert_eq!((&input[1]["encrypted_content"], &input[2]["content"]), (&json!("c2VjcmV0"), &json!("Let me look.")));
+    assert_eq!((&input[3]["name"], &input[3]["arguments"]), (&json!("clock"), &json!("{\"zone\":\"UTC\"}")));
+    assert_eq!((&input[3]["call_id"], &input[4]["output"]), (&input[4]["call_id"], &json!("noon")));
+    let tool = json!({"type": "function", "name": "clock", "description": "Tells the time.", "parameters": {"type": "object"}, "strict": false});
+    assert_eq!(body["tools"], json!([tool]));
+    assert_eq!((body.get("messages"), body.get("stream_options")), (None, None));
+}
+
+#[test]
+fn the_dialect_of_a_server_holds_here_too() {
+    let developer = written(&Dialect { instructions: Instructions::Developer, ..Dialect::default() });
+    assert_eq!((developer.get("instructions"), &developer["input"][0]["role"]), (None, &json!("developer")));
+    let never = written(&Dialect { reasoning: SentBack::Never, ..Dialect::default() });
+    assert!(!never["input"].to_string().contains("encrypted_content"));
+    let plain = Dialect { left_out: [Field::Store, Field::Include].into(), ..Dialect::default() };
+    let plain = written(&plain);
+    assert_eq!((plain.get("store"), plain.get("include")), (None, None));
+}
+
+#[test]
+fn a_field_that_a_server_refuses_is_left_out_from_then_on() {
+    let parameters = RawValue::from_string(r#"{"type":"object"}"#.to_owned()).unwrap();
+    let mut dialect = Dialect::default();
+    for (words, field) in
+        [("Unsupported parameter: 'include'", Field::Include), ("Unknown parameter: 'store'.", Field::Store)]
+    {
+        let (_, sent) = responses::write(request(&parameters), &dialect).unwrap();
+        let body = json!({"error": {"message": words, "type": "invalid_request_error"}}).to_string();
+        let said = ProviderError::from_body(body.as_bytes());
+        dialect = learning::lesson(About::Form, &said, &dialect, &sent).unwrap().dialect;
+        assert!(!dialect.sends(field), "{words}");
+    }
+}
