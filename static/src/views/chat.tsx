@@ -138,11 +138,12 @@ function ChatHeader() {
           type="button"
           class={`ghost-button ${wantsTemporary.value ? "bg-brand-tint text-brand" : ""}`}
           aria-pressed={wantsTemporary.value}
+          aria-label="Temporary chat"
           title="A chat that is in no list, and deleted when you leave it"
           onClick={() => (wantsTemporary.value = !wantsTemporary.peek())}
         >
           <Icon name="hourglass" />
-          Temporary chat
+          <span class="hidden sm:inline">Temporary chat</span>
         </button>
       )}
       <a href="/" class="ghost-button md:hidden" aria-label="New chat" onClick={(event) => follow(event, "/")}>

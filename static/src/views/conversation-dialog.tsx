@@ -71,7 +71,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
             <select class="field" name="days" aria-label="Delete it" defaultValue={`${item.retention_days ?? 0}`}>
               {daysToChoose(item).map((days) => (
                 <option key={days} value={days} selected={days === (item.retention_days ?? 0)}>
-                  {days === 0 ? "As this installation does with all" : `${inDays(days)} after its last use`}
+                  {days === 0 ? "As usual here" : `${inDays(days)} after its last use`}
                 </option>
               ))}
             </select>

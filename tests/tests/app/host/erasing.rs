@@ -1,9 +1,10 @@
-//! The host is killed while it erases somebody, and while it sends a copy: the next one goes on, and a copy that broke off says so.
+//! What a host does while nobody waits for it. It is killed while it erases somebody, and while it sends a copy: the next one goes on, and a copy that
+//! broke off says so. Conversations whose time is over go by themselves.
 
 use anyhow::{Context as _, Result};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{App, Host, Person, is_postgres, start_model, text, until};
+use tests::{App, Host, Person, array, is_postgres, start_model, text, until};
 
 /// Some hundred statements to erase, and some megabytes to copy.
 const CONVERSATIONS: u32 = 2_000;
@@ -95,5 +96,48 @@ async fn a_copy_that_breaks_off_says_so_and_can_be_asked_for_again() -> Result<(
     let again = person.request(Method::GET, "/api/account/export").send().await?.bytes().await?;
     assert!(again.windows(4).any(|bytes| bytes == b"PK\x05\x06"), "it has its end");
     assert!(again.len() > (CONVERSATIONS * TITLE_CHARS / 2) as usize, "{}", again.len());
+    Ok(())
+}
+
+#[tokio::test]
+async fn conversations_whose_time_is_over_go_by_themselves_and_temporary_ones_are_in_no_list() -> Result<()> {
+    let Some((host, app)) = App::own(start_model()?.options())? else { tests::skip!("needs a host of its own") };
+    let person = Person::in_app(&app).await?;
+    let turn = person.ask("scripted-delay=1", "For a while").await?;
+    person.events(&turn.run).await?.all().await?;
+    let temporary = person.post("/api/conversations", &json!({"temporary": true})).await?;
+    let temporary = text(&temporary.json().await?, "/id")?;
+    let listed = async || anyhow::Ok(array(&person.get("/api/conversations").await?, "/items")?.len());
+    assert_eq!((listed().await?, left(&host, &person).await?), (1, 2));
+    let rule = json!({"subject": "installation", "days": 1});
+    let set = person.request(Method::PUT, "/api/admin/retention").json(&rule).send().await?;
+    assert_eq!(set.status(), StatusCode::OK);
+    let path = format!("/api/conversations/{}", turn.conversation);
+    assert!(person.get(&path).await?["expires_at"].is_string());
+    // Days pass.
+    for sql in [
+        "UPDATE retention_rules SET counts_at = 1",
+        "UPDATE conversations SET updated_at = 1",
+        "UPDATE runs SET updated_at = 1",
+        "UPDATE conversation_lifetimes SET check_at = 1",
+    ] {
+        host.in_database(sql).await?;
+    }
+    until("both to be gone", async || {
+        // Somebody comes by.
+        person.get("/auth/me").await?;
+        Ok((left(&host, &person).await? == 0).then_some(()))
+    })
+    .await?;
+    for gone in [path, format!("/api/conversations/{temporary}")] {
+        assert_eq!(person.request(Method::GET, &gone).send().await?.status(), StatusCode::NOT_FOUND);
+    }
+    let records = person.get("/api/admin/audit").await?;
+    let records = array(&records, "/items")?;
+    let reasons = records.iter().filter(|record| record["action"] == "conversations.expire");
+    let mut reasons: Vec<String> =
+        reasons.map(|record| format!("{} {}", record["subject"], record["detail"])).collect();
+    reasons.sort();
+    assert_eq!(reasons, [r#""rule" "count=1""#, r#""temporary" "count=1""#]);
     Ok(())
 }
