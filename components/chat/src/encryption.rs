@@ -143,6 +143,13 @@ fn master_key(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Check {
 }
 
 async fn encryption(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Result<Check, StorageError> {
+    let replaced = store.former_data_keys().await?;
+    if replaced > 0 {
+        let detail = format!(
+            "The data keys of {replaced} people are being replaced: what the former ones opened is encrypted anew, which takes an hour or more."
+        );
+        return Ok(Check::warning(ENCRYPTION, detail));
+    }
     if let Some(progress) = store.sealing_progress().await? {
         let detail = format!(
             "What was stored until an hour after the upgrade is being encrypted from then on: {} of {} rows are. The rest can be read in the database.",
@@ -155,13 +162,6 @@ async fn encryption(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Resu
         let detail = format!(
             "{skipped} rows of an earlier release can still be read in the database: the keys of their people cannot be used. If a master key is \
              missing, put it back; the rows are looked at again each day."
-        );
-        return Ok(Check::warning(ENCRYPTION, detail));
-    }
-    let replaced = store.former_data_keys().await?;
-    if replaced > 0 {
-        let detail = format!(
-            "The data keys of {replaced} people are being replaced: what the former ones opened is encrypted anew, which takes an hour or more."
         );
         return Ok(Check::warning(ENCRYPTION, detail));
     }

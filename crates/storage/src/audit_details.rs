@@ -63,7 +63,7 @@ impl<D: Database> Store<D> {
         let sealed: BTreeSet<Id> =
             details.filter(|(_, detail)| looks_sealed(detail)).map(|(user_id, _)| user_id).collect();
         if sealed.is_empty() {
-            return Ok(DetailOpener { people: BTreeMap::new(), installation: None });
+            return Ok(DetailOpener { people: BTreeMap::new(), installation: Vec::new() });
         }
         let mut people = BTreeMap::new();
         for (user_id, key) in self.existing_data_keys(sealed).await? {
@@ -72,9 +72,9 @@ impl<D: Database> Store<D> {
                 Err(error) => unusable(error)?,
             }
         }
-        let installation = match self.existing_details_key().await {
-            Ok(key) => key,
-            Err(error) => unusable(error).map(|()| None)?,
+        let installation = match self.details_keys().await {
+            Ok(keys) => keys.all,
+            Err(error) => unusable(error).map(|()| Vec::new())?,
         };
         Ok(DetailOpener { people, installation })
     }
@@ -96,13 +96,14 @@ fn unusable(error: StorageError) -> Result<(), StorageError> {
 /// The keys of details that were read.
 pub(crate) struct DetailOpener {
     people: BTreeMap<Id, Arc<PersonKey>>,
-    installation: Option<Arc<DataKey>>,
+    installation: Vec<Arc<DataKey>>,
 }
 
 impl DetailOpener {
     fn opened(&self, user_id: Id, event_id: &str, stored: &str) -> Option<Result<String, VaultError>> {
         let person = self.people.get(&user_id).map(|key| &***key);
-        let key = [person, self.installation.as_deref()].into_iter().flatten().find(|key| key.has_sealed(stored));
+        let installation = self.installation.iter().map(|key| &**key);
+        let key = person.into_iter().chain(installation).find(|key| key.has_sealed(stored));
         match key {
             Some(key) => Some(key.open(place(event_id), stored)),
             None if looks_sealed(stored) => None,

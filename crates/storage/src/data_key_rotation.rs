@@ -28,7 +28,7 @@ pub enum Rotation {
 }
 
 impl<D: Database> Store<D> {
-    /// Gives everybody a new data key, or one person, and has everything sealed anew with it. Whose key is being replaced already keeps that one.
+    /// Gives everybody a new data key, and the installation for details, or one person, and has what people's keys sealed sealed anew. Whose key is being replaced already keeps that one.
     ///
     /// # Errors
     /// Those of the database, and those of keys: without the master key, nobody gets a new key.
@@ -40,6 +40,9 @@ impl<D: Database> Store<D> {
         let mut after = String::new();
         while let Some((last, made)) = self.rotate_next_data_keys(person, &after).await? {
             (after, count) = (last, count.saturating_add(made));
+        }
+        if person.is_none() {
+            self.replace_details_key().await?;
         }
         self.look_through_everything().await?;
         let whom = person.map_or_else(|| "all".to_owned(), |person| person.to_string());

@@ -15,6 +15,18 @@ use crate::{
 /// The data key that seals details, and whom it is bound to, in place of a person.
 const DETAILS: &str = "details";
 
+/// The SQL condition for it in `installation_keys`, and for those before it, whose names have their ids behind.
+const IS_FOR_DETAILS: &str = "(name = 'details' OR substr(name, 1, 8) = 'details/')";
+
+/// The data keys for details.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct DetailsKeys {
+    /// The one that seals.
+    pub(crate) seals: Option<Arc<DataKey>>,
+    /// All of them, to open with.
+    pub(crate) all: Vec<Arc<DataKey>>,
+}
+
 /// Columns that a master key seals: table, key, column, and the SQL condition for rows that may be sealed. `ops` alone has a database and no master key, so
 /// its half stays in clear: with it, somebody inside could ask components for their settings, which contain no secrets.
 pub(crate) const OWN_SECRETS: [(&str, &str, &str, &str); 3] = [
@@ -101,7 +113,7 @@ impl<D: Database> Store<D> {
 
     /// The installation's data key for details. The first call of all makes it: of several at once, at any host, one counts.
     pub(crate) async fn details_key(&self) -> Result<Arc<DataKey>, StorageError> {
-        if let Some(key) = self.existing_details_key().await? {
+        if let Some(key) = self.details_keys().await?.seals {
             return Ok(key);
         }
         let new = self.sealing_masters().await?.new_data_key(DETAILS)?;
@@ -109,50 +121,73 @@ impl<D: Database> Store<D> {
                    ON CONFLICT (name) DO NOTHING";
         let parameters = [DETAILS.into(), new.id.into(), new.wrapped.into(), new.master_key.into()];
         self.database.query(Statement::new("new_details_key", sql, parameters).durably().repeatably()).await?;
-        self.existing_details_key().await?.ok_or(StorageError::KeyDestroyed)
+        self.details_keys().await?.seals.ok_or(StorageError::KeyDestroyed)
     }
 
-    /// As [`Self::details_key`], to read with. `None`: nothing was sealed with it yet.
-    pub(crate) async fn existing_details_key(&self) -> Result<Option<Arc<DataKey>>, StorageError> {
-        const QUERY: &str = "details_key";
-        if let Some(key) = self.keyring.details_key() {
-            return Ok(Some(key));
+    /// All data keys for details that there are: the one that seals, if there is one yet, and those before it, which only open.
+    pub(crate) async fn details_keys(&self) -> Result<DetailsKeys, StorageError> {
+        const QUERY: &str = "details_keys";
+        if let Some(keys) = self.keyring.details_keys() {
+            return Ok(keys);
         }
-        let sql = "SELECT id, wrapped, master_key FROM installation_keys WHERE name = ?1";
-        let rows = self.database.query(Statement::new(QUERY, sql, [DETAILS.into()])).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let mut columns = row.columns(QUERY);
-        let [id, wrapped, master_key] = [columns.text()?, columns.text()?, columns.text()?].map(str::to_owned);
-        let key = Arc::new(self.unwrap_with_any(DETAILS, &WrappedKey { id, wrapped, master_key }, &[]).await?);
-        self.keyring.keep_details_key(&key);
-        Ok(Some(key))
+        let sql = format!("SELECT name, id, wrapped, master_key FROM installation_keys WHERE {IS_FOR_DETAILS}");
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        let mut keys = DetailsKeys::default();
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            let seals = columns.text()? == DETAILS;
+            let [id, wrapped, master_key] = [columns.text()?, columns.text()?, columns.text()?].map(str::to_owned);
+            let wrapped = WrappedKey { id, wrapped, master_key };
+            let key = Arc::new(self.unwrap_with_any(DETAILS, &wrapped, &[]).await?);
+            if seals {
+                keys.seals = Some(Arc::clone(&key));
+            }
+            keys.all.push(key);
+        }
+        if keys.seals.is_some() {
+            self.keyring.keep_details_keys(&keys);
+        }
+        Ok(keys)
     }
 
-    /// Wraps the installation's data key with the master key that wraps, if it is wrapped by one of the `older`. `false`: it is not.
-    pub(crate) async fn rewrap_details_key(
+    /// Has a new data key for details be made when one is needed. What the one before sealed, it goes on to open.
+    pub(crate) async fn replace_details_key(&self) -> Result<(), StorageError> {
+        let sql = "UPDATE installation_keys SET name = name || '/' || id WHERE name = ?1";
+        let statement = Statement::new("replace_details_key", sql, [DETAILS.into()]);
+        self.database.query(statement.durably().repeatably()).await?;
+        self.keyring.forget_details_keys();
+        Ok(())
+    }
+
+    /// Wraps the installation's data keys with the master key that wraps, if they are wrapped by one of the `older`. `false`: there is nothing to do.
+    pub(crate) async fn rewrap_details_keys(
         &self,
         masters: &vault::Keys,
         older: &[Value],
     ) -> Result<bool, StorageError> {
-        const QUERY: &str = "details_key_to_rewrap";
-        let places: Vec<String> = (2..=older.len() + 1).map(|place| format!("?{place}")).collect();
+        const QUERY: &str = "details_keys_to_rewrap";
+        let places: Vec<String> = (1..=older.len()).map(|place| format!("?{place}")).collect();
         let sql = format!(
-            "SELECT id, wrapped, master_key FROM installation_keys WHERE name = ?1 AND master_key IN ({})",
+            "SELECT id, wrapped, master_key FROM installation_keys WHERE {IS_FOR_DETAILS} AND master_key IN ({})",
             places.join(", ")
         );
-        let parameters: Vec<Value> = std::iter::once(DETAILS.into()).chain(older.iter().cloned()).collect();
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        let Some(row) = rows.first() else { return Ok(false) };
-        let mut columns = row.columns(QUERY);
-        let [id, wrapped, master_key] = [columns.text()?, columns.text()?, columns.text()?].map(str::to_owned);
-        let old = WrappedKey { id, wrapped, master_key };
-        let new = match masters.rewrap(DETAILS, &old) {
-            Err(VaultError::Unopenable) => return Ok(false),
-            new => new?,
-        };
-        let sql = "UPDATE installation_keys SET wrapped = ?2, master_key = ?3 WHERE name = ?1 AND wrapped = ?4";
-        let parameters = [DETAILS.into(), new.wrapped.into(), new.master_key.into(), old.wrapped.into()];
-        self.database.query(Statement::new("rewrap_details_key", sql, parameters).durably().repeatably()).await?;
-        Ok(true)
+        let rows = self.database.query(Statement::new(QUERY, sql, older)).await?;
+        let mut is_changed = false;
+        // One, and another for each leak.
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            let [id, wrapped, master_key] = [columns.text()?, columns.text()?, columns.text()?].map(str::to_owned);
+            let old = WrappedKey { id, wrapped, master_key };
+            let new = match masters.rewrap(DETAILS, &old) {
+                // One that was changed outside must not keep the others from it; whoever needs it gets the error.
+                Err(VaultError::Unopenable) => continue,
+                new => new?,
+            };
+            let sql = "UPDATE installation_keys SET wrapped = ?2, master_key = ?3 WHERE id = ?1 AND wrapped = ?4";
+            let parameters = [old.id.into(), new.wrapped.into(), new.master_key.into(), old.wrapped.into()];
+            self.database.query(Statement::new("rewrap_details_key", sql, parameters).durably().repeatably()).await?;
+            is_changed = true;
+        }
+        Ok(is_changed)
     }
 }

@@ -8,9 +8,9 @@ use std::{
 
 use cache::Cache;
 use domain::Id;
-use vault::{DataKey, Keys};
+use vault::Keys;
 
-use crate::{StorageError, data_keys::PersonKey, master_keys::MasterKey};
+use crate::{StorageError, data_keys::PersonKey, installation_secrets::DetailsKeys, master_keys::MasterKey};
 
 /// How long an instance keeps a key: a destroyed one opens nothing any more after this.
 const KEPT: Duration = Duration::from_secs(60);
@@ -35,8 +35,8 @@ struct Known {
     configured: Option<Arc<Keys>>,
     by_user: Cache<Id, Arc<PersonKey>>,
     by_run: Cache<Id, Arc<PersonKey>>,
-    /// The installation's data key, and since when.
-    details_key: Option<(Arc<DataKey>, Instant)>,
+    /// The installation's data keys, and since when.
+    details_keys: Option<(DetailsKeys, Instant)>,
 }
 
 impl fmt::Debug for Keyring {
@@ -57,7 +57,7 @@ impl Keyring {
                 configured: None,
                 by_user,
                 by_run,
-                details_key: None,
+                details_keys: None,
             }),
             started: Instant::now(),
         }
@@ -99,14 +99,18 @@ impl Keyring {
         }
     }
 
-    /// The installation's data key, if it was read lately.
-    pub(crate) fn details_key(&self) -> Option<Arc<DataKey>> {
+    /// The installation's data keys, if they were read lately.
+    pub(crate) fn details_keys(&self) -> Option<DetailsKeys> {
         let known = self.known();
-        known.details_key.as_ref().filter(|(_, since)| since.elapsed() < KEPT).map(|(key, _)| Arc::clone(key))
+        known.details_keys.as_ref().filter(|(_, since)| since.elapsed() < KEPT).map(|(keys, _)| keys.clone())
     }
 
-    pub(crate) fn keep_details_key(&self, key: &Arc<DataKey>) {
-        self.known().details_key = Some((Arc::clone(key), Instant::now()));
+    pub(crate) fn keep_details_keys(&self, keys: &DetailsKeys) {
+        self.known().details_keys = Some((keys.clone(), Instant::now()));
+    }
+
+    pub(crate) fn forget_details_keys(&self) {
+        self.known().details_keys = None;
     }
 
     /// The configured master keys. `None`: none is.

@@ -237,7 +237,7 @@ impl<D: Database> Store<D> {
         if older.is_empty() {
             return Ok(false);
         }
-        if self.rewrap_details_key(&masters, &older).await? {
+        if self.rewrap_details_keys(&masters, &older).await? {
             return Ok(true);
         }
         let places: Vec<String> = (1..=older.len()).map(|place| format!("?{place}")).collect();

@@ -51,6 +51,8 @@ fn a_new_key_seals_everything_anew_however_often_somebody_is_killed(place: Place
     let database = fixture.another_connection();
     let event = AuditEvent { detail: Some("planted"), ..AuditEvent::new(said.0, "oauth.allow", "s") };
     block_on(fixture.store.append_audit(&event)).unwrap();
+    let of_others = AuditEvent { detail: Some("planted"), ..AuditEvent::new(said.0, "user.role", "s") };
+    block_on(fixture.store.append_audit(&of_others)).unwrap();
     let sealed = block_on(fixture.store.secrets_key(said.0)).unwrap().seal("mail", "password", "horse").unwrap();
     let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed };
     assert!(block_on(fixture.store.set_tool_secret(said.0, &secret)).unwrap());
@@ -73,8 +75,11 @@ fn a_new_key_seals_everything_anew_however_often_somebody_is_killed(place: Place
     let kept = block_on(fresh(&fixture).secrets_key(said.0)).unwrap();
     let [Value::Text(sealed)] = secrets[0].0.as_slice() else { panic!("{secrets:?}") };
     assert_eq!(kept.open("mail", "password", sealed).unwrap().as_str(), "horse");
+    // The key for details of what was done to others is another one, too, and what the one before sealed is read on.
+    block_on(fresh(&fixture).append_audit(&of_others)).unwrap();
     let records = block_on(fresh(&fixture).audit_records(Some(said.0), None, 9)).unwrap();
-    assert_eq!(records[0].detail.as_deref(), Some("planted"));
+    assert_eq!(records.iter().map(|record| record.detail.as_deref()).collect::<Vec<_>>(), [Some("planted"); 3]);
+    assert!(rows(&database, "SELECT 1 FROM installation_keys").len() > 1);
 }
 
 fn one_person_gets_a_new_key_and_the_others_keep_theirs(place: Place) {

@@ -45,7 +45,8 @@ impl Place {
     /// Runs the program on it.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let mut program = Command::new(env!("CARGO_BIN_EXE_database"));
-        program.args(arguments).env_remove("SPIN_VARIABLE_DATABASE_URL");
+        program.args(arguments);
+        program.env_remove("SPIN_VARIABLE_DATABASE_URL").env_remove("SPIN_VARIABLE_MASTER_KEY");
         match self {
             Self::Sqlite(folder) => program.arg("--state-dir").arg(folder.path()),
             Self::Postgres(url) => program.env("SPIN_VARIABLE_DATABASE_URL", url),
