@@ -96,6 +96,7 @@ pub const SECTIONS: [Section; 14] = [
         columns: &["id", "created_at", "expires_at", "used_at"],
         rows: "password_resets WHERE user_id = ?1",
         key: ["id", ALONE],
+        sealed: None,
     },
     Section {
         name: "runs",

@@ -1,12 +1,9 @@
 //! What every route answers to whom.
 
-use web::limits::Rates;
-
 use super::*;
 
 fn routes<D: Database + 'static>(app: App<D>) -> Router {
-    let config = Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() };
-    router(app, config, |_, _, _| {})
+    router(app, tests::config(""), |_, _, _| {})
 }
 
 #[test]

@@ -4,7 +4,6 @@ use futures::executor::block_on;
 use http::{Method, StatusCode};
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
-use web::limits::Rates;
 
 use super::*;
 
@@ -21,7 +20,7 @@ impl Test {
     }
 
     fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let config = Config { default_model: "m".into(), other_models: String::new(), rates: Rates::default() };
+        let config = tests::config("");
         let router = router(self.fixture.app.clone(), config, |_, _, _| {});
         send(router, request(method, path, Some(&self.token), body.as_ref()))
     }

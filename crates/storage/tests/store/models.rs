@@ -1,8 +1,10 @@
 //! Who answered in a run and for how much, the lists of models of servers, and providers that administrators added.
 
-use domain::{Cost, RunState};
+use domain::{Cost, Id, RunState};
 use storage::{
-    Database, Statement,
+    Database, Statement, Store,
+    keys::KeyRotation,
+    master_keys::MasterKeyRotated,
     messages::{Author, NewMessage},
     model_providers::{MAX_STORED_PROVIDERS, StoredProvider},
     runs::Ending,
@@ -10,7 +12,7 @@ use storage::{
 
 use crate::{
     fixture::{Fixture, LEASE_MS, batch},
-    places::{Place, block_on},
+    places::{Place, Real, block_on},
 };
 
 crate::on_each_database! {
@@ -90,8 +92,19 @@ fn providers_are_read_with_the_claim_of_a_run_and_their_keys_are_sealed(place: P
     assert!(!block_on(store.remove_model_provider("other")).unwrap());
 }
 
+fn rotated(fixture: &Fixture, store: &Store<Real>) -> String {
+    let earlier = Statement::new("t", "UPDATE generated_keys SET created_at = created_at - 60000", []);
+    block_on(fixture.another_connection().query(earlier)).unwrap();
+    let rotation = KeyRotation { revokes: false, user_id: Id::new(), detail: None };
+    match block_on(store.rotate_generated_master_key(&rotation)).unwrap() {
+        MasterKeyRotated::Rotated(id) => id,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
-    let store = Fixture::new(place).store;
+    let fixture = Fixture::new(place);
+    let store = &fixture.store;
     let sealed = |name| block_on(store.seal_provider_key(name, "planted key")).unwrap();
     for name in ["near", "far"] {
         let provider = StoredProvider { settings: "{}".to_owned(), sealed: sealed(name) };
@@ -99,7 +112,7 @@ fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
     }
     let reseal = || block_on(store.reseal_next_provider_key()).unwrap();
     assert!(!reseal());
-    let id = block_on(store.rotate_generated_master_key()).unwrap().unwrap();
+    let id = rotated(&fixture, store);
     assert_eq!((reseal(), reseal(), reseal()), (true, true, false));
     let stored = block_on(store.model_providers()).unwrap();
     assert!(stored.iter().all(|provider| provider.sealed.starts_with(&format!("v1.{id}."))), "{stored:?}");

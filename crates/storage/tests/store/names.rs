@@ -16,7 +16,7 @@ use storage::{
     identities::Identity,
     inside_keys::{InsideKey, NewInsideKey},
     invitations::Maker,
-    limits::LimitKind,
+    limits::{LimitKind, LimitsSet, Subject},
     provider_sessions::ProviderSession,
     sessions::TokenHashes,
     signing_keys::SigningKey,
@@ -90,8 +90,8 @@ fn name_everything(store: &Store<Real>, user: &User) -> (Id, Id) {
         let maker = Maker { user_id: user.id, access_version: user.access_version };
         let made = store.create_api_key(user.id, key, maker).await.unwrap().unwrap();
         assert_eq!(made.name, "planted-key");
-        let subject = format!("key:{}", made.id);
-        assert!(store.set_limits(&subject, &[(LimitKind::SessionRequests, 1)]).await.unwrap());
+        let limits = store.set_limits(&Subject::Key(made.id), false, &[(LimitKind::SessionRequests, 1)]).await;
+        assert!(matches!(limits.unwrap(), LimitsSet::Set { .. }));
         let (grant, session) = (Id::new(), Id::new());
         let terms = NewGrant {
             client_id: "c",

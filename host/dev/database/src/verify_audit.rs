@@ -11,7 +11,7 @@ use audit::{
 use identity::statement::{About, StatementVerifier};
 use native_postgres::PostgresDatabase;
 use native_sqlite::SqliteFile;
-use storage::{Database, audit_chain::ChainState};
+use storage::{Database, Store, audit_chain::ChainState};
 
 use crate::place::Place;
 

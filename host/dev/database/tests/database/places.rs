@@ -167,7 +167,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 32] = [
+pub(crate) const LATER_TABLES: [&str; 33] = [
     "inside_keys",
     "limits",
     "budget_use",
