@@ -88,15 +88,19 @@ fn not_planted(
 }
 
 /// What belongs to the installation and to nobody in it.
-const OF_THE_INSTALLATION: [&str; 18] = [
+const OF_THE_INSTALLATION: [&str; 22] = [
     "audit_arrivals",
+    "audit_backlog",
     "audit_chain",
     "audit_seals",
     "erasures",
     "generated_keys",
     "identity_providers",
     "inside_keys",
+    "installation_keys",
     "model_dialects",
+    "model_listings",
+    "model_providers",
     "provider_logouts",
     "retention_rules",
     "retention_walk",
