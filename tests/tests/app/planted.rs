@@ -32,7 +32,7 @@ const WORDS: [(&str, &str, Option<&str>); 21] = [
     ("heron-spare", "the name of a key of a program's account", None),
     ("heron-group", "a group's name", Some("SQL keeps it from being given twice")),
     ("heron-role", "a role's name", Some("every request is decided by it")),
-    ("heron-program", "the name that a program registers", None),
+    ("heron-program", "the name that a program registers, before anybody lets it in", None),
 ];
 
 /// Routes into which nothing is typed that anybody chooses, and why.
