@@ -13,7 +13,7 @@ SELECT 'api_keys', 1, '', 0, (SELECT COUNT(*) FROM api_keys), CAST(EXTRACT(EPOCH
 UNION ALL SELECT 'audit_details', 1, '', 0, (SELECT COUNT(*) FROM audit_details), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
 UNION ALL SELECT 'identity_links', 1, '', 0, (SELECT COUNT(*) FROM identity_links), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
 UNION ALL SELECT 'provider_sessions', 1, '', 0, (SELECT COUNT(*) FROM provider_sessions), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'sessions', 1, '', 0, (SELECT COUNT(*) FROM sessions WHERE client_name IS NOT NULL), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users);
+UNION ALL SELECT 'sessions', 1, '', 0, (SELECT COUNT(*) FROM sessions), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users);
 
 DROP TRIGGER audit_details_stay ON audit_details;
 

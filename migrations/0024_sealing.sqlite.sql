@@ -16,7 +16,7 @@ SELECT 'api_keys', 1, '', 0, (SELECT COUNT(*) FROM api_keys), CAST(unixepoch('su
 UNION ALL SELECT 'audit_details', 1, '', 0, (SELECT COUNT(*) FROM audit_details), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
 UNION ALL SELECT 'identity_links', 1, '', 0, (SELECT COUNT(*) FROM identity_links), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
 UNION ALL SELECT 'provider_sessions', 1, '', 0, (SELECT COUNT(*) FROM provider_sessions), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
-UNION ALL SELECT 'sessions', 1, '', 0, (SELECT COUNT(*) FROM sessions WHERE client_name IS NOT NULL), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users);
+UNION ALL SELECT 'sessions', 1, '', 0, (SELECT COUNT(*) FROM sessions), CAST(unixepoch('subsec') * 1000 AS INTEGER), CAST(unixepoch('subsec') * 1000 AS INTEGER) + 3600000 WHERE EXISTS (SELECT 1 FROM users);
 
 -- A detail may be sealed in place, and nothing else about it can change: the chain has the digest of what was said.
 DROP TRIGGER audit_details_stay_as_they_are;

@@ -143,10 +143,11 @@ fn master_key(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Check {
 }
 
 async fn encryption(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Result<Check, StorageError> {
-    let replaced = store.former_data_keys().await?;
+    let (replaced, skipped) = (store.former_data_keys().await?, store.unsealable_rows().await?);
     if replaced > 0 {
         let detail = format!(
-            "The data keys of {replaced} people are being replaced: what the former ones opened is encrypted anew, which takes an hour or more."
+            "The data keys of {replaced} people are being replaced: what the former ones opened is encrypted anew, which takes an hour or more. \
+             {skipped} rows wait for it, because the keys of their people cannot be used."
         );
         return Ok(Check::warning(ENCRYPTION, detail));
     }
@@ -157,7 +158,6 @@ async fn encryption(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Resu
         );
         return Ok(Check::warning(ENCRYPTION, detail));
     }
-    let skipped = store.unsealable_rows().await?;
     if skipped > 0 {
         let detail = format!(
             "{skipped} rows of an earlier release can still be read in the database: the keys of their people cannot be used. If a master key is \

@@ -184,7 +184,7 @@ impl<D: Database> Store<D> {
             columns.join(", ")
         );
         let found = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        let opener = self.opener(user_id, &found).await?;
+        let opener = self.opener_if_usable(user_id, &found).await?;
         found
             .iter()
             .map(|row| {

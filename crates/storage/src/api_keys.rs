@@ -154,7 +154,7 @@ impl<D: Database> Store<D> {
             maker.access_version.into(),
         ];
         let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
-        let opener = self.opener(user_id, &rows).await?;
+        let opener = self.opener_if_usable(user_id, &rows).await?;
         rows.first().map(|row| read(QUERY, row, &opener)).transpose()
     }
 
@@ -166,7 +166,7 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "api_keys";
         let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE user_id = ?1 ORDER BY id DESC LIMIT {MAX_KEYS}");
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
-        let opener = self.opener(user_id, &rows).await?;
+        let opener = self.opener_if_usable(user_id, &rows).await?;
         rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 

@@ -219,7 +219,10 @@ impl<D: Database> Store<D> {
         for (entry, stored) in &mut entries {
             let Some((salt, stored)) = stored.take() else { continue };
             let detail = match person(entry) {
-                Some(user_id) => opener.checked(user_id, &entry.link.event_id, &stored),
+                Some(user_id) => {
+                    let action = entry.event.as_ref().map_or("", |event| event.action.as_str());
+                    opener.checked((user_id, entry.has_account), (&entry.link.event_id, action), &stored)
+                }
                 None => Detail::Read(stored),
             };
             entry.detail = Some(StoredDetail { salt, detail });

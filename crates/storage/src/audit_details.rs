@@ -8,9 +8,14 @@ use std::{
 
 use audit::verification::Detail;
 use domain::Id;
-use vault::{DataKey, Place, VaultError, looks_sealed};
+use vault::{Place, VaultError, looks_sealed};
 
-use crate::{Database, DatabaseError, StorageError, Store, Value, data_keys::PersonKey, sealed_texts::seal_name};
+use crate::{
+    Database, StorageError, Store, Value,
+    data_keys::{PersonKey, unusable},
+    installation_secrets::DetailsKeys,
+    sealed_texts::seal_name,
+};
 
 /// Stands for a detail that cannot be read.
 const UNREADABLE: &str = "(This detail cannot be read: the key that it was encrypted with is missing or gone.)";
@@ -22,11 +27,25 @@ pub(crate) const fn place(event_id: &str) -> Place<'_> {
     Place { table: "audit_details", row: event_id, column: "detail" }
 }
 
-/// Whether the details of an action outlive whoever did it: they say what was done to others, and nobody gets rid of them by being erased. `erasures.rs`
-/// says the same in SQL.
+/// The SQL condition for events whose details outlive whoever did it: they say what was done to others, and nobody gets rid of them by being erased. The
+/// only list of them: [`outlives`] reads it.
+macro_rules! outliving {
+    () => {
+        "(audit_events.action LIKE 'user.%' OR audit_events.action LIKE 'group.%' OR audit_events.action LIKE 'role.%'
+          OR audit_events.action LIKE 'service_account.%' OR audit_events.action LIKE 'invitation.%'
+          OR audit_events.action LIKE 'retention.%' OR audit_events.action = 'limits.set' OR audit_events.action = 'session.end'
+          OR audit_events.action = 'policy.set')"
+    };
+}
+pub(crate) use outliving;
+
+/// Whether the details of an action outlive whoever did it.
 pub(crate) fn outlives(action: &str) -> bool {
-    ["user.", "group.", "role.", "service_account.", "invitation."].iter().any(|kind| action.starts_with(kind))
-        || matches!(action, "session.end" | "policy.set")
+    let mut quoted = outliving!().split('\'').skip(1).step_by(2);
+    quoted.any(|pattern| match pattern.strip_suffix('%') {
+        Some(beginning) => action.starts_with(beginning),
+        None => action == pattern,
+    })
 }
 
 impl<D: Database> Store<D> {
@@ -38,19 +57,16 @@ impl<D: Database> Store<D> {
         detail: &str,
     ) -> Result<Option<Value>, StorageError> {
         let row = event_id.to_string();
-        let own = match outlives(action) {
-            true => None,
-            false => match self.data_key(user_id).await {
-                Ok(key) => Some(key),
-                Err(error) => unusable(error).map(|()| None)?,
-            },
-        };
-        if let Some(key) = own {
+        if !self.seals_names().await? {
+            return Ok(Some(detail.into()));
+        }
+        if !outlives(action)
+            && let Some(key) = self.data_key_if_usable(user_id).await?
+        {
             return seal_name(&key, place(&row), detail).map(Some);
         }
         match self.details_key().await {
-            Ok(key) if self.seals_names().await? => Ok(Some(Value::Text(key.seal(place(&row), detail)?))),
-            Ok(_) => Ok(Some(detail.into())),
+            Ok(key) => Ok(Some(Value::Text(key.seal(place(&row), detail)?))),
             Err(error) => unusable(error).map(|()| None),
         }
     }
@@ -62,47 +78,33 @@ impl<D: Database> Store<D> {
     ) -> Result<DetailOpener, StorageError> {
         let sealed: BTreeSet<Id> =
             details.filter(|(_, detail)| looks_sealed(detail)).map(|(user_id, _)| user_id).collect();
+        let mut opener = DetailOpener { people: BTreeMap::new(), installation: DetailsKeys::default() };
         if sealed.is_empty() {
-            return Ok(DetailOpener { people: BTreeMap::new(), installation: Vec::new() });
+            return Ok(opener);
         }
-        let mut people = BTreeMap::new();
         for (user_id, key) in self.existing_data_keys(sealed).await? {
-            match key {
-                Ok(key) => drop(people.insert(user_id, key)),
-                Err(error) => unusable(error)?,
-            }
+            let key = match key {
+                Ok(key) => Some(key),
+                Err(error) => unusable(error).map(|()| None)?,
+            };
+            opener.people.insert(user_id, key);
         }
-        let installation = match self.details_keys().await {
-            Ok(keys) => keys.all,
-            Err(error) => unusable(error).map(|()| Vec::new())?,
-        };
-        Ok(DetailOpener { people, installation })
-    }
-}
-
-/// Passes on what is not about a key that cannot be used.
-fn unusable(error: StorageError) -> Result<(), StorageError> {
-    match error {
-        StorageError::MasterKeyMissing(_)
-        | StorageError::NoMasterKey
-        | StorageError::KeyDestroyed
-        | StorageError::KeyDamaged
-        | StorageError::Vault(_)
-        | StorageError::Database(DatabaseError::Orphaned { .. }) => Ok(()),
-        error => Err(error),
+        opener.installation = self.details_keys().await?;
+        Ok(opener)
     }
 }
 
 /// The keys of details that were read.
 pub(crate) struct DetailOpener {
-    people: BTreeMap<Id, Arc<PersonKey>>,
-    installation: Vec<Arc<DataKey>>,
+    /// `None`: the person's key cannot be used.
+    people: BTreeMap<Id, Option<Arc<PersonKey>>>,
+    installation: DetailsKeys,
 }
 
 impl DetailOpener {
     fn opened(&self, user_id: Id, event_id: &str, stored: &str) -> Option<Result<String, VaultError>> {
-        let person = self.people.get(&user_id).map(|key| &***key);
-        let installation = self.installation.iter().map(|key| &**key);
+        let person = self.people.get(&user_id).and_then(Option::as_ref).map(|key| &***key);
+        let installation = self.installation.all.iter().map(|key| &**key);
         let key = person.into_iter().chain(installation).find(|key| key.has_sealed(stored));
         match key {
             Some(key) => Some(key.open(place(event_id), stored)),
@@ -116,12 +118,23 @@ impl DetailOpener {
         self.opened(user_id, event_id, stored).and_then(Result::ok).unwrap_or_else(|| UNREADABLE.to_owned())
     }
 
-    /// A detail to be checked. One that its key does not open is not what was stored.
-    pub(crate) fn checked(&self, user_id: Id, event_id: &str, stored: &str) -> Detail {
+    /// A detail to be checked. One that its key does not open is not what was stored; nor is one that names a key which there never was.
+    pub(crate) fn checked(
+        &self,
+        (user_id, has_account): (Id, bool),
+        (event_id, action): (&str, &str),
+        stored: &str,
+    ) -> Detail {
         match self.opened(user_id, event_id, stored) {
             Some(Ok(text)) => Detail::Read(text),
             Some(Err(_)) => Detail::Damaged,
-            None => Detail::Unread,
+            None if self.installation.is_incomplete => Detail::Unread,
+            None if outlives(action) => Detail::Damaged,
+            None => match self.people.get(&user_id) {
+                Some(Some(key)) if !key.has_lost(stored) => Detail::Damaged,
+                None if has_account => Detail::Damaged,
+                _ => Detail::Unread,
+            },
         }
     }
 }

@@ -13,9 +13,9 @@ use domain::Id;
 use vault::{DataKey, VaultError, WrappedKey, may_be_sealed};
 
 use crate::{
-    Database, Row, Statement, StorageError, Store, Value,
+    Database, DatabaseError, Row, Statement, StorageError, Store, Value,
     master_keys::{GENERATED, IS_MASTER, parse_generated},
-    sealed_texts::Opener,
+    sealed_texts::{NO_KEY, Opener},
 };
 
 /// Stands for the master key of a data key that was given up (docs/runbooks/keys.md).
@@ -47,7 +47,8 @@ impl Deref for PersonKey {
 static STORED: LazyLock<String> = LazyLock::new(|| {
     format!(
         "data_keys.id || ' ' || data_keys.wrapped || ' ' || data_keys.master_key || ' ' || COALESCE(data_keys.lost, '') || ' ' ||
-         COALESCE(data_keys.former_id || ',' || data_keys.former_wrapped || ',' || data_keys.former_master_key, '') || ' ' ||
+         COALESCE(data_keys.former_id || ',' || data_keys.former_wrapped || ',' || data_keys.former_master_key ||
+             CASE WHEN data_keys.created_at > now_ms() - {PUBLISHED_MS} THEN ',{PUBLISHED}' ELSE '' END, '') || ' ' ||
          CASE WHEN {} THEN '{WAITS}' WHEN {} THEN '{NAMES_WAIT}' ELSE '' END",
         waits(TEXTS_SINCE),
         waits(NAMES_SINCE)
@@ -63,6 +64,10 @@ pub(crate) fn waits(name: &str) -> String {
     format!("EXISTS (SELECT 1 FROM sealing_progress WHERE name = '{name}' AND began_at > now_ms() - {WAITS_MS})")
 }
 
+/// How long a key that replaces another one only opens: longer than instances keep keys, so that each of them knows both before the new one seals.
+const PUBLISHED_MS: i64 = 2 * 60 * 1000;
+/// Says in [`STORED`] that it does.
+const PUBLISHED: &str = "published";
 /// Says in [`STORED`] that texts are not sealed yet, nor names.
 const WAITS: &str = "waits";
 /// Says there that names are not sealed yet.
@@ -79,6 +84,8 @@ struct StoredKey {
     lost: Vec<String>,
     /// The key that this one replaces, until everything is sealed anew.
     former: Option<WrappedKey>,
+    /// Whether the former one still seals.
+    is_published: bool,
     seals: bool,
     seals_names: bool,
     generated: Vec<String>,
@@ -90,15 +97,16 @@ impl StoredKey {
         let mut parts = text.split(' ');
         let [id, wrapped, master_key] = [parts.next()?, parts.next()?, parts.next()?].map(str::to_owned);
         let lost = parts.next()?.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect();
-        let mut former = parts.next()?.split(',').map(str::to_owned);
-        let former = match (former.next(), former.next(), former.next()) {
+        let mut former_parts = parts.next()?.split(',').map(str::to_owned);
+        let former = match (former_parts.next(), former_parts.next(), former_parts.next()) {
             (Some(id), Some(wrapped), Some(master_key)) => Some(WrappedKey { id, wrapped, master_key }),
             _ => None,
         };
+        let is_published = former_parts.next().is_some();
         let waits = parts.next()?;
         let (seals, seals_names) = (waits != WAITS, waits.is_empty());
         let key = WrappedKey { id, wrapped, master_key };
-        Some(Self { key, lost, former, seals, seals_names, generated: parse_generated(parts) })
+        Some(Self { key, lost, former, is_published, seals, seals_names, generated: parse_generated(parts) })
     }
 }
 
@@ -159,14 +167,16 @@ impl<D: Database> Store<D> {
     /// Unwraps what [`Self::stored_key`] selected, and keeps it.
     async fn unwrapped(&self, user_id: Id, run_id: Option<Id>, stored: &str) -> Result<Arc<PersonKey>, StorageError> {
         let malformed = StorageError::Row { query: "data_key", column: 0, expected: "a wrapped key" };
-        let StoredKey { key, lost, former, seals, seals_names, generated } =
+        let StoredKey { key, lost, former, is_published, seals, seals_names, generated } =
             StoredKey::parse(stored).ok_or(malformed)?;
         if key.wrapped.is_empty() {
             self.keyring.forget(user_id);
             return Err(StorageError::KeyDestroyed);
         }
-        let is_same =
-            |kept: &Arc<PersonKey>| kept.id() == key.id && kept.seals == seals && kept.seals_names == seals_names;
+        let is_same = |kept: &Arc<PersonKey>| {
+            (kept.id(), kept.is_published()) == (key.id.as_str(), is_published)
+                && (kept.seals, kept.seals_names) == (seals, seals_names)
+        };
         let kept = self.keyring.of_user(user_id).filter(is_same);
         let unwrapped = match kept {
             Some(kept) => kept,
@@ -174,7 +184,8 @@ impl<D: Database> Store<D> {
                 let unwrapped = self.unwrap_with_any(&user_id.to_string(), &key, &generated).await?;
                 let mut key = unwrapped.knowing_lost(lost.iter().map(String::as_str));
                 if let Some(former) = former {
-                    key = key.replacing(self.unwrap_with_any(&user_id.to_string(), &former, &generated).await?);
+                    let former = self.unwrap_with_any(&user_id.to_string(), &former, &generated).await?;
+                    key = key.replacing(former, is_published);
                 }
                 Arc::new(PersonKey { key, seals, seals_names })
             }
@@ -210,6 +221,22 @@ impl<D: Database> Store<D> {
     /// Opens the texts of a person's rows. It needs their key only if one of the texts may be sealed.
     pub(crate) async fn opener(&self, user_id: Id, rows: &[Row]) -> Result<Opener, StorageError> {
         Ok(Opener::new(if has_sealed(rows) { self.existing_data_key(user_id).await? } else { None }))
+    }
+
+    /// As [`Self::opener`], for lists that must be read without the key, too: who must do something about a leak or a loss needs the ids in them.
+    pub(crate) async fn opener_if_usable(&self, user_id: Id, rows: &[Row]) -> Result<Opener, StorageError> {
+        match self.opener(user_id, rows).await {
+            Err(error) => unusable(error).map(|()| NO_KEY),
+            opener => opener,
+        }
+    }
+
+    /// A person's key, to seal with. `None`: it cannot be used.
+    pub(crate) async fn data_key_if_usable(&self, user_id: Id) -> Result<Option<Arc<PersonKey>>, StorageError> {
+        match self.data_key(user_id).await {
+            Ok(key) => Ok(Some(key)),
+            Err(error) => unusable(error).map(|()| None),
+        }
     }
 
     /// As [`Self::opener`], for rows of several people, in one statement. Whose key cannot be used is left out.
@@ -328,15 +355,23 @@ impl<D: Database> Store<D> {
             places.join(", ")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, unknown)).await?;
+        // Master keys that were looked for in vain are not looked for again.
+        let mut missing = BTreeSet::new();
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (user_id, stored) = (columns.id()?, columns.text()?);
-            let key = match is_given_up(stored) {
-                true => Err(StorageError::KeyDestroyed),
-                false => self.unwrapped(user_id, None, stored).await,
+            let master_key = stored.split(' ').nth(2).unwrap_or_default();
+            let key = match master_key {
+                GIVEN_UP => Err(StorageError::KeyDestroyed),
+                _ if missing.contains(master_key) => Err(StorageError::MasterKeyMissing(master_key.to_owned())),
+                _ => self.unwrapped(user_id, None, stored).await,
             };
             match key {
                 Err(error @ StorageError::Database(_)) => return Err(error),
+                Err(StorageError::MasterKeyMissing(id)) => {
+                    missing.insert(id.clone());
+                    keys.insert(user_id, Err(StorageError::MasterKeyMissing(id)));
+                }
                 key => drop(keys.insert(user_id, key)),
             }
         }
@@ -364,6 +399,20 @@ fn opened(unwrapped: Result<DataKey, VaultError>) -> Result<DataKey, StorageErro
     match unwrapped {
         Err(VaultError::Unopenable) => Err(StorageError::KeyDamaged),
         unwrapped => Ok(unwrapped?),
+    }
+}
+
+/// Passes on what is not about a key that cannot be used.
+pub(crate) fn unusable(error: StorageError) -> Result<(), StorageError> {
+    match error {
+        StorageError::MasterKeyMissing(_)
+        | StorageError::NoMasterKey
+        | StorageError::KeyDestroyed
+        | StorageError::KeyDamaged
+        | StorageError::Vault(_)
+        | StorageError::Row { .. }
+        | StorageError::Database(DatabaseError::Orphaned { .. }) => Ok(()),
+        error => Err(error),
     }
 }
 

@@ -5,6 +5,7 @@ use domain::{Id, Timestamp, User};
 
 use crate::{
     Database, Row, Statement, StorageError, Store,
+    audit_details::outliving,
     database::{Columns, after_page},
     users::ROLE,
 };
@@ -109,13 +110,13 @@ const STEPS: [(&str, i64, &str); 8] = [
     (
         "erase_audit_details",
         BATCH,
-        "DELETE FROM audit_details WHERE event_id IN (
-             SELECT audit_details.event_id FROM audit_details JOIN audit_events ON audit_events.id = audit_details.event_id
-             WHERE audit_details.user_id = ?1 AND audit_events.action NOT LIKE 'user.%' AND audit_events.action NOT LIKE 'group.%'
-                 AND audit_events.action NOT LIKE 'role.%' AND audit_events.action NOT LIKE 'service_account.%'
-                 AND audit_events.action NOT LIKE 'invitation.%' AND audit_events.action NOT LIKE 'retention.%'
-                 AND audit_events.action NOT IN ('session.end', 'policy.set', 'limits.set')
-             LIMIT ?2) RETURNING 1",
+        concat!(
+            "DELETE FROM audit_details WHERE event_id IN (
+                 SELECT audit_details.event_id FROM audit_details JOIN audit_events ON audit_events.id = audit_details.event_id
+                 WHERE audit_details.user_id = ?1 AND NOT ",
+            outliving!(),
+            " LIMIT ?2) RETURNING 1"
+        ),
     ),
     (
         "erase_invitations",

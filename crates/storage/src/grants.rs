@@ -215,7 +215,7 @@ impl<D: Database> Store<D> {
              ORDER BY id DESC LIMIT {limit}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
-        let opener = self.opener(user_id, &rows).await?;
+        let opener = self.opener_if_usable(user_id, &rows).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);
             let id = columns.id()?;

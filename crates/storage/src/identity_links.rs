@@ -4,10 +4,9 @@ use domain::{Id, User};
 use vault::Place;
 
 use crate::{
-    Database, Statement, StorageError, Store, Value,
+    Database, Statement, StorageError, Store,
     identities::Identity,
     provider_sessions::ProviderSession,
-    sealed_texts::seal_name,
     users::{GROUP_ROLES, WITH_GROUPS, columns, read_users},
 };
 
@@ -44,10 +43,7 @@ impl<D: Database> Store<D> {
         let sql = "INSERT INTO identity_links
                        (token_hash, user_id, issuer, subject, email, roles, sid, hint, created_at, expires_at)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, now_ms(), now_ms() + ?9)";
-        let hint = match session.hint.as_deref() {
-            Some(hint) => seal_name(&*self.data_key(user_id).await?, hint_of(token_hash), hint)?,
-            None => Value::Null,
-        };
+        let hint = self.sealed_hint(user_id, hint_of(token_hash), session).await?;
         let parameters = [
             token_hash.into(),
             user_id.into(),
@@ -79,7 +75,7 @@ impl<D: Database> Store<D> {
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [token_hash.into()])).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let opener = self.opener(row.columns(QUERY).id()?, &rows).await?;
+        let opener = self.opener_if_usable(row.columns(QUERY).id()?, &rows).await?;
         let links = read_users(QUERY, &rows, |columns| {
             let password_hash = columns.optional_text()?.map(str::to_owned);
             Ok((password_hash, ProviderSession::read(columns, hint_of(token_hash), &opener)?))

@@ -9,7 +9,7 @@ use vault::{DataKey, Place, VaultError, WrappedKey, sealing_key};
 
 use crate::{
     Database, Statement, StorageError, Store, Value,
-    data_keys::{NAMES_SINCE, waits},
+    data_keys::{NAMES_SINCE, unusable, waits},
 };
 
 /// The data key that seals details, and whom it is bound to, in place of a person.
@@ -23,8 +23,10 @@ const IS_FOR_DETAILS: &str = "(name = 'details' OR substr(name, 1, 8) = 'details
 pub(crate) struct DetailsKeys {
     /// The one that seals.
     pub(crate) seals: Option<Arc<DataKey>>,
-    /// All of them, to open with.
+    /// All of them that can be used, to open with.
     pub(crate) all: Vec<Arc<DataKey>>,
+    /// Whether there are others.
+    pub(crate) is_incomplete: bool,
 }
 
 /// Columns that a master key seals: table, key, column, and the SQL condition for rows that may be sealed. `ops` alone has a database and no master key, so
@@ -113,8 +115,13 @@ impl<D: Database> Store<D> {
 
     /// The installation's data key for details. The first call of all makes it: of several at once, at any host, one counts.
     pub(crate) async fn details_key(&self) -> Result<Arc<DataKey>, StorageError> {
-        if let Some(key) = self.details_keys().await?.seals {
+        let keys = self.details_keys().await?;
+        if let Some(key) = keys.seals {
             return Ok(key);
+        }
+        if keys.is_incomplete {
+            // One that cannot be used now stays beside the new one, and opens again once it can be.
+            self.replace_details_key().await?;
         }
         let new = self.sealing_masters().await?.new_data_key(DETAILS)?;
         let sql = "INSERT INTO installation_keys (name, id, wrapped, master_key, created_at) VALUES (?1, ?2, ?3, ?4, now_ms())
@@ -138,7 +145,14 @@ impl<D: Database> Store<D> {
             let seals = columns.text()? == DETAILS;
             let [id, wrapped, master_key] = [columns.text()?, columns.text()?, columns.text()?].map(str::to_owned);
             let wrapped = WrappedKey { id, wrapped, master_key };
-            let key = Arc::new(self.unwrap_with_any(DETAILS, &wrapped, &[]).await?);
+            let key = match self.unwrap_with_any(DETAILS, &wrapped, &[]).await {
+                Ok(key) => Arc::new(key),
+                Err(error) => {
+                    unusable(error)?;
+                    keys.is_incomplete = true;
+                    continue;
+                }
+            };
             if seals {
                 keys.seals = Some(Arc::clone(&key));
             }

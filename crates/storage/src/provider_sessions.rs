@@ -77,10 +77,7 @@ impl<D: Database> Store<D> {
                AND NOT EXISTS (SELECT 1 FROM provider_logouts WHERE issuer = ?7 AND sid = ?9)
              {waiting} RETURNING id"
         );
-        let hint = match session.hint.as_deref() {
-            Some(hint) => seal_name(&*self.data_key(user.id).await?, hint_of(&session_id.to_string()), hint)?,
-            None => Value::Null,
-        };
+        let hint = self.sealed_hint(user.id, hint_of(&session_id.to_string()), session).await?;
         let parameters = [
             session_id.into(),
             user.id.into(),
@@ -116,6 +113,17 @@ impl<D: Database> Store<D> {
         self.read_provider_session(QUERY, session_id, &rows).await
     }
 
+    /// The ID token as it is stored. Without a key for it there is none, and nobody is kept from logging in.
+    pub(crate) async fn sealed_hint(
+        &self,
+        user_id: Id,
+        place: Place<'_>,
+        session: &ProviderSession,
+    ) -> Result<Value, StorageError> {
+        let Some(hint) = session.hint.as_deref() else { return Ok(Value::Null) };
+        self.data_key_if_usable(user_id).await?.map_or(Ok(Value::Null), |key| seal_name(&key, place, hint))
+    }
+
     /// From a row with the person before the columns of [`ProviderSession::read`].
     async fn read_provider_session(
         &self,
@@ -125,7 +133,7 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<ProviderSession>, StorageError> {
         let Some(row) = rows.first() else { return Ok(None) };
         let mut columns = row.columns(query);
-        let opener = self.opener(columns.id()?, rows).await?;
+        let opener = self.opener_if_usable(columns.id()?, rows).await?;
         ProviderSession::read(&mut columns, hint_of(&session_id.to_string()), &opener).map(Some)
     }
 

@@ -3,10 +3,14 @@
 //! Both go on in small steps, and a host that dies in the middle of one leaves nothing half done: a row is changed only if it is as it was read. How far
 //! the rows are is kept in `sealing_progress`; of all hosts, one at a time takes a step. Reading works all the time (see [`crate::data_keys`]).
 
+use std::collections::BTreeSet;
+
+use domain::Id;
 use vault::{Place, VaultError, WrappedKey, looks_sealed};
 
 use crate::{
     Database, DatabaseError, Row, Statement, StorageError, Store, Value, audit_details,
+    installation_secrets::OWN_SECRETS,
     sealing_targets::{Kind, ROWS, TARGETS, Target, secret_name},
 };
 
@@ -41,8 +45,8 @@ enum Looked {
     Done,
     /// Its new values, after its key.
     Changed(Vec<Value>),
-    /// Its person's key cannot be used now.
-    Skipped,
+    /// Its person's key cannot be used now, or the installation's.
+    Skipped(Option<Id>),
 }
 
 /// The name of a row: its key's columns, with a space between.
@@ -60,14 +64,15 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "rows_to_seal";
         let statement = Statement::new(QUERY, step.target.read_sql(), step.target.after(&step.passed));
         let rows = self.database.query(statement).await?;
-        let (mut passed, mut changed, mut skipped) = (String::new(), Vec::new(), 0_u64);
+        self.keys_of_rows(QUERY, &rows).await?;
+        let (mut passed, mut changed, mut skipped) = (String::new(), Vec::new(), Vec::new());
         for row in &rows {
             let (name, looked) = self.seal_row(step.target, QUERY, row).await?;
             passed = name;
             match looked {
                 Looked::Done => {}
                 Looked::Changed(values) => changed.push(values),
-                Looked::Skipped => skipped = skipped.saturating_add(1),
+                Looked::Skipped(user_id) => skipped.push(user_id),
             }
         }
         if !changed.is_empty() {
@@ -79,8 +84,32 @@ impl<D: Database> Store<D> {
             );
             self.database.query(statement.repeatably()).await?;
         }
-        self.end_sealing_step(&step, &passed, rows.len(), skipped).await?;
+        self.note_skipped(&skipped).await?;
+        self.end_sealing_step(&step, &passed, rows.len(), skipped.len()).await?;
         Ok(true)
+    }
+
+    /// Reads the keys of the people of a step at once.
+    async fn keys_of_rows(&self, query: &'static str, rows: &[Row]) -> Result<(), StorageError> {
+        let mut people = BTreeSet::new();
+        for row in rows {
+            let mut columns = row.columns(query);
+            let (_, _, user_id) = (columns.text()?, columns.text()?, columns.optional_id()?);
+            people.extend(user_id);
+        }
+        self.existing_data_keys(people).await.map(drop)
+    }
+
+    /// Notes whose rows were skipped: a former key of theirs stays until they were not.
+    async fn note_skipped(&self, people: &[Option<Id>]) -> Result<(), StorageError> {
+        let people: Vec<Value> = people.iter().flatten().map(|user_id| (*user_id).into()).collect();
+        if people.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<String> = (1..=people.len()).map(|place| format!("?{place}")).collect();
+        let sql = format!("UPDATE data_keys SET skipped_at = now_ms() WHERE user_id IN ({})", places.join(", "));
+        self.database.query(Statement::new("note_skipped", sql, people).durably().repeatably()).await?;
+        Ok(())
     }
 
     /// Looks at a row. Returns its name, too. The key of one person must not keep the rows of others from being sealed.
@@ -106,7 +135,7 @@ impl<D: Database> Store<D> {
             }
             // Missing, or changed outside.
             Err(StorageError::MasterKeyMissing(_) | StorageError::KeyDamaged | StorageError::Row { .. }) => {
-                return Ok((name, Looked::Skipped));
+                return Ok((name, Looked::Skipped(Some(user_id))));
             }
             Err(error) => return Err(error),
         };
@@ -136,7 +165,7 @@ impl<D: Database> Store<D> {
         let sealed = match self.details_key().await {
             Ok(key) => key.seal(audit_details::place(&event_id), stored)?,
             Err(StorageError::MasterKeyMissing(_) | StorageError::KeyDamaged) => {
-                return Ok((event_id, Looked::Skipped));
+                return Ok((event_id, Looked::Skipped(None)));
             }
             Err(error) => return Err(error),
         };
@@ -167,14 +196,20 @@ impl<D: Database> Store<D> {
         Ok(target.map(|target| Step { target, pass, passed, began_at }))
     }
 
-    /// Keeps how far a step came. Nothing, if another host has taken it meanwhile. A table of which rows were skipped is never finished.
-    async fn end_sealing_step(&self, step: &Step, passed: &str, seen: usize, skipped: u64) -> Result<(), StorageError> {
+    /// Keeps how far a step came. Nothing, if another host has taken it meanwhile, or everything is to be looked through anew. A table of which rows were skipped is never finished.
+    async fn end_sealing_step(
+        &self,
+        step: &Step,
+        passed: &str,
+        seen: usize,
+        skipped: usize,
+    ) -> Result<(), StorageError> {
         let set = match (seen, step.pass) {
             (0, 1) => format!(
                 "pass = 2, passed = CASE WHEN skipped > 0 THEN '' ELSE ?4 END, due_at = began_at + {SECOND_PASS_AFTER_MS}"
             ),
             (0, _) => format!(
-                "passed = CASE WHEN skipped > 0 THEN '' ELSE ?4 END, due_at = now_ms() + {AGAIN_AFTER_MS},
+                "passed = CASE WHEN skipped > 0 THEN '' ELSE ?4 END, due_at = now_ms() + {AGAIN_AFTER_MS}, looked_at = now_ms(),
                  finished_at = CASE WHEN skipped > 0 AND passed <> '' THEN NULL ELSE now_ms() END"
             ),
             // Those of the last time are counted until the next time begins.
@@ -188,10 +223,25 @@ impl<D: Database> Store<D> {
             (0, _) => step.passed.clone(),
             _ => passed.to_owned(),
         };
-        let sql = format!("UPDATE sealing_progress SET {set} WHERE name = ?1 AND pass = ?2 AND passed = ?3");
-        let parameters = [step.target.table.into(), step.pass.into(), step.passed.as_str().into(), passed.into()];
+        let sql = format!(
+            "UPDATE sealing_progress SET {set} WHERE name = ?1 AND pass = ?2 AND passed = ?3 AND began_at = ?5"
+        );
+        let parameters = [
+            step.target.table.into(),
+            step.pass.into(),
+            step.passed.as_str().into(),
+            passed.into(),
+            step.began_at.into(),
+        ];
         self.database.query(Statement::new("end_sealing_step", sql, parameters)).await?;
         Ok(())
+    }
+
+    /// Which columns are sealed, for the document that says so: with the keys of people, and with a master key.
+    #[must_use]
+    pub fn sealed_columns() -> Vec<(&'static str, &'static str)> {
+        let with_people = TARGETS.iter().flat_map(|target| target.columns.iter().map(|column| (target.table, *column)));
+        with_people.chain(OWN_SECRETS.iter().map(|(table, _, column, _)| (*table, *column))).collect()
     }
 
     /// How many rows of earlier releases were skipped, because the keys of their people cannot be used. They are looked at again.

@@ -165,7 +165,7 @@ pub(crate) const TARGETS: [Target; 13] = [
     Target {
         table: "sessions",
         key: ("id", Second::None),
-        after: "client_name IS NOT NULL AND id > ?1",
+        after: "id > ?1",
         order: "id",
         joined: "sessions.id = new.key_1",
         person: "user_id",

@@ -251,12 +251,19 @@ impl<D: Database> Store<D> {
         let signs_from = columns.timestamp()?;
         let verifies_until = columns.optional_integer()?.map(Timestamp::from_millis);
         let is_retired = columns.optional_integer()?.is_some();
-        let private_key = private_key.map(|stored| self.open_own(place(&id, "private_key"), stored)).transpose()?;
-        let text_key = match text_key.map(|stored| self.open_own(place(&id, "text_key"), stored)).transpose() {
-            // What a retired key is still good for must not keep people from logging in.
-            Err(StorageError::MasterKeyMissing(_) | StorageError::Unreadable { .. }) if is_retired => None,
-            text_key => text_key?,
+        let open = |column, stored: Option<&str>| {
+            let opened = stored.map(|stored| self.open_own(place(&id, column), stored)).transpose();
+            match opened {
+                // What a key is still good for that signs no more must not keep people from logging in.
+                Err(StorageError::MasterKeyMissing(_) | StorageError::Unreadable { .. })
+                    if is_retired || verifies_until.is_some() =>
+                {
+                    Ok(None)
+                }
+                opened => opened,
+            }
         };
+        let (private_key, text_key) = (open("private_key", private_key)?, open("text_key", text_key)?);
         let key = SigningKey { id, public_key, private_key, text_key };
         Ok(StoredKey { key, signs_from, verifies_until, is_retired })
     }

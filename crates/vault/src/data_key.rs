@@ -53,6 +53,8 @@ pub struct DataKey {
     lost: Vec<String>,
     /// The key that this one replaces: it opens what it sealed until all of that is sealed anew.
     former: Option<Box<DataKey>>,
+    /// Whether this key only opens yet, and the former one seals.
+    is_published: bool,
     cipher: Cipher,
 }
 
@@ -65,7 +67,15 @@ impl fmt::Debug for DataKey {
 impl DataKey {
     pub(crate) fn new(user_id: &str, id: &str, key: &[u8; KEY_BYTES]) -> Self {
         let (prefix, lost) = (format!("{VERSION}{id}:"), Vec::new());
-        Self { user_id: user_id.to_owned(), id: id.to_owned(), prefix, lost, former: None, cipher: Cipher::new(key) }
+        Self {
+            user_id: user_id.to_owned(),
+            id: id.to_owned(),
+            prefix,
+            lost,
+            former: None,
+            is_published: false,
+            cipher: Cipher::new(key),
+        }
     }
 
     /// The key, knowing the ids of those that the person had before and that are lost.
@@ -75,11 +85,17 @@ impl DataKey {
         self
     }
 
-    /// The key, together with the one that it replaces.
+    /// The key, together with the one that it replaces. `is_published`: not everybody knows it yet, so the former one still seals.
     #[must_use]
-    pub fn replacing(mut self, former: Self) -> Self {
-        self.former = Some(Box::new(former));
+    pub fn replacing(mut self, former: Self, is_published: bool) -> Self {
+        (self.former, self.is_published) = (Some(Box::new(former)), is_published);
         self
+    }
+
+    /// Whether the former key still seals.
+    #[must_use]
+    pub const fn is_published(&self) -> bool {
+        self.is_published
     }
 
     /// A new id and a new key.
@@ -107,6 +123,9 @@ impl DataKey {
     pub fn seal(&self, place: Place<'_>, text: &str) -> Result<String, VaultError> {
         if text.is_empty() {
             return Ok(String::new());
+        }
+        if let Some(former) = self.former.as_ref().filter(|_| self.is_published) {
+            return former.seal(place, text);
         }
         let sealed = self.cipher.seal(&self.place(place), text.as_bytes())?;
         let mut written = self.prefix.clone();
@@ -219,7 +238,10 @@ mod tests {
     fn a_new_key_opens_what_the_one_before_sealed_and_says_that_it_is_outdated() {
         let old = DataKey::new("u1", "oldoldoldoldoldo", &[1; KEY_BYTES]);
         let sealed = old.seal(PLACE, "correct horse").unwrap();
-        let new = key("u1", 2).replacing(old);
+        let published = key("u1", 2).replacing(DataKey::new("u1", "oldoldoldoldoldo", &[1; KEY_BYTES]), true);
+        assert_eq!(old.open(PLACE, &published.seal(PLACE, "horse").unwrap()).unwrap(), "horse");
+        assert_eq!(published.open(PLACE, &key("u1", 2).seal(PLACE, "horse").unwrap()).unwrap(), "horse");
+        let new = key("u1", 2).replacing(old, false);
         assert!(new.has_sealed(&sealed) && new.is_outdated(&sealed));
         assert_eq!(new.open(PLACE, &sealed).unwrap(), "correct horse");
         let again = new.seal(PLACE, "correct horse").unwrap();

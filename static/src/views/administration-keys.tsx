@@ -60,7 +60,7 @@ function Rotation({ purpose: { purpose, title, words, revokes }, pages }: { purp
     try {
       const { rotated } = await admin.rotateKeys(purpose, revoke);
       if (rotated) announce(revoke ? "The keys are revoked." : "The keys are rotated.");
-      else setFault("Nothing was changed: they were rotated within the last hour, or there is none yet.");
+      else setFault("Nothing was changed: they were rotated a moment ago, or within the last hour, or there is none yet.");
       setAsks(false);
       await pages.load();
     } catch (error) {

@@ -1,6 +1,7 @@
 //! Damage stays where it is: one text that cannot be opened is told in words, and the rest of the conversation, its list and its runs go on.
 
-use storage::{StorageError, Store};
+use domain::Id;
+use storage::{StorageError, Store, provider_sessions::ProviderSession, sessions::TokenHashes};
 
 use crate::{
     fixture::{Fixture, LEASE_MS, lease_of},
@@ -110,4 +111,13 @@ fn a_damaged_key_is_told_in_words_and_harms_nobody_else(place: Place) {
     assert!(matches!(heard(&store, ids), Err(StorageError::KeyDamaged)));
     assert!(matches!(block_on(store.create_conversation(ids.0, "x", None)), Err(StorageError::KeyDamaged)));
     assert_eq!(block_on(store.conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
+    // They get in and out through a provider all the same.
+    let (user, session_id) = (block_on(store.user(ids.0)).unwrap().unwrap(), Id::new());
+    let hashes = TokenHashes { token: "token".into(), family: "family".into() };
+    let (issuer, subject, sid, hint) = ("i".to_owned(), "s".to_owned(), None, Some("a.b.c".to_owned()));
+    let session = ProviderSession { issuer, subject, sid, hint };
+    assert!(block_on(store.create_provider_session(session_id, &user, &hashes, &session, 60_000)).unwrap());
+    let kept = block_on(store.provider_session(session_id, &hashes)).unwrap().unwrap();
+    assert_eq!(kept, ProviderSession { hint: None, ..session });
+    assert!(block_on(store.api_keys(ids.0)).unwrap().is_empty());
 }

@@ -14,6 +14,8 @@ use crate::{
 on_each_database! {
     a_new_key_seals_everything_anew_however_often_somebody_is_killed,
     one_person_gets_a_new_key_and_the_others_keep_theirs,
+    a_new_key_seals_when_everybody_knows_it_and_whoever_knows_the_former_reads_everything_meanwhile,
+    whose_key_cannot_be_used_keeps_it_and_keeps_nobody_else_from_a_new_one,
     a_former_key_stays_until_rows_were_looked_through_after_it_was_replaced,
 }
 
@@ -35,6 +37,7 @@ fn ids(database: &Real, user_id: Id) -> (String, Option<String>) {
 /// As if an hour had passed for those who wait for the second pass, and two minutes for the first.
 fn pass_time(database: &Real) {
     rows(database, "UPDATE sealing_progress SET due_at = 0 WHERE finished_at IS NULL");
+    rows(database, "UPDATE data_keys SET created_at = created_at - 300000 WHERE former_id IS NOT NULL");
 }
 
 fn go_on<D: storage::Database>(store: &Store<D>, database: &Real) -> Result<(), storage::StorageError> {
@@ -59,7 +62,7 @@ fn a_new_key_seals_everything_anew_however_often_somebody_is_killed(place: Place
     let (old, _) = ids(&database, said.0);
     let rotates = |store: &Store<Mortal>| {
         let rotated = block_on(store.rotate_data_keys(None, by()))?;
-        assert!(matches!(rotated, Rotation::Begun(_)));
+        assert!(matches!(rotated, Rotation::Begun { skipped: 0, .. }), "{rotated:?}");
         go_on(store, &database)
     };
     killed_again_and_again(&fixture, rotates, || assert_hears_everything(&fresh(&fixture), said));
@@ -89,7 +92,10 @@ fn one_person_gets_a_new_key_and_the_others_keep_theirs(place: Place) {
     block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
     let database = fixture.another_connection();
     let before = (ids(&database, said.0), ids(&database, eve.id));
-    assert_eq!(block_on(fixture.store.rotate_data_keys(Some(eve.id), by())).unwrap(), Rotation::Begun(1));
+    assert_eq!(
+        block_on(fixture.store.rotate_data_keys(Some(eve.id), by())).unwrap(),
+        Rotation::Begun { made: 1, skipped: 0 }
+    );
     let after = (ids(&database, said.0), ids(&database, eve.id));
     assert_eq!(before.0, after.0);
     assert_eq!(after.1.1, Some(before.1.0));
@@ -108,7 +114,7 @@ fn a_former_key_stays_until_rows_were_looked_through_after_it_was_replaced(place
     let fixture = Fixture::new(place);
     let said = say_everything(&fixture);
     let database = fixture.another_connection();
-    assert_eq!(block_on(fixture.store.rotate_data_keys(None, by())).unwrap(), Rotation::Begun(1));
+    assert_eq!(block_on(fixture.store.rotate_data_keys(None, by())).unwrap(), Rotation::Begun { made: 1, skipped: 0 });
     let fresh = || fresh(&fixture);
     block_on(fresh().forget_former_data_keys()).unwrap();
     assert!(ids(&database, said.0).1.is_some(), "nothing was looked through yet");
@@ -128,4 +134,67 @@ fn a_former_key_stays_until_rows_were_looked_through_after_it_was_replaced(place
     // Within an hour of an upgrade, hosts of before may run.
     rows(&database, "UPDATE sealing_progress SET began_at = now_ms()");
     assert_eq!(block_on(fresh().rotate_data_keys(None, by())).unwrap(), Rotation::TooEarly);
+}
+
+fn a_new_key_seals_when_everybody_knows_it_and_whoever_knows_the_former_reads_everything_meanwhile(place: Place) {
+    let fixture = Fixture::new(place);
+    let said = say_everything(&fixture);
+    // An instance that knows the former key for a minute more.
+    assert_hears_everything(&fixture.store, said);
+    assert_eq!(
+        block_on(fresh(&fixture).rotate_data_keys(None, by())).unwrap(),
+        Rotation::Begun { made: 1, skipped: 0 }
+    );
+    let (knows, new) = (&fixture.store, fresh(&fixture));
+    block_on(new.create_conversation(said.0, "planted-title", None)).unwrap();
+    let sealed = block_on(new.secrets_key(said.0)).unwrap().seal("mail", "password", "horse").unwrap();
+    let titles = block_on(knows.conversations(said.0, None, 9)).unwrap();
+    assert!(titles.len() == 2 && titles.iter().all(|found| found.title == "planted-title"), "{titles:?}");
+    assert_eq!(
+        block_on(knows.secrets_key(said.0)).unwrap().open("mail", "password", &sealed).unwrap().as_str(),
+        "horse"
+    );
+    // Minutes later, it seals.
+    let database = fixture.another_connection();
+    let (id, _) = ids(&database, said.0);
+    assert!(!sealed.contains(&id));
+    pass_time(&database);
+    let sealed = block_on(fresh(&fixture).secrets_key(said.0)).unwrap().seal("mail", "password", "horse").unwrap();
+    assert!(sealed.contains(&id));
+}
+
+fn whose_key_cannot_be_used_keeps_it_and_keeps_nobody_else_from_a_new_one(place: Place) {
+    let fixture = Fixture::new(place);
+    let said = say_everything(&fixture);
+    let eve = fixture.user("eve@example.org");
+    block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
+    let database = fixture.another_connection();
+    let damage = |person: Id, from: &str, to: &str| {
+        let sql =
+            format!("UPDATE data_keys SET wrapped = replace(wrapped, '{from}', '{to}') WHERE user_id = '{person}'");
+        rows(&database, &sql);
+    };
+    let before = ids(&database, eve.id);
+    let wrapped = rows(&database, &format!("SELECT wrapped FROM data_keys WHERE user_id = '{}'", eve.id));
+    let wrapped = wrapped[0].columns("t").text().unwrap().to_owned();
+    damage(eve.id, &wrapped, "AAAA");
+    let rotated = block_on(fresh(&fixture).rotate_data_keys(None, by())).unwrap();
+    assert_eq!(rotated, Rotation::Begun { made: 1, skipped: 1 });
+    go_on(&fresh(&fixture), &database).unwrap();
+    assert_eq!((ids(&database, said.0).1, ids(&database, eve.id)), (None, before), "it waits for nobody");
+    // Hers is usable again, gets a new one, and becomes unusable before her rows are looked through: the former one stays, and only hers.
+    damage(eve.id, "AAAA", &wrapped);
+    let rotated = block_on(fresh(&fixture).rotate_data_keys(None, by())).unwrap();
+    assert_eq!(rotated, Rotation::Begun { made: 2, skipped: 0 });
+    let wrapped = rows(&database, &format!("SELECT wrapped FROM data_keys WHERE user_id = '{}'", eve.id));
+    let wrapped = wrapped[0].columns("t").text().unwrap().to_owned();
+    damage(eve.id, &wrapped, "AAAA");
+    go_on(&fresh(&fixture), &database).unwrap();
+    assert!(ids(&database, said.0).1.is_none() && ids(&database, eve.id).1.is_some());
+    damage(eve.id, "AAAA", &wrapped);
+    go_on(&fresh(&fixture), &database).unwrap();
+    assert_eq!(ids(&database, eve.id).1, None);
+    assert_eq!(block_on(fresh(&fixture).conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
+    let nobody = block_on(fresh(&fixture).rotate_data_keys(Some(by()), by())).unwrap();
+    assert_eq!(nobody, Rotation::Nobody { skipped: 0 });
 }

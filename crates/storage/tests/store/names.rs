@@ -34,6 +34,7 @@ on_each_database! {
     for_an_hour_after_an_upgrade_names_and_private_keys_are_written_as_hosts_of_before_read_them,
     a_detail_that_outlives_its_person_is_read_and_the_others_are_told_to_be_gone,
     the_record_is_checked_with_the_keys_and_without_them_as_far_as_that_goes,
+    a_damaged_key_for_details_is_replaced_and_what_it_sealed_is_told_to_be_gone,
     private_keys_are_sealed_with_the_configured_master_key_and_anew_when_it_changes,
     a_private_key_whose_master_key_is_missing_keeps_nobody_from_knowing_why,
 }
@@ -270,7 +271,37 @@ fn the_record_is_checked_with_the_keys_and_without_them_as_far_as_that_goes(plac
     rows(&database, "UPDATE audit_details SET detail = (SELECT MAX(other.detail) FROM audit_details AS other)");
     let (findings, unread) = told(&with_key(&fixture, OLD));
     assert!(matches!(findings.as_slice(), [Finding::DetailChanged { .. }]) && unread == 0, "{findings:?}");
+    // Rubbish that names a key which there never was.
+    let rubbish = format!("UPDATE audit_details SET detail = 's1:AAAAAAAAAAAAAAAA:{}'", "A".repeat(60));
+    rows(&database, &rubbish);
+    let (findings, unread) = told(&with_key(&fixture, OLD));
+    assert!(findings.len() == 2 && unread == 0, "{findings:?}");
+    assert_eq!(told(&with_key(&fixture, NEW)), (vec![], 2), "whoever has no keys cannot know");
     assert!(block_on(database.query(Statement::new("t", "UPDATE audit_details SET detail = 'x'", []))).is_err());
+}
+
+fn a_damaged_key_for_details_is_replaced_and_what_it_sealed_is_told_to_be_gone(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("ada@example.org");
+    name_everything(&fixture.store, &user);
+    rows(&fixture.another_connection(), "UPDATE installation_keys SET wrapped = substr(wrapped, 2)");
+    let store = Store::new(fixture.another_connection());
+    for action in ["limits.set", "retention.set", "user.role"] {
+        let event = AuditEvent { detail: Some("planted-later"), ..AuditEvent::new(user.id, action, "s") };
+        block_on(store.append_audit(&event)).unwrap();
+    }
+    sealed_record(&store);
+    let records = block_on(store.audit_records(None, None, 9)).unwrap();
+    let told: Vec<_> = records.iter().filter_map(|record| record.detail.as_deref()).collect();
+    assert!(told.len() == 5 && told[..3] == ["planted-later"; 3] && told[3].contains("cannot be read"), "{told:?}");
+    assert_eq!(told[4], "planted-own");
+    let found = verified(&store);
+    assert_eq!((found.findings.as_slice(), found.unread_details), ([].as_slice(), 1));
+    // What outlives its person was sealed with the installation's key.
+    assert!(block_on(store.destroy_data_key(user.id)).unwrap());
+    let store = Store::new(fixture.another_connection());
+    let records = block_on(store.audit_records(None, None, 3)).unwrap();
+    assert!(records.iter().all(|record| record.detail.as_deref() == Some("planted-later")), "{records:?}");
 }
 
 /// `ops` has no master key.

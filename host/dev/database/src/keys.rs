@@ -38,6 +38,14 @@ pub(crate) enum Command {
     },
 }
 
+fn tell_skipped(skipped: u64) {
+    if skipped > 0 {
+        println!(
+            "{skipped} people keep theirs, because it cannot be used: set SPIN_VARIABLE_MASTER_KEY as the app has it, see /ready, and say it again"
+        );
+    }
+}
+
 fn person(text: &str) -> Result<Id, String> {
     text.parse().map_err(|_| "this is not the id of an account: Administration, People has them".to_owned())
 }
@@ -73,12 +81,16 @@ async fn done(store: &Store<impl Database>, command: &Command) -> Result<()> {
     }
     if let Command::RotateData { person } = command {
         match store.rotate_data_keys(*person, NOBODY.parse::<Id>().context("the id of nobody")?).await? {
-            Rotation::Begun(0) => {
-                println!("nobody has a key that is to be replaced; everything is looked through again")
+            Rotation::Begun { made, skipped } => {
+                println!(
+                    "{made} people have a new key; what the former ones opened is encrypted anew in the background, which takes an hour or more"
+                );
+                tell_skipped(skipped);
             }
-            Rotation::Begun(count) => println!(
-                "{count} people have a new key; what the former ones opened is encrypted anew in the background, which takes an hour or more"
-            ),
+            Rotation::Nobody { skipped } => {
+                tell_skipped(skipped);
+                bail!("nothing was changed: nobody here has a key that can be replaced");
+            }
             Rotation::TooEarly => bail!(
                 "nothing was changed: the database was upgraded within the last hour, so hosts of the earlier release may still run"
             ),
