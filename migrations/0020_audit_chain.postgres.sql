@@ -42,9 +42,13 @@ ALTER TABLE audit_events ADD COLUMN detail_digest text;
 
 CREATE FUNCTION audit_event_arrives() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO audit_arrivals (event_id, arrived_at)
-    SELECT NEW.id, NEW.at WHERE NOT EXISTS (SELECT 1 FROM audit_chain WHERE event_id = NEW.id)
-    ON CONFLICT DO NOTHING;
+    -- A step that moves the backlog at this moment waits, and then sees this event; or this waits for the step.
+    PERFORM 1 FROM audit_backlog WHERE NEW.id > after_id AND NEW.id <= last_id FOR SHARE;
+    IF NOT FOUND THEN
+        INSERT INTO audit_arrivals (event_id, arrived_at)
+        SELECT NEW.id, NEW.at WHERE NOT EXISTS (SELECT 1 FROM audit_chain WHERE event_id = NEW.id)
+        ON CONFLICT DO NOTHING;
+    END IF;
     RETURN NULL;
 END
 $$;

@@ -47,8 +47,11 @@ CREATE TABLE audit_backlog (
     after_id text NOT NULL
 );
 
--- However an event is recorded, also by a host of an earlier release, it waits for its place. An import of a copy brings places and arrivals along.
-CREATE TRIGGER audit_event_arrives AFTER INSERT ON audit_events WHEN NOT EXISTS (SELECT 1 FROM audit_chain WHERE event_id = NEW.id)
+-- However an event is recorded, also by a host of an earlier release, it waits for its place. An import of a copy brings places, arrivals and the
+-- backlog along.
+CREATE TRIGGER audit_event_arrives AFTER INSERT ON audit_events
+WHEN NOT EXISTS (SELECT 1 FROM audit_chain WHERE event_id = NEW.id)
+    AND NOT EXISTS (SELECT 1 FROM audit_backlog WHERE NEW.id > after_id AND NEW.id <= last_id)
 BEGIN
     INSERT INTO audit_arrivals (event_id, arrived_at) VALUES (NEW.id, NEW.at) ON CONFLICT DO NOTHING;
 END;

@@ -110,3 +110,5 @@ CREATE TRIGGER replace_limits INSTEAD OF INSERT ON limit_replacements FOR EACH R
 CREATE INDEX IF NOT EXISTS sessions_open ON sessions (id) WHERE revoked_at IS NULL;
 
 CREATE INDEX IF NOT EXISTS sessions_open_of_user ON sessions (user_id, id) WHERE revoked_at IS NULL;
+
+CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at);

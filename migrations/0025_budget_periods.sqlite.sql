@@ -60,7 +60,7 @@ BEGIN
     SELECT DISTINCT run_id, subject, period FROM budgets_of_runs WHERE run_id = NEW.run_id ON CONFLICT DO NOTHING;
     INSERT INTO budget_use (subject, period, tokens, cost)
     SELECT subject, period, 0, 0 FROM run_budgets WHERE run_id = NEW.run_id ON CONFLICT DO NOTHING;
-    -- With it go a few of the rows from before the last month: nobody asks for them.
+    -- A few of the rows from before the last month go: nobody asks for them.
     DELETE FROM budget_use WHERE (subject, period) IN (
         SELECT subject, period FROM budget_use WHERE period < strftime('%Y-%m', 'now', 'start of month', '-1 month') LIMIT 8);
     INSERT INTO run_charges (run_id, settled_tokens, settled_cost, tokens, cost, prompt_tokens, input_price, output_price)
@@ -86,3 +86,5 @@ END;
 CREATE INDEX IF NOT EXISTS sessions_open ON sessions (id) WHERE revoked_at IS NULL;
 
 CREATE INDEX IF NOT EXISTS sessions_open_of_user ON sessions (user_id, id) WHERE revoked_at IS NULL;
+
+CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at);

@@ -44,6 +44,13 @@ test("an administrator sets a budget, and a limit that is reached counts down an
   await assertAccessible(page, "limits");
   await shoot(page, "limits");
 
+  await row.getByRole("button", { name: "Remove all limits: Everybody together" }).click();
+  await row.waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Add" }).click();
+  await row.getByLabel("Tokens a day").fill("100000");
+  await row.getByRole("button", { name: "Save" }).click();
+  await row.getByText("0 taken, 100,000 left").waitFor();
+
   await page.goto("/settings/account");
   await page.getByText("100,000 of 100,000 tokens left").waitFor();
   await assertAccessible(page, "one's own usage");

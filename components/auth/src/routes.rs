@@ -247,7 +247,7 @@ pub(crate) async fn begin_session<D: Database>(
         return Err(wrong_credentials().into());
     }
     // The session has begun, so it stands. The next one tidies up.
-    if let Err(error) = auth.store().forget_old_sessions(user.id).await {
+    if let Err(error) = auth.store().forget_old_sessions().await {
         let cause = BTreeMap::from([("cause", error.to_string())]);
         log(COMPONENT, Level::Warn, "sessions that ended long ago could not be deleted", cause);
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use audit::chain::BATCH;
 use identity::statement::About;
 use storage::{Database, Store};
 use web::{
@@ -12,18 +13,21 @@ use web::{
 
 use crate::COMPONENT;
 
-/// Events in a batch: some hundred kilobytes, and a moment of hashing.
-const BATCH: u32 = 500;
 /// Batches one after the other, for an installation whose events wait since before there was a chain. The next look goes on.
 const MAX_BATCHES: u32 = 20;
 
 /// Seals what waits, in batches. Another host may do so at the same time: one of two equal batches counts. The head is logged: whoever keeps logs
 /// elsewhere can tell later whether the end of the record was cut off.
 pub(crate) async fn seal<D: Database>(store: &Store<D>, signing_key: &str) -> Result<()> {
-    let mut has_backlog = true;
+    let mut has_backlog = store.has_audit_backlog().await?;
     for _ in 0..MAX_BATCHES {
         has_backlog = has_backlog && store.take_audit_backlog(BATCH).await?;
-        let Some(arrivals) = store.audit_arrivals(BATCH).await? else { return Ok(()) };
+        let Some(arrivals) = store.audit_arrivals(BATCH).await? else {
+            if has_backlog {
+                continue;
+            }
+            return Ok(());
+        };
         let extended = audit::chain::extend(&arrivals.head, &arrivals.events, arrivals.now.as_millis());
         let Some((links, claims)) = extended else { return Ok(()) };
         let (issuer, now) = web::issuing::issuer(COMPONENT, store, signing_key).await?;

@@ -106,29 +106,35 @@ pub(crate) async fn retry<D: Database>(
         let run = chat.store().run(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
         models::check(&chat, &session, run.conversation_id, &run.model).await?;
     }
+    if let Some(refused) = chat.store().refused_retry(session.user_id(), id).await? {
+        return Err(not_retried(refused).into());
+    }
     let (limits, api_key_id) = (RequestLimits::of(&session, &chat.config.rates), session.api_key().map(|key| key.id));
     let left = chat.store().take_quotas(limits.buckets()).await?;
     limits.check(&left)?;
-    let refused = match chat.store().retry_run(session.user_id(), id, api_key_id).await? {
+    match chat.store().retry_run(session.user_id(), id, api_key_id).await? {
         Retried::Queued(run) => {
             let mut response = created(QueuedBody { run: run.into() });
             response.headers_mut().extend(limits.headers(&left));
-            return Ok(response);
+            Ok(response)
         }
-        Retried::NotFound => None,
-        Retried::OverBudget(budget) => Some(over_budget(&budget)),
+        refused => Err(limits.told(not_retried(refused), &left).into()),
+    }
+}
+
+/// Why a run is not tried again.
+fn not_retried(refused: Retried) -> Problem {
+    match refused {
+        Retried::OverBudget(budget) => over_budget(&budget),
+        Retried::Queued(_) | Retried::NotFound => Problem::not_found(),
         Retried::RunActive => {
-            Some(Problem::conflict("run_active", "An answer is being written already. Wait for it, or stop it."))
+            Problem::conflict("run_active", "An answer is being written already. Wait for it, or stop it.")
         }
         Retried::NotRetryable => {
             let detail = "Only the last answer can be tried again, and only if it failed or was stopped.";
-            Some(Problem::conflict("not_retryable", detail))
+            Problem::conflict("not_retryable", detail)
         }
-    };
-    // What made no work takes nothing.
-    chat.store().give_back_rate(limits.buckets()).await?;
-    let problem = refused.ok_or_else(Problem::not_found)?;
-    Err(limits.told(problem, &chat.store().quotas(limits.buckets()).await?).into())
+    }
 }
 
 #[derive(Deserialize)]

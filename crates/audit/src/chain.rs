@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{event::StoredEvent, sha256};
 
+/// The most events in a batch: some hundred kilobytes, and a moment of hashing. A seal of fewer left nothing waiting.
+pub const BATCH: u32 = 500;
+
 /// The end of the chain so far.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Head {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::{
-    chain::{Head, Link, SealClaims},
+    chain::{BATCH, Head, Link, SealClaims},
     event::{StoredEvent, detail_digest},
 };
 
@@ -218,6 +218,8 @@ pub enum Warning {
         /// When it was sealed, in milliseconds since the epoch.
         sealed_at: i64,
     },
+    /// Events are excused from having places as if they were from before the chain, which has others already.
+    LateBacklog,
 }
 
 impl fmt::Display for Warning {
@@ -226,6 +228,9 @@ impl fmt::Display for Warning {
             Self::OlderThanSeal { position, event_id } => write!(
                 f,
                 "event {event_id} at position {position} claims to be older than a seal that lacks it: it was inserted later, or the database's clock was set back"
+            ),
+            Self::LateBacklog => f.write_str(
+                "the table audit_backlog names events from before the chain, which was begun long ago: somebody put a row there to excuse them",
             ),
             Self::SealedLongAfter { position, .. } => write!(
                 f,
@@ -244,6 +249,8 @@ pub struct Verification {
     /// The last position that seals are about so far. `None`: the newest cannot be read.
     covered: Option<i64>,
     sealed_at: i64,
+    /// When the newest seal was made that left nothing waiting but what came after it.
+    complete_at: i64,
     has_arrivals: bool,
     noted: Option<Head>,
     found_noted: bool,
@@ -334,7 +341,7 @@ impl Verification {
         let claims_otherwise = link.arrived_at != 0 && event.as_ref().is_some_and(|event| event.at != link.arrived_at);
         if claims_otherwise || link.arrived_at == 0 && self.has_arrivals {
             self.find(Finding::InsertedLate { position, event_id });
-        } else if self.has_arrivals && link.arrived_at.saturating_add(LATE_MS) < self.sealed_at {
+        } else if self.has_arrivals && link.arrived_at.saturating_add(LATE_MS) < self.complete_at {
             self.warn(Warning::OlderThanSeal { position, event_id });
         } else if let Some(sealed_at) = self.sealing_at()
             && link.arrived_at != 0
@@ -387,6 +394,10 @@ impl Verification {
         let (first, last, sealed_at) = (claims.first, claims.last, claims.sealed_at);
         self.seal = None;
         self.sealed_at = sealed_at;
+        // A full batch left others waiting; and behind what was recorded before the chain, everything waits.
+        if self.has_arrivals && last.saturating_sub(first).saturating_add(1) < i64::from(BATCH) {
+            self.complete_at = sealed_at;
+        }
         if !fits {
             self.find(Finding::SealBroken { first, last });
         }
@@ -395,6 +406,13 @@ impl Verification {
     /// An event that has no place and waits for none.
     pub fn outside(&mut self, event_id: String) {
         self.find(Finding::Inserted { event_id });
+    }
+
+    /// Some events count as recorded before there was a chain and have no places yet: innocent only before everything else has.
+    pub fn backlog(&mut self) {
+        if self.has_arrivals {
+            self.warn(Warning::LateBacklog);
+        }
     }
 
     /// An arrival whose event is gone.

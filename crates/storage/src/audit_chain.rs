@@ -43,11 +43,14 @@ pub struct StoredSeal {
 pub struct ChainState {
     /// The newest seal.
     pub seal: Option<StoredSeal>,
-    /// How many events wait for their place.
+    /// How many events wait for their place; of those from before the chain, at most [`MAX_COUNTED`] are counted.
     pub waiting: i64,
     /// How long the first of them has waited, in milliseconds; of those that were there before the chain, since then. 0 if none waits.
     pub waiting_ms: i64,
 }
+
+/// Events from before the chain that are counted: more are read for nobody who only looks how far the chain is.
+pub const MAX_COUNTED: u32 = 10_000;
 
 /// Columns of an event, in the order of [`read_event`].
 const EVENT: &str = "audit_events.id, audit_events.at, audit_events.user_id, audit_events.action, audit_events.subject,
@@ -97,6 +100,26 @@ impl<D: Database> Store<D> {
         );
         let statement = Statement::new("take_audit_backlog", sql, []).repeatably();
         Ok(!self.database.query(statement).await?.is_empty())
+    }
+
+    /// Whether there are events that were recorded before there was a chain and do not wait for their places yet.
+    ///
+    /// # Errors
+    /// As [`Self::take_audit_backlog`].
+    pub async fn has_audit_backlog(&self) -> Result<bool, StorageError> {
+        let sql = "SELECT 1 FROM audit_backlog LIMIT 1";
+        Ok(!self.database.query(Statement::new("has_audit_backlog", sql, [])).await?.is_empty())
+    }
+
+    /// The newest seal, which ends the chain.
+    ///
+    /// # Errors
+    /// As [`Self::take_audit_backlog`].
+    pub async fn newest_audit_seal(&self) -> Result<Option<StoredSeal>, StorageError> {
+        const QUERY: &str = "newest_audit_seal";
+        let sql = format!("SELECT {SEAL} FROM audit_seals ORDER BY first_position DESC LIMIT 1");
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        rows.first().map(|row| read_seal(&mut row.columns(QUERY))).transpose()
     }
 
     /// The events that wait longest for their place, at most `limit`. `None`: none waits. While some that were recorded before there was a chain do not
@@ -165,7 +188,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "audit_chain_state";
         let sql = format!(
             "SELECT waiting.number, waiting.since, {SEAL} FROM (
-                 SELECT COUNT(*) + (SELECT COUNT(*) FROM audit_events JOIN audit_backlog ON id > after_id AND id <= last_id) AS number, now_ms() - COALESCE(MIN(CASE WHEN arrived_at = 0 THEN NULL ELSE arrived_at END), now_ms()) AS since
+                 SELECT COUNT(*) + (SELECT COUNT(*) FROM (SELECT 1 FROM audit_events JOIN audit_backlog ON id > after_id AND id <= last_id
+                     LIMIT {MAX_COUNTED}) AS backlog) AS number, now_ms() - COALESCE(MIN(CASE WHEN arrived_at = 0 THEN NULL ELSE arrived_at END), now_ms()) AS since
                  FROM audit_arrivals) AS waiting
              LEFT JOIN (SELECT {SEAL} FROM audit_seals ORDER BY first_position DESC LIMIT 1) AS head ON 1 = 1"
         );

@@ -430,6 +430,20 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
+    /// Why a run cannot be tried again, as far as that can be read: what makes no work needs to take from no limit. `None`: [`Self::retry_run`] decides.
+    ///
+    /// # Errors
+    /// As [`Self::append_message`].
+    pub async fn refused_retry(&self, user_id: Id, run_id: Id) -> Result<Option<Retried>, StorageError> {
+        let Some(failed) = self.run(user_id, run_id).await? else { return Ok(Some(Retried::NotFound)) };
+        if !matches!(failed.state, RunState::Error | RunState::Cancelled) {
+            return Ok(Some(Retried::NotRetryable));
+        }
+        let conversation = self.conversation(user_id, failed.conversation_id).await?;
+        let is_active = conversation.is_some_and(|conversation| conversation.active_run_id.is_some());
+        Ok(is_active.then_some(Retried::RunActive))
+    }
+
     /// Queues a new run for the message of a failed or stopped run, if no message came after it. `api_key_id`: the API key that wants it.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use domain::{Id, Timestamp, User};
 
 use crate::{
-    Database, Row, Statement, StorageError, Store, Value, database::after_page, grants::client_name_of,
+    Database, Dialect, Row, Statement, StorageError, Store, Value, database::after_page, grants::client_name_of,
     sealed_texts::NO_KEY,
 };
 
@@ -26,7 +26,9 @@ pub struct Lifetimes {
 }
 
 /// How long a session is kept after its time is over: longer than a browser keeps its cookie, so that who comes back late is told why.
-const KEPT_OVER_MS: i64 = 30 * 24 * 60 * 60 * 1000;
+const KEPT_OVER_MS: i64 = 8 * 24 * 60 * 60 * 1000;
+/// Sessions that go when one begins: more than come, so that there are ever fewer of them.
+const FORGOTTEN_AT_ONCE: u32 = 100;
 
 /// The result of presenting a refresh token.
 #[derive(Clone, Debug)]
@@ -182,14 +184,19 @@ impl<D: Database> Store<D> {
         rows.first().map(|row| row.columns(QUERY).id()).transpose()
     }
 
-    /// Deletes the sessions of an account whose time was over long ago.
+    /// Deletes a few of the sessions, of anybody, whose time was over long ago. `false`: there are no more of them.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn forget_old_sessions(&self, user_id: Id) -> Result<(), StorageError> {
-        let sql = format!("DELETE FROM sessions WHERE user_id = ?1 AND expires_at < now_ms() - {KEPT_OVER_MS}");
-        self.database.query(Statement::new("forget_old_sessions", sql, [user_id.into()]).repeatably()).await?;
-        Ok(())
+    pub async fn forget_old_sessions(&self) -> Result<bool, StorageError> {
+        // Two that do this at once do not wait for each other.
+        let skip = if self.database.dialect() == Dialect::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
+        let sql = format!(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < now_ms() - {KEPT_OVER_MS}
+                 ORDER BY expires_at LIMIT {FORGOTTEN_AT_ONCE} {skip}) RETURNING 1"
+        );
+        let rows = self.database.query(Statement::new("forget_old_sessions", sql, []).repeatably()).await?;
+        Ok(!rows.is_empty())
     }
 
     /// Sessions that have not ended, the newest first, before the one at which the page before ended: of one person, or of all.

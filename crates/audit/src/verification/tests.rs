@@ -231,3 +231,30 @@ fn a_sealed_detail_is_checked_by_whoever_has_its_key_and_counted_by_others() {
     let found = sealed.verified(None, 3).findings;
     assert!(matches!(found.as_slice(), [Finding::DetailChanged { position: 4, .. }]), "{found:?}");
 }
+
+/// Batches of events, each with when they arrived and when it was sealed.
+fn sealed(batches: &[(Vec<i64>, i64)]) -> Record {
+    let mut record = Record { entries: Vec::new(), seals: Vec::new() };
+    let mut head = Head::default();
+    for (arrivals, sealed_at) in batches {
+        let arrived: Vec<_> =
+            arrivals.iter().zip(head.position + 1..).map(|(at, number)| (event(number, *at), *at)).collect();
+        let (links, claims) = extend(&head, &arrived, *sealed_at).unwrap();
+        head = Head { position: claims.last, hash: claims.hash.clone() };
+        record.seals.push(CheckedSeal { first_position: claims.first, claims: Some(claims) });
+        let entry = |(link, (event, _))| Entry { link, event: Some(event), detail: None, has_account: true };
+        record.entries.extend(links.into_iter().zip(arrived).map(entry));
+    }
+    record
+}
+
+#[test]
+fn what_waits_behind_a_full_batch_is_not_late() {
+    let late = (vec![BEGAN], BEGAN + 3 * LATE_MS);
+    for (events, is_late) in [(i64::from(BATCH), false), (i64::from(BATCH) - 1, true)] {
+        let before = ((0..events).map(|number| BEGAN - events + number).collect(), BEGAN + 2 * LATE_MS);
+        let warnings = sealed(&[before, late.clone()]).verified(None, 100).warnings;
+        let warned = warnings.iter().any(|warning| matches!(warning, Warning::OlderThanSeal { .. }));
+        assert_eq!(warned, is_late, "after a batch of {events}");
+    }
+}

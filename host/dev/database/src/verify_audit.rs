@@ -97,15 +97,14 @@ async fn check(place: &Place, arguments: &Arguments) -> Result<()> {
 /// this head does, whenever it comes.
 pub(crate) async fn say_head(place: &Place) -> Result<()> {
     ensure!(place.exists(), "there is no database at {place}: name its folder with --state-dir");
-    let state = match place {
-        Place::Sqlite(path) => Store::new(SqliteFile::open(path)?).audit_chain_state().await,
-        Place::Postgres(url) => Store::new(PostgresDatabase::open(url.clone()).await?).audit_chain_state().await,
+    let seal = match place {
+        Place::Sqlite(path) => Store::new(SqliteFile::open(path)?).newest_audit_seal().await,
+        Place::Postgres(url) => Store::new(PostgresDatabase::open(url.clone()).await?).newest_audit_seal().await,
     };
-    let state = state.with_context(|| {
+    let seal = seal.with_context(|| {
         format!("cannot read the audit log of {place}; if its schema is older, run `cargo dev migrate` first")
     })?;
-    let seal =
-        state.seal.with_context(|| format!("nothing of the audit log of {place} is sealed yet: start the app"))?;
+    let seal = seal.with_context(|| format!("nothing of the audit log of {place} is sealed yet: start the app"))?;
     println!("{}:{}", seal.last_position, seal.hash);
     Ok(())
 }
@@ -161,6 +160,9 @@ async fn verify(
     }
     for event in store.audit_outside_chain("", MAX_OUTSIDE).await? {
         verification.outside(event);
+    }
+    if store.has_audit_backlog().await? {
+        verification.backlog();
     }
     for event in store.audit_arrivals_without_event("", MAX_OUTSIDE).await? {
         verification.arrival_without_event(event);

@@ -255,7 +255,9 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO tool_connection_attempts VALUES ('u1', 'wiki', 's', 'state', 'proof', 'v1.d', 9)",
         "INSERT INTO audit_chain VALUES (1, 'a1', 1, 'digest', 'hash')",
         "DELETE FROM audit_arrivals WHERE event_id = 'a1'",
+        // Recorded before there was a chain.
         "INSERT INTO audit_backlog VALUES ('a0', '')",
+        "INSERT INTO audit_events VALUES ('a0', 0, 'u1', 'user.role', 'u1', NULL, NULL, 'ok', NULL, NULL)",
         "INSERT INTO audit_seals VALUES (1, 1, 'hash', 2, 'kid', 'a.b.c')",
         "INSERT INTO audit_events VALUES ('a3', 3, 'u1', 'user.role', 'u1', NULL, NULL, 'ok', NULL, 'digest')",
         "INSERT INTO erasures VALUES ('gone', 'u1', 1, 2, 0, 'hash', '{}', 3, 4, 'a.b.c')",
