@@ -20,6 +20,8 @@ const DEFAULT_LIMIT: u32 = 50;
 #[derive(Serialize)]
 pub(crate) struct ErasureBody {
     user_id: Id,
+    /// As long as the account is there.
+    email: Option<String>,
     requested_by: Id,
     requested_at: Timestamp,
     erase_at: Timestamp,
@@ -30,8 +32,8 @@ pub(crate) struct ErasureBody {
 
 impl From<Erasure> for ErasureBody {
     fn from(erasure: Erasure) -> Self {
-        let Erasure { user_id, requested_by, requested_at, due_at, erased_at, receipt } = erasure;
-        Self { user_id, requested_by, requested_at, erase_at: due_at, erased_at, receipt }
+        let Erasure { user_id, email, requested_by, requested_at, due_at, erased_at, receipt } = erasure;
+        Self { user_id, email, requested_by, requested_at, erase_at: due_at, erased_at, receipt }
     }
 }
 

@@ -21,6 +21,8 @@ const TURN_MS: i64 = 60_000;
 pub struct Erasure {
     /// The account.
     pub user_id: Id,
+    /// Its address, as long as it is there.
+    pub email: Option<String>,
     /// Who asked for it.
     pub requested_by: Id,
     /// When.
@@ -138,11 +140,14 @@ const STEPS: [(&str, i64, &str); 8] = [
 ];
 
 /// Columns of [`Erasure`].
-const COLUMNS: &str = "user_id, requested_by, requested_at, due_at, erased_at, receipt";
+const COLUMNS: &str =
+    "user_id, (SELECT users.email FROM users WHERE users.id = erasures.user_id), requested_by, requested_at, due_at,
+    erased_at, receipt";
 
 fn read(columns: &mut Columns<'_>) -> Result<Erasure, StorageError> {
     Ok(Erasure {
         user_id: columns.id()?,
+        email: columns.optional_text()?.map(str::to_owned),
         requested_by: columns.id()?,
         requested_at: columns.timestamp()?,
         due_at: columns.timestamp()?,
@@ -216,7 +221,7 @@ impl<D: Database> Store<D> {
                      THEN 1 ELSE 0 END,
                  CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) THEN 1 ELSE 0 END,
                  CASE WHEN EXISTS (SELECT 1 FROM conversation_lifetimes WHERE check_at <= now_ms())
-                     OR EXISTS (SELECT 1 FROM retention_walk WHERE due_at <= now_ms())
+                     OR NOT EXISTS (SELECT 1 FROM retention_walk WHERE due_at > now_ms())
                         AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
                      THEN 1 ELSE 0 END";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;

@@ -14,7 +14,7 @@ export function Erasures() {
   return (
     <>
       <p class="text-sm leading-6 text-soft">
-        Accounts are known here by their ids, which are all that is left of whoever was erased. A receipt is a signed
+        An id is all that is left of whoever was erased. A receipt is a signed
         statement of what was erased; the keys at <code class="text-xs">/api/account/receipt-keys</code> verify it.
       </p>
       <PageList
@@ -27,7 +27,7 @@ export function Erasures() {
 }
 
 function Row({ erasure, pages }: { erasure: Erasure; pages: Pages<Erasure> }) {
-  const { user_id: id, requested_by: by, erased_at: erasedAt, receipt } = erasure;
+  const { user_id: id, email, requested_by: by, erased_at: erasedAt, receipt } = erasure;
   const keep = async () => {
     const taken = await pages.change(erasure, async () => {
       await admin.keepAccount(id);
@@ -38,7 +38,7 @@ function Row({ erasure, pages }: { erasure: Erasure; pages: Pages<Erasure> }) {
   return (
     <li class="flex flex-wrap items-center gap-x-4 gap-y-2 px-4 py-3 text-sm">
       <div class="min-w-[12rem] flex-1">
-        <p class="font-mono text-xs leading-5 break-all">{id}</p>
+        {email ? <bdi class="font-medium break-all">{email}</bdi> : <p class="font-mono text-xs leading-5 break-all">{id}</p>}
         <p class="text-xs leading-5 text-soft">
           Asked for {by === id ? "by themselves" : "by an administrator"} <When at={erasure.requested_at} /> ·{" "}
           {erasedAt === null ? (
