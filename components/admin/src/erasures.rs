@@ -37,14 +37,22 @@ impl From<Erasure> for ErasureBody {
     }
 }
 
+#[derive(Deserialize)]
+pub(crate) struct Which {
+    /// Only those that are not done.
+    #[serde(default)]
+    pending: bool,
+}
+
 /// `GET /api/admin/erasures`.
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<UsersErase>,
     Query(listing): Query<Listing>,
+    Query(Which { pending }): Query<Which>,
 ) -> Result<Json<Page<ErasureBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
-    let found = admin.store().erasures(listing.before()?, limit + 1).await?;
+    let found = admin.store().erasures(pending, listing.before()?, limit + 1).await?;
     Ok(Json(Page::new(found, limit, |erasure| erasure.user_id.to_string(), Into::into)))
 }
 

@@ -253,15 +253,23 @@ impl<D: Database> Store<D> {
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }
 
-    /// All erasures, by the ids of their accounts, the newest accounts first, before the one at which the page before ended.
+    /// All erasures, or those that are not done, by the ids of their accounts, the newest accounts first, before the one at which the page before ended.
     ///
     /// # Errors
     /// As [`Self::request_erasure`].
-    pub async fn erasures(&self, before: Option<Id>, limit: u32) -> Result<Vec<Erasure>, StorageError> {
+    pub async fn erasures(
+        &self,
+        only_pending: bool,
+        before: Option<Id>,
+        limit: u32,
+    ) -> Result<Vec<Erasure>, StorageError> {
         const QUERY: &str = "erasures";
         let mut parameters = Vec::new();
         let place = after_page("user_id", before, &mut parameters);
-        let sql = format!("SELECT {COLUMNS} FROM erasures WHERE 1 = 1 {place} ORDER BY user_id DESC LIMIT {limit}");
+        // Those that are not done are few, and have an index of their own.
+        let condition = if only_pending { "erased_at IS NULL" } else { "1 = 1" };
+        let sql =
+            format!("SELECT {COLUMNS} FROM erasures WHERE {condition} {place} ORDER BY user_id DESC LIMIT {limit}");
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| read(&mut row.columns(QUERY))).collect()
     }

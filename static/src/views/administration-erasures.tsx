@@ -1,4 +1,5 @@
 /** Accounts that wait for their erasure, and the receipts of those that are erased, for administrators. */
+import { useState } from "preact/hooks";
 import { admin } from "../api.ts";
 import type { Pages } from "../state/pages.ts";
 import type { Erasure } from "../types.ts";
@@ -7,9 +8,11 @@ import { CopyButton } from "./copy.tsx";
 import { PageList, usePages, When } from "./page-list.tsx";
 
 export function Erasures() {
+  const [pending, setPending] = useState(true);
   const pages = usePages(
-    (cursor) => admin.erasures(cursor),
+    (cursor) => admin.erasures(pending, cursor),
     ({ user_id }: Erasure) => user_id,
+    pending,
   );
   return (
     <>
@@ -17,9 +20,18 @@ export function Erasures() {
         An id is all that is left of whoever was erased. A receipt is a signed
         statement of what was erased; the keys at <code class="text-xs">/api/account/receipt-keys</code> verify it.
       </p>
+      <select
+        class="field mt-3 h-9 w-auto py-0 text-sm"
+        aria-label="Which"
+        value={pending ? "pending" : "all"}
+        onChange={(event) => setPending(event.currentTarget.value === "pending")}
+      >
+        <option value="pending">Waiting</option>
+        <option value="all">All, with receipts</option>
+      </select>
       <PageList
         pages={pages}
-        none="Nobody was erased, and nobody waits for it."
+        none={pending ? "Nobody waits to be erased." : "Nobody was erased, and nobody waits for it."}
         row={(erasure) => <Row key={erasure.user_id} erasure={erasure} pages={pages} />}
       />
     </>
