@@ -21,8 +21,6 @@ CREATE TABLE retention_walk (
     due_at bigint NOT NULL
 );
 
-INSERT INTO retention_walk (id, passed, due_at) VALUES (1, '', 0);
-
 CREATE FUNCTION forget_retention_of_role() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM retention_rules WHERE subject = 'role:' || OLD.name;
@@ -58,12 +56,18 @@ CREATE FUNCTION expire_conversations() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     expired bigint;
 BEGIN
-    -- From here on, nobody sends a message into one of them or tries one of its answers again; whoever was faster is seen by the next statement.
+    -- As everywhere, a run comes before its conversation. From here on, nobody takes up the run, sends a message or tries an answer again; whoever was
+    -- faster is seen by the last statement.
+    PERFORM 1 FROM runs
+    WHERE id IN (SELECT seen ->> 'run_id' FROM json_array_elements(CAST(NEW.conversations AS json)) AS seen) ORDER BY id FOR UPDATE;
     PERFORM 1 FROM conversations
     WHERE id IN (SELECT seen ->> 'id' FROM json_array_elements(CAST(NEW.conversations AS json)) AS seen) ORDER BY id FOR UPDATE;
-    DELETE FROM conversations USING json_array_elements(CAST(NEW.conversations AS json)) AS seen
-    WHERE conversations.id = seen ->> 'id' AND conversations.updated_at = CAST(seen ->> 'updated_at' AS bigint)
-        AND COALESCE((SELECT MAX(runs.id) FROM runs WHERE runs.conversation_id = conversations.id), '') = seen ->> 'run_id';
+    DELETE FROM conversations WHERE id IN (
+        SELECT conversations.id FROM json_array_elements(CAST(NEW.conversations AS json)) AS seen
+        JOIN conversations ON conversations.id = seen ->> 'id' AND conversations.updated_at = CAST(seen ->> 'updated_at' AS bigint)
+        LEFT JOIN runs ON runs.id = (SELECT MAX(newest.id) FROM runs AS newest WHERE newest.conversation_id = conversations.id)
+        WHERE COALESCE(runs.id, '') = seen ->> 'run_id' AND COALESCE(runs.updated_at, 0) = CAST(seen ->> 'run_updated_at' AS bigint)
+            AND COALESCE(runs.lease_expires_at, 0) <= NEW.expired_at);
     GET DIAGNOSTICS expired = ROW_COUNT;
     IF expired = 0 THEN
         RETURN NULL;

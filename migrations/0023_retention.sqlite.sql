@@ -19,14 +19,13 @@ CREATE TABLE conversation_lifetimes (
 
 CREATE INDEX conversation_lifetimes_by_check ON conversation_lifetimes (check_at);
 
--- Where the walk over everybody is that looks for conversations whose time by a rule is over: the last account that was looked at, and when to go on.
+-- Where the walk over everybody is that looks for conversations whose time by a rule is over: the last account that was looked at, and when to go on. A host
+-- that looks has the walk for some seconds. One row, or none before the first rule.
 CREATE TABLE retention_walk (
     id bigint PRIMARY KEY,
     passed text NOT NULL,
     due_at bigint NOT NULL
 );
-
-INSERT INTO retention_walk (id, passed, due_at) VALUES (1, '', 0);
 
 -- Whatever gets the same name later begins without a rule.
 CREATE TRIGGER forget_retention_of_role AFTER DELETE ON roles
@@ -48,8 +47,8 @@ BEGIN
     VALUES (NEW.id, NEW.idle_ms, 1, NEW.created_at + NEW.idle_ms);
 END;
 
--- Deletes conversations whose time is over, and records how many. conversations is a JSON array of objects with id, and updated_at and run_id, the newest
--- run, as they were read: what was used since stays.
+-- Deletes conversations whose time is over, and records how many. conversations is a JSON array of objects with id, updated_at, and of the newest run
+-- run_id ('' without one) and run_updated_at (0), as they were read: what was used since, or is being executed, stays.
 CREATE VIEW conversation_expiries AS
 SELECT CAST(NULL AS text) AS conversations, CAST(NULL AS text) AS reason, CAST(NULL AS text) AS audit_id, CAST(NULL AS bigint) AS expired_at
 WHERE 1 = 0;
@@ -60,12 +59,16 @@ BEGIN
     SELECT NEW.audit_id, NEW.expired_at, '00000000-0000-0000-0000-000000000000', 'conversations.expire', NEW.reason, 'ok', 'count=' || expired
     FROM (SELECT COUNT(*) AS expired FROM json_each(NEW.conversations) AS seen
         JOIN conversations ON conversations.id = seen.value ->> 'id' AND conversations.updated_at = seen.value ->> 'updated_at'
-        WHERE COALESCE((SELECT MAX(runs.id) FROM runs WHERE runs.conversation_id = conversations.id), '') = seen.value ->> 'run_id')
+        LEFT JOIN runs ON runs.id = (SELECT MAX(newest.id) FROM runs AS newest WHERE newest.conversation_id = conversations.id)
+        WHERE COALESCE(runs.id, '') = seen.value ->> 'run_id' AND COALESCE(runs.updated_at, 0) = seen.value ->> 'run_updated_at'
+            AND COALESCE(runs.lease_expires_at, 0) <= NEW.expired_at)
     WHERE expired > 0;
     DELETE FROM conversations WHERE id IN (
         SELECT conversations.id FROM json_each(NEW.conversations) AS seen
         JOIN conversations ON conversations.id = seen.value ->> 'id' AND conversations.updated_at = seen.value ->> 'updated_at'
-        WHERE COALESCE((SELECT MAX(runs.id) FROM runs WHERE runs.conversation_id = conversations.id), '') = seen.value ->> 'run_id');
+        LEFT JOIN runs ON runs.id = (SELECT MAX(newest.id) FROM runs AS newest WHERE newest.conversation_id = conversations.id)
+        WHERE COALESCE(runs.id, '') = seen.value ->> 'run_id' AND COALESCE(runs.updated_at, 0) = seen.value ->> 'run_updated_at'
+            AND COALESCE(runs.lease_expires_at, 0) <= NEW.expired_at);
 END;
 
 -- An account that is erased is looked for here, too.

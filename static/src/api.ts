@@ -304,7 +304,8 @@ export const admin = {
   /** `days` null removes the rule. Answers with all rules. */
   setRetention: (subject: string, days: number | null) =>
     send<Page<RetentionRule>>("PUT", adminPath("retention"), { body: { subject, days } }),
-  erasures: (cursor: Cursor) => send<Page<Erasure>>("GET", adminPath("erasures", { cursor })),
+  erasures: (pending: boolean, cursor: Cursor) =>
+    send<Page<Erasure>>("GET", adminPath("erasures", { pending: pending ? "true" : null, cursor })),
   erase: (id: string) => send<Erasure>("POST", adminPath(`users/${id}/erasure`), { body: {} }),
   keepAccount: (id: string) => send<void>("DELETE", adminPath(`users/${id}/erasure`)),
   usage: (days: number, cursor: Cursor) => send<Page<Usage> & { currency: string }>("GET", adminPath("usage", { days: `${days}`, cursor })),

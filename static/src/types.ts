@@ -43,6 +43,8 @@ export type RetentionRule = { subject: string; days: number; counts_at: string }
 /** An account that is to be erased, or was. */
 export type Erasure = {
   user_id: string;
+  /** As long as the account is there. */
+  email?: string | null;
   requested_by: string;
   requested_at: string;
   erase_at: string;

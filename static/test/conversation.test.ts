@@ -438,6 +438,7 @@ test("a temporary chat is in no list, and is deleted as soon as it is left", asy
   assert.deepEqual(list.value, []);
   writeDraft(T, "half a thought");
   await chat.open(C);
+  await settled();
   assert.equal(requests("DELETE", `/api/conversations/${T}`).length, 1);
   assert.deepEqual([readDraft(T), chat.isTemporary.value, chat.wantsTemporary.value], ["", false, false]);
   // The next chat is a usual one.
@@ -453,4 +454,25 @@ test("a temporary chat that has ended meanwhile says so", async () => {
   answers.delete(`POST /api/conversations/${T}/messages`);
   assert.equal(await chat.say("Still there?"), false);
   assert.match(chat.problem.value ?? "", /This temporary chat has ended/);
+});
+
+test("where no temporary chat can be had, nothing is said in one that would be kept", async () => {
+  const K = "00000000-0000-7000-8000-00000000000d";
+  answers.set("POST /api/conversations", () => Response.json(conversationOf(K), { status: 201 }));
+  await chat.open(null);
+  chat.wantsTemporary.value = true;
+  assert.equal(await chat.say("Between us"), false);
+  assert.match(chat.problem.value ?? "", /cannot be had at the moment/);
+  assert.deepEqual([requests("POST", `/api/conversations/${K}`).length, requests("DELETE", `/api/conversations/${K}`).length], [0, 1]);
+});
+
+test("who logs out ends the temporary chat before, and who comes back to its page finds a new one", async () => {
+  const T = "00000000-0000-7000-8000-00000000000c";
+  serve(T, said(T, "rt", "Hello", "Hi"), { temporary: true });
+  answers.set(`DELETE /api/conversations/${T}`, () => new Response(null, { status: 204 }));
+  await chat.open(T);
+  await chat.endTemporary();
+  assert.equal(requests("DELETE", `/api/conversations/${T}`).length, 1);
+  chat.comeBack();
+  assert.equal(route.value.page, "new");
 });

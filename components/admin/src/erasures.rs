@@ -20,6 +20,8 @@ const DEFAULT_LIMIT: u32 = 50;
 #[derive(Serialize)]
 pub(crate) struct ErasureBody {
     user_id: Id,
+    /// As long as the account is there.
+    email: Option<String>,
     requested_by: Id,
     requested_at: Timestamp,
     erase_at: Timestamp,
@@ -30,9 +32,16 @@ pub(crate) struct ErasureBody {
 
 impl From<Erasure> for ErasureBody {
     fn from(erasure: Erasure) -> Self {
-        let Erasure { user_id, requested_by, requested_at, due_at, erased_at, receipt } = erasure;
-        Self { user_id, requested_by, requested_at, erase_at: due_at, erased_at, receipt }
+        let Erasure { user_id, email, requested_by, requested_at, due_at, erased_at, receipt } = erasure;
+        Self { user_id, email, requested_by, requested_at, erase_at: due_at, erased_at, receipt }
     }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Which {
+    /// Only those that are not done.
+    #[serde(default)]
+    pending: bool,
 }
 
 /// `GET /api/admin/erasures`.
@@ -40,9 +49,10 @@ pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<UsersErase>,
     Query(listing): Query<Listing>,
+    Query(Which { pending }): Query<Which>,
 ) -> Result<Json<Page<ErasureBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
-    let found = admin.store().erasures(listing.before()?, limit + 1).await?;
+    let found = admin.store().erasures(pending, listing.before()?, limit + 1).await?;
     Ok(Json(Page::new(found, limit, |erasure| erasure.user_id.to_string(), Into::into)))
 }
 

@@ -86,7 +86,7 @@ pub(crate) async fn create<D: Database>(
             return Err(Problem::invalid_field("temporary", detail).into());
         }
         let conversation = store.begin_temporary_conversation(user_id, model).await?;
-        return Ok(created(ConversationBody::from(conversation.ok_or_else(Problem::unauthenticated)?)));
+        return Ok(created(ConversationBody::from(conversation.ok_or_else(Problem::not_found)?)));
     }
     let title = change.title.unwrap_or_default();
     let mut conversation = store.create_conversation(user_id, title.trim(), model).await?;
@@ -113,17 +113,23 @@ pub(crate) async fn update<D: Database>(
     Json(change): Json<Change>,
 ) -> Result<Json<ConversationBody>> {
     change.check(&chat, &session).await?;
-    if let Some(days) = change.retention_days {
-        let conversation = chat.store().conversation(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    let (store, user_id) = (chat.store(), session.user_id());
+    if change.title.is_some() || change.retention_days.is_some() {
+        let conversation = store.conversation(user_id, id).await?.ok_or_else(Problem::not_found)?;
         if conversation.is_temporary {
-            let detail = "A temporary chat is not kept. Begin another conversation, which is.";
+            let detail = "A temporary chat has no title and is not kept. Begin another conversation, which is.";
             return Err(Problem::conflict("temporary", detail).into());
         }
-        chat.store().set_own_retention(session.user_id(), id, days).await?;
     }
     let title = change.title.as_deref().map(str::trim);
-    let updated = chat.store().update_conversation(session.user_id(), id, title, change.model.as_deref()).await?;
-    Ok(Json(updated.ok_or_else(Problem::not_found)?.into()))
+    let updated = store.update_conversation(user_id, id, title, change.model.as_deref()).await?;
+    let mut updated = updated.ok_or_else(Problem::not_found)?;
+    // After the change, from which it counts: whatever fails in between, nothing goes at once.
+    if let Some(days) = change.retention_days {
+        store.set_own_retention(user_id, id, days).await?;
+        updated = store.conversation(user_id, id).await?.ok_or_else(Problem::not_found)?;
+    }
+    Ok(Json(updated.into()))
 }
 
 pub(crate) async fn delete<D: Database>(

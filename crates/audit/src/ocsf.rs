@@ -58,7 +58,7 @@ fn class(action: &str) -> (Class, u32) {
                 "create" | "allow" | "join" => 1,
                 "export" => 2,
                 "set" | "update" | "rotate" | "decide" => 3,
-                "delete" | "remove" | "revoke" | "leave" | "end" => 4,
+                "delete" | "remove" | "revoke" | "leave" | "end" | "expire" => 4,
                 _ => OTHER,
             };
             (EntityManagement, activity)

@@ -68,7 +68,8 @@ impl<D: Database> Store<D> {
         read(QUERY, rows.first().unwrap_or(&Row(Vec::new())), &opener)
     }
 
-    /// Begins a temporary chat: it is in no list and no copy, gets no title, and goes [`TEMPORARY_IDLE_MS`] after its last use. `None`: the account is gone.
+    /// Begins a temporary chat: it is in no list and no copy, gets no title, and goes [`TEMPORARY_IDLE_MS`] after its last use.
+    /// `None`: it was deleted in this moment.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].
@@ -156,7 +157,7 @@ impl<D: Database> Store<D> {
         rows.iter().map(|row| read(QUERY, row, &opener)).collect()
     }
 
-    /// Changes the title, the model, or neither, and begins its time anew. `None`: the conversation does not exist or belongs to another person.
+    /// Changes the title, the model, both or neither, and begins its time anew. `None`: the conversation does not exist or belongs to another person.
     ///
     /// # Errors
     /// As [`Self::create_conversation`].

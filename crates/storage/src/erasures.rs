@@ -22,6 +22,8 @@ const TURN_MS: i64 = 60_000;
 pub struct Erasure {
     /// The account.
     pub user_id: Id,
+    /// Its address, as long as it is there.
+    pub email: Option<String>,
     /// Who asked for it.
     pub requested_by: Id,
     /// When.
@@ -139,11 +141,14 @@ const STEPS: [(&str, i64, &str); 8] = [
 ];
 
 /// Columns of [`Erasure`].
-const COLUMNS: &str = "user_id, requested_by, requested_at, due_at, erased_at, receipt";
+const COLUMNS: &str =
+    "user_id, (SELECT users.email FROM users WHERE users.id = erasures.user_id), requested_by, requested_at, due_at,
+    erased_at, receipt";
 
 fn read(columns: &mut Columns<'_>) -> Result<Erasure, StorageError> {
     Ok(Erasure {
         user_id: columns.id()?,
+        email: columns.optional_text()?.map(str::to_owned),
         requested_by: columns.id()?,
         requested_at: columns.timestamp()?,
         due_at: columns.timestamp()?,
@@ -217,7 +222,7 @@ impl<D: Database> Store<D> {
                      THEN 1 ELSE 0 END,
                  CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) OR EXISTS (SELECT 1 FROM audit_backlog) THEN 1 ELSE 0 END,
                  CASE WHEN EXISTS (SELECT 1 FROM conversation_lifetimes WHERE check_at <= now_ms())
-                     OR EXISTS (SELECT 1 FROM retention_walk WHERE due_at <= now_ms())
+                     OR NOT EXISTS (SELECT 1 FROM retention_walk WHERE due_at > now_ms())
                         AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
                      THEN 1 ELSE 0 END";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
@@ -249,15 +254,23 @@ impl<D: Database> Store<D> {
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY))).transpose()
     }
 
-    /// All erasures, by the ids of their accounts, the newest accounts first, before the one at which the page before ended.
+    /// All erasures, or those that are not done, by the ids of their accounts, the newest accounts first, before the one at which the page before ended.
     ///
     /// # Errors
     /// As [`Self::request_erasure`].
-    pub async fn erasures(&self, before: Option<Id>, limit: u32) -> Result<Vec<Erasure>, StorageError> {
+    pub async fn erasures(
+        &self,
+        only_pending: bool,
+        before: Option<Id>,
+        limit: u32,
+    ) -> Result<Vec<Erasure>, StorageError> {
         const QUERY: &str = "erasures";
         let mut parameters = Vec::new();
         let place = after_page("user_id", before, &mut parameters);
-        let sql = format!("SELECT {COLUMNS} FROM erasures WHERE 1 = 1 {place} ORDER BY user_id DESC LIMIT {limit}");
+        // Those that are not done are few, and have an index of their own.
+        let condition = if only_pending { "erased_at IS NULL" } else { "1 = 1" };
+        let sql =
+            format!("SELECT {COLUMNS} FROM erasures WHERE {condition} {place} ORDER BY user_id DESC LIMIT {limit}");
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.iter().map(|row| read(&mut row.columns(QUERY))).collect()
     }

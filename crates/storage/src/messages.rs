@@ -4,7 +4,7 @@ use domain::{Cost, Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult
 use vault::Place;
 
 use crate::{
-    Database, Row, Statement, StorageError, Store,
+    Database, DatabaseError, Row, Statement, StorageError, Store,
     budgets::{self, Budget},
     conversations::title_of,
     database::{Columns, storable},
@@ -208,7 +208,14 @@ impl<D: Database> Store<D> {
         conversation_id: Id,
         incoming: &IncomingMessage<'_>,
     ) -> Result<Appended, StorageError> {
-        if let Some(appended) = self.try_append(user_id, conversation_id, incoming).await? {
+        let appended = match self.try_append(user_id, conversation_id, incoming).await {
+            // It was deleted in this moment, by its time or by hand, and its person is still there.
+            Err(StorageError::Database(DatabaseError::Orphaned { .. })) if self.user(user_id).await?.is_some() => {
+                return Ok(Appended::NotFound);
+            }
+            appended => appended?,
+        };
+        if let Some(appended) = appended {
             return Ok(appended);
         }
         self.end_abandoned(user_id, conversation_id).await?;

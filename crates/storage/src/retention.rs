@@ -15,7 +15,8 @@ use crate::{
 /// A temporary chat goes this long after its last use. Whoever leaves it deletes it at once, so this is for tabs that vanish without a word: longer than
 /// somebody reads an answer, and short enough to be called temporary.
 pub const TEMPORARY_IDLE_MS: i64 = 30 * 60 * 1000;
-/// A rule that was set or changed deletes nothing for a day: an administrator who meant 300 days and not 3 has time to see it.
+/// What begins to delete something deletes nothing for a day: a new or shorter rule, a rule that is gone, other roles of a person. An administrator who meant
+/// 300 days and not 3 has time to see it.
 pub const RULE_DELAY_MS: i64 = DAY_MS;
 /// The longest time that can be set, in days: ten years.
 pub const MAX_DAYS: u32 = 3_650;
@@ -29,6 +30,8 @@ const CHECKS: u32 = 50;
 const PEOPLE: u32 = 200;
 /// Between two walks over everybody. Rules count in days.
 const WALK_MS: i64 = 60 * 60 * 1000;
+/// How long a host has the walk for itself: a step takes milliseconds.
+const TURN_MS: i64 = 10_000;
 /// When a conversation is looked at again that is over and in use.
 const BUSY_MS: i64 = 10 * 60 * 1000;
 
@@ -45,20 +48,18 @@ pub struct RetentionRule {
     pub counts_at: Timestamp,
 }
 
-/// A column of the rule that counts for a person: of several roles with a rule, the shortest, and without any, the installation's. No row: conversations are
-/// kept. `user` is the SQL of the person's id. A role that a provider gives counts whether or not the person is logged in there at the moment.
-pub(crate) fn rule(user: &str, column: &str) -> String {
+/// The subject of the rule that counts for a person: of several roles with a rule, that of the shortest, and without any, [`INSTALLATION`], which may have no
+/// row. `user` is the SQL of the person's id. A role that a provider gives counts whether or not the person is logged in there at the moment.
+fn rule(user: &str) -> String {
     let role = "substr(retention_rules.subject, 6)";
     format!(
-        "(SELECT rule.{column} FROM retention_rules AS rule WHERE rule.days > 0 AND rule.subject = COALESCE(
-             (SELECT retention_rules.subject FROM retention_rules WHERE retention_rules.subject LIKE 'role:%' AND (
-                  EXISTS (SELECT 1 FROM users WHERE users.id = {user} AND {ROLE} = {role})
-                  OR EXISTS (SELECT 1 FROM user_group_members JOIN user_groups ON user_groups.id = user_group_members.group_id
-                             WHERE user_group_members.user_id = {user} AND ' ' || user_groups.roles || ' ' LIKE '% ' || {role} || ' %')
-                  OR EXISTS (SELECT 1 FROM user_identities
-                             WHERE user_identities.user_id = {user} AND ' ' || user_identities.roles || ' ' LIKE '% ' || {role} || ' %'))
-              ORDER BY CASE retention_rules.days WHEN 0 THEN 1 ELSE 0 END, retention_rules.days, retention_rules.subject LIMIT 1),
-             '{INSTALLATION}'))"
+        "COALESCE((SELECT retention_rules.subject FROM retention_rules WHERE retention_rules.subject LIKE 'role:%' AND (
+              EXISTS (SELECT 1 FROM users WHERE users.id = {user} AND {ROLE} = {role})
+              OR EXISTS (SELECT 1 FROM user_group_members JOIN user_groups ON user_groups.id = user_group_members.group_id
+                         WHERE user_group_members.user_id = {user} AND ' ' || user_groups.roles || ' ' LIKE '% ' || {role} || ' %')
+              OR EXISTS (SELECT 1 FROM user_identities
+                         WHERE user_identities.user_id = {user} AND ' ' || user_identities.roles || ' ' LIKE '% ' || {role} || ' %'))
+          ORDER BY CASE retention_rules.days WHEN 0 THEN 1 ELSE 0 END, retention_rules.days, retention_rules.subject LIMIT 1), '{INSTALLATION}')"
     )
 }
 
@@ -73,14 +74,23 @@ const LAST_RUN_AT: &str =
 /// The newest run of a conversation, or ''.
 const LAST_RUN: &str = "COALESCE((SELECT MAX(runs.id) FROM runs WHERE runs.conversation_id = conversations.id), '')";
 
-/// What [`read_lifetime`] reads.
+/// What [`read_lifetime`] reads. The rule is one text, of its days and when it counts, because it is looked for once in a statement.
 pub(crate) fn lifetime_columns(user: &str) -> String {
     format!(
         "(SELECT conversation_lifetimes.idle_ms FROM conversation_lifetimes WHERE conversation_lifetimes.conversation_id = conversations.id),
-         CASE WHEN {TEMPORARY} THEN 1 ELSE 0 END, {LAST_RUN_AT}, {}, {}",
-        rule(user, "days"),
-        rule(user, "counts_at")
+         CASE WHEN {TEMPORARY} THEN 1 ELSE 0 END, {LAST_RUN_AT},
+         (SELECT CAST(rule.days AS text) || ' ' || CAST(rule.counts_at AS text) || ' ' || CAST(COALESCE(person.access_changed_at, 0) AS text)
+          FROM retention_rules AS rule JOIN users AS person ON person.id = {user} WHERE rule.days > 0 AND rule.subject = {})",
+        rule(user)
     )
+}
+
+/// Days, and from when on they count.
+fn read_rule(rule: &str) -> Option<(i64, i64)> {
+    let mut numbers = rule.split(' ').map(|number| number.parse::<i64>().ok());
+    let (days, counts_at, access_changed_at) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    // Whoever has other roles since then may have another rule since then.
+    Some((days, counts_at.max(access_changed_at.saturating_add(RULE_DELAY_MS))))
 }
 
 /// Reads how long a conversation lives, whose other fields are known.
@@ -88,20 +98,21 @@ pub(crate) fn read_lifetime(columns: &mut Columns<'_>, conversation: &mut Conver
     let idle_ms = columns.optional_integer()?;
     conversation.is_temporary = columns.flag()?;
     let used_at = columns.optional_integer()?.unwrap_or_default().max(conversation.updated_at.as_millis());
-    let (rule_days, counts_at) = (columns.optional_integer()?, columns.optional_integer()?);
+    let rule = columns.optional_text()?.and_then(read_rule);
     let own = idle_ms.map(|idle_ms| used_at.saturating_add(idle_ms));
-    let by_rule =
-        rule_days.zip(counts_at).map(|(days, at)| used_at.saturating_add(days.saturating_mul(DAY_MS)).max(at));
+    let by_rule = rule.map(|(days, counts_at)| used_at.saturating_add(days.saturating_mul(DAY_MS)).max(counts_at));
     conversation.retention_days =
         idle_ms.filter(|_| !conversation.is_temporary).and_then(|idle_ms| u32::try_from(idle_ms / DAY_MS).ok());
     conversation.expires_at = own.into_iter().chain(by_rule).min().map(Timestamp::from_millis);
     Ok(())
 }
 
-/// A run that is being answered or waits for something that can still come. A question that has expired is nothing to wait for.
+/// A run that is being answered or waits for something that can still come: a question that has not expired, an answer to one that its person gave within
+/// a day and that nobody has acted on yet, or a task.
 fn in_use() -> String {
     format!(
         "(runs.state IN {ACTIVE} AND NOT {ABANDONED} AND (runs.state <> 'awaiting_approval' OR runs.lease_expires_at > now_ms() OR {HAS_QUESTION}
+             OR EXISTS (SELECT 1 FROM approvals WHERE approvals.run_id = runs.id AND approvals.decided_at > now_ms() - {DAY_MS})
              OR EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.lapses_at > now_ms())))"
     )
 }
@@ -115,11 +126,17 @@ struct Expired {
     id: Id,
     updated_at: i64,
     run_id: String,
+    run_updated_at: i64,
 }
 
 impl Expired {
     fn read(columns: &mut Columns<'_>) -> Result<Self, StorageError> {
-        Ok(Self { id: columns.id()?, updated_at: columns.integer()?, run_id: columns.text()?.to_owned() })
+        Ok(Self {
+            id: columns.id()?,
+            updated_at: columns.integer()?,
+            run_id: columns.text()?.to_owned(),
+            run_updated_at: columns.optional_integer()?.unwrap_or_default(),
+        })
     }
 }
 
@@ -143,7 +160,8 @@ impl<D: Database> Store<D> {
         rows.iter().map(read).collect()
     }
 
-    /// Sets a rule, or removes it. It counts a day later.
+    /// Sets a rule, or removes it. What deletes more than before counts a day later: a shorter rule, and the others when one goes that kept something from
+    /// them. The same rule again changes nothing.
     ///
     /// # Errors
     /// As [`Self::retention_rules`].
@@ -152,22 +170,29 @@ impl<D: Database> Store<D> {
             Some(days) => {
                 let sql = format!(
                     "INSERT INTO retention_rules (subject, days, counts_at) VALUES (?1, ?2, now_ms() + {RULE_DELAY_MS})
-                     ON CONFLICT (subject) DO UPDATE SET days = excluded.days, counts_at = excluded.counts_at"
+                     ON CONFLICT (subject) DO UPDATE SET days = excluded.days, counts_at = CASE
+                         WHEN retention_rules.days = excluded.days OR retention_rules.days > 0 AND retention_rules.days < excluded.days
+                         THEN retention_rules.counts_at ELSE excluded.counts_at END"
                 );
                 Statement::new("set_retention_rule", sql, [subject.into(), i64::from(days).into()])
             }
-            None => Statement::new(
-                "remove_retention_rule",
-                "DELETE FROM retention_rules WHERE subject = ?1",
-                [Value::from(subject)],
-            ),
+            None => {
+                let sql = format!(
+                    "UPDATE retention_rules SET counts_at = now_ms() + {RULE_DELAY_MS}
+                     WHERE counts_at < now_ms() + {RULE_DELAY_MS} AND EXISTS (SELECT 1 FROM retention_rules AS gone WHERE gone.subject = ?1)"
+                );
+                let others = Statement::new("delay_retention_rules", sql, [Value::from(subject)]);
+                self.database.query(others.durably().repeatably()).await?;
+                let sql = "DELETE FROM retention_rules WHERE subject = ?1";
+                Statement::new("remove_retention_rule", sql, [Value::from(subject)])
+            }
         };
         self.database.query(statement.durably().repeatably()).await?;
         Ok(())
     }
 
-    /// Says after how many days without use a conversation of the owner goes; `None`: as the rules say. It counts from the next change of the conversation,
-    /// which the caller makes ([`Store::update_conversation`]). A temporary chat stays one.
+    /// Says after how many days without use a conversation of the owner goes; `None`: as the rules say. So that it counts from now, the caller changes the
+    /// conversation before ([`Store::update_conversation`]). A temporary chat stays one.
     ///
     /// # Errors
     /// As [`Self::retention_rules`].
@@ -177,9 +202,8 @@ impl<D: Database> Store<D> {
         let statement = match days {
             Some(days) => {
                 parameters.push(i64::from(days).saturating_mul(DAY_MS).into());
-                // The change is made after this, so it is looked at a moment later.
                 let sql = "INSERT INTO conversation_lifetimes (conversation_id, idle_ms, is_temporary, check_at)
-                     SELECT id, CAST(?3 AS bigint), 0, now_ms() + 60000 FROM conversations WHERE id = ?1 AND user_id = ?2
+                     SELECT id, CAST(?3 AS bigint), 0, now_ms() + CAST(?3 AS bigint) FROM conversations WHERE id = ?1 AND user_id = ?2
                      ON CONFLICT (conversation_id) DO UPDATE SET idle_ms = excluded.idle_ms, check_at = excluded.check_at
                      WHERE conversation_lifetimes.is_temporary = 0";
                 Statement::new("set_own_retention", sql, parameters)
@@ -208,13 +232,15 @@ impl<D: Database> Store<D> {
     async fn check_lifetimes(&self) -> Result<bool, StorageError> {
         const QUERY: &str = "due_lifetimes";
         let sql = format!(
-            "SELECT conversations.id, conversations.updated_at, {LAST_RUN}, conversation_lifetimes.idle_ms, conversation_lifetimes.is_temporary,
-                 conversation_lifetimes.check_at, {LAST_RUN_AT}, now_ms(),
+            "SELECT conversations.id, conversations.updated_at, {LAST_RUN}, {LAST_RUN_AT}, conversation_lifetimes.idle_ms,
+                 conversation_lifetimes.is_temporary, conversation_lifetimes.check_at, now_ms(),
                  CASE WHEN EXISTS (SELECT 1 FROM runs WHERE runs.conversation_id = conversations.id
                      AND (conversation_lifetimes.is_temporary = 0 AND {} OR conversation_lifetimes.is_temporary = 1 AND {IN_USE_FOR_NOW}))
                  THEN 1 ELSE 0 END
              FROM conversation_lifetimes JOIN conversations ON conversations.id = conversation_lifetimes.conversation_id
-             WHERE conversation_lifetimes.check_at <= now_ms() ORDER BY conversation_lifetimes.check_at LIMIT {CHECKS}",
+             WHERE conversation_lifetimes.check_at <= now_ms()
+                 AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.user_id = conversations.user_id AND erasures.due_at <= now_ms())
+             ORDER BY conversation_lifetimes.check_at LIMIT {CHECKS}",
             in_use()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
@@ -223,7 +249,7 @@ impl<D: Database> Store<D> {
             let mut columns = row.columns(QUERY);
             let expired = Expired::read(&mut columns)?;
             let (idle_ms, is_temporary, check_at) = (columns.integer()?, columns.flag()?, columns.integer()?);
-            let used_at = columns.optional_integer()?.unwrap_or_default().max(expired.updated_at);
+            let used_at = expired.run_updated_at.max(expired.updated_at);
             let (now, is_in_use) = (columns.integer()?, columns.flag()?);
             let over_at = used_at.saturating_add(idle_ms);
             match (over_at <= now, is_in_use) {
@@ -265,24 +291,32 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Goes on with the walk over everybody: deletes what is over by the rules, and goes to the next people when nothing is left of these.
+    /// Goes on with the walk over everybody: deletes what is over by the rules, and goes to the next people when nothing is left of these. A host that looks
+    /// has the walk for itself meanwhile: others would look for the same.
     async fn walk(&self) -> Result<bool, StorageError> {
         const QUERY: &str = "retention_walk";
-        let sql = "SELECT passed FROM retention_walk WHERE due_at <= now_ms()
-                   AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())";
+        let sql = format!(
+            "INSERT INTO retention_walk (id, passed, due_at)
+             SELECT 1, '', now_ms() + {TURN_MS} WHERE EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
+             ON CONFLICT (id) DO UPDATE SET due_at = excluded.due_at WHERE retention_walk.due_at <= now_ms() RETURNING passed"
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let Some(row) = rows.first() else { return Ok(false) };
         let passed = row.columns(QUERY).text()?.to_owned();
         let expired = self.expired_by_rules(&passed).await?;
-        if !expired.is_empty() {
+        let sql = if expired.is_empty() {
+            format!(
+                "UPDATE retention_walk SET passed = COALESCE(({0}), ''),
+                     due_at = CASE WHEN ({0}) IS NULL THEN now_ms() + {WALK_MS} ELSE now_ms() END
+                 WHERE passed = ?1",
+                format_args!(
+                    "SELECT MAX(people.id) FROM (SELECT id FROM users WHERE id > ?1 ORDER BY id LIMIT {PEOPLE}) AS people"
+                )
+            )
+        } else {
             self.expire("rule", &expired).await?;
-            return Ok(true);
-        }
-        let sql = format!(
-            "UPDATE retention_walk SET passed = COALESCE(({0}), ''), due_at = CASE WHEN ({0}) IS NULL THEN now_ms() + {WALK_MS} ELSE due_at END
-             WHERE passed = ?1",
-            format_args!("SELECT MAX(people.id) FROM (SELECT id FROM users WHERE id > ?1 ORDER BY id LIMIT {PEOPLE}) AS people")
-        );
+            "UPDATE retention_walk SET due_at = now_ms() WHERE passed = ?1".to_owned()
+        };
         self.database.query(Statement::new("walk_on", sql, [Value::from(passed)]).repeatably()).await?;
         Ok(true)
     }
@@ -290,14 +324,17 @@ impl<D: Database> Store<D> {
     async fn expired_by_rules(&self, passed: &str) -> Result<Vec<Expired>, StorageError> {
         const QUERY: &str = "expired_by_rules";
         let sql = format!(
-            "SELECT conversations.id, conversations.updated_at, {LAST_RUN}
-             FROM (SELECT person.id, {} AS days, {} AS counts_at FROM users AS person WHERE person.id > ?1 ORDER BY person.id LIMIT {PEOPLE}) AS people
-             JOIN conversations ON conversations.user_id = people.id AND conversations.updated_at <= now_ms() - people.days * {DAY_MS}
-             WHERE people.counts_at <= now_ms() AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.conversation_id = conversations.id
-                 AND (runs.updated_at > now_ms() - people.days * {DAY_MS} OR {}))
+            "SELECT conversations.id, conversations.updated_at, {LAST_RUN}, {LAST_RUN_AT}
+             FROM (SELECT person.id, person.access_changed_at, {} AS rule FROM users AS person
+                   WHERE person.id > ?1 ORDER BY person.id LIMIT {PEOPLE}) AS people
+             JOIN retention_rules ON retention_rules.subject = people.rule AND retention_rules.days > 0 AND retention_rules.counts_at <= now_ms()
+             JOIN conversations ON conversations.user_id = people.id AND conversations.updated_at <= now_ms() - retention_rules.days * {DAY_MS}
+             WHERE COALESCE(people.access_changed_at, 0) <= now_ms() - {RULE_DELAY_MS}
+                 AND NOT EXISTS (SELECT 1 FROM erasures WHERE erasures.user_id = people.id AND erasures.due_at <= now_ms())
+                 AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.conversation_id = conversations.id
+                 AND (runs.updated_at > now_ms() - retention_rules.days * {DAY_MS} OR {}))
              LIMIT {BATCH}",
-            rule("person.id", "days"),
-            rule("person.id", "counts_at"),
+            rule("person.id"),
             in_use()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [Value::from(passed)])).await?;
@@ -308,7 +345,14 @@ impl<D: Database> Store<D> {
     async fn expire(&self, reason: &str, expired: &[Expired]) -> Result<(), StorageError> {
         let seen: Vec<_> = expired
             .iter()
-            .map(|Expired { id, updated_at, run_id }| json!({ "id": id, "updated_at": updated_at, "run_id": run_id }))
+            .map(|expired| {
+                json!({
+                    "id": expired.id,
+                    "updated_at": expired.updated_at,
+                    "run_id": expired.run_id,
+                    "run_updated_at": expired.run_updated_at,
+                })
+            })
             .collect();
         let sql = "INSERT INTO conversation_expiries (conversations, reason, audit_id, expired_at) VALUES (?1, ?2, ?3, now_ms())";
         let parameters = [Value::from(json!(seen).to_string()), reason.into(), Id::new().into()];

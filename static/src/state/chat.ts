@@ -116,19 +116,32 @@ export async function open(id: string | null): Promise<void> {
 export function leave(to: string | null = null): void {
   const left = state.peek();
   if (left.at === "ready" && left.conversation.temporary !== true && !isBusy(left)) keepCopy(left);
-  endTemporary();
+  void endTemporary();
   wantsTemporary.value = false;
   leaving.abort();
   leaving = new AbortController();
   dispatch({ type: "opened", id: to });
 }
 
-/** A temporary chat ends when it is left: in the page, with the tab, or by a reload. */
-export function endTemporary(): void {
+/** A temporary chat ends when it is left. If that fails, the server ends it a while later. */
+export async function endTemporary(): Promise<void> {
+  const left = conversation.peek();
+  if (left?.temporary !== true) return;
+  writeDraft(left.id, "");
+  await api.remove(left.id).catch(() => undefined);
+}
+
+/** The same while the page goes away: with its tab, by a reload, or to another page. */
+export function abandonTemporary(): void {
   const left = conversation.peek();
   if (left?.temporary !== true) return;
   writeDraft(left.id, "");
   api.abandon(left.id);
+}
+
+/** The page is back as it was, but a temporary chat was left with it. */
+export function comeBack(): void {
+  if (conversation.peek()?.temporary === true) navigate("/", { replace: true });
 }
 
 /** Asks the server for changes made elsewhere, and shows them. Unchanged parts do not flicker. */
@@ -282,7 +295,13 @@ export function showRenamed(renamed: Conversation): void {
 }
 
 async function start(here: Page, wish: AbortSignal): Promise<string> {
-  const created = await api.create(nextModel.peek(), wish, wantsTemporary.peek());
+  const temporary = wantsTemporary.peek();
+  const created = await api.create(nextModel.peek(), wish, temporary);
+  // A host of an earlier release knows no temporary chats, and would keep what is said.
+  if (temporary && created.temporary !== true) {
+    api.abandon(created.id);
+    throw new Error("A temporary chat cannot be had at the moment. Try again in some minutes.");
+  }
   moveDraft(NEW_CHAT, created.id);
   upsert(created);
   if (here.hasLeft()) {
@@ -371,7 +390,7 @@ async function renew(id: string, here: Page): Promise<void> {
   }
 }
 
-const OVER = "This temporary chat has ended, because nothing happened in it for a while. Begin a new one.";
+const OVER = "This temporary chat has ended. Begin a new one.";
 
 function isUnreachable(error: unknown): boolean {
   return error instanceof ApiError && error.status === 0;

@@ -4,6 +4,7 @@ import { admin } from "../api.ts";
 import type { Pages } from "../state/pages.ts";
 import type { RetentionRule } from "../types.ts";
 import { announce } from "./announce.tsx";
+import { Confirm } from "./confirm.tsx";
 import { Fault, PageList, textOf, usePages, useRoles, useSubmit, When } from "./page-list.tsx";
 
 /** The rule for everybody. */
@@ -19,7 +20,7 @@ export function Retention() {
       <p class="text-sm leading-6 text-soft">
         Conversations are kept for ever unless a rule says otherwise. They are deleted when they were not used for so many
         days. A rule of a role counts instead of the one for everybody; of several roles, the shortest counts. People can
-        have single conversations go earlier. A new rule deletes nothing for a day.
+        have single conversations go earlier. Whatever begins to delete more, such as a shorter rule or a rule that is gone, deletes nothing for a day.
       </p>
       <NewRule pages={pages} />
       <PageList
@@ -84,6 +85,7 @@ function NewRule({ pages }: { pages: Pages<RetentionRule> }) {
 }
 
 function Rule({ rule, pages }: { rule: RetentionRule; pages: Pages<RetentionRule> }) {
+  const [asking, setAsking] = useState(false);
   const remove = async () => {
     const removed = await pages.change(rule, async () => {
       await admin.setRetention(rule.subject, null);
@@ -110,10 +112,22 @@ function Rule({ rule, pages }: { rule: RetentionRule; pages: Pages<RetentionRule
         type="button"
         class="ghost-button"
         aria-label={`Remove the rule: ${nameOf(rule.subject)}`}
-        onClick={() => void remove()}
+        onClick={() => setAsking(true)}
       >
         Remove
       </button>
+      {asking && (
+        <Confirm
+          title="Remove this rule?"
+          button="Remove"
+          confirmed={() => void remove()}
+          onClose={() => setAsking(false)}
+        >
+          {rule.subject === INSTALLATION
+            ? "Conversations of whoever has no role with a rule are kept for ever then."
+            : "Whoever has this role comes under the other rules then, from a day later on."}
+        </Confirm>
+      )}
     </li>
   );
 }

@@ -5,9 +5,10 @@ import { useEffect } from "preact/hooks";
 import { isOverdue } from "../overdue.ts";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
 import {
+  abandonTemporary,
+  comeBack,
   conversation,
   conversationId,
-  endTemporary,
   fill,
   goOffline,
   hasEarlier,
@@ -52,7 +53,8 @@ export function App() {
     document.addEventListener("visibilitychange", lookAround);
     window.addEventListener("online", lookAround);
     window.addEventListener("offline", goOffline);
-    window.addEventListener("pagehide", endTemporary);
+    window.addEventListener("pagehide", abandonTemporary);
+    window.addEventListener("pageshow", (event) => event.persisted && comeBack());
     setInterval(() => isLooking() && void refresh(), LOOK_AROUND_MS);
     document.addEventListener("keydown", (event) => void printWhole(event));
     // When printing from a menu, everything loaded is drawn before the browser continues.

@@ -17,6 +17,7 @@ import {
   hasEarlier,
   isEmpty,
   isFilling,
+  isSending,
   isTemporary,
   last,
   lastRunId,
@@ -138,6 +139,7 @@ function ChatHeader() {
           type="button"
           class={`ghost-button ${wantsTemporary.value ? "bg-brand-tint text-brand" : ""}`}
           aria-pressed={wantsTemporary.value}
+          disabled={isSending.value}
           aria-label="Temporary chat"
           title="A chat that is in no list, and deleted when you leave it"
           onClick={() => (wantsTemporary.value = !wantsTemporary.peek())}

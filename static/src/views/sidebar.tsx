@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { describe } from "../api.ts";
 import { sectionsOf } from "../permissions.ts";
 import { goes, goesSoon } from "../retention.ts";
-import { conversation } from "../state/chat.ts";
+import { conversation, endTemporary } from "../state/chat.ts";
 import { conversations, hasMore, listError, loading, loadList, loadMore } from "../state/list.ts";
 import {
   ACCOUNT_PATH,
@@ -168,7 +168,8 @@ function Account({ user }: { user: User }) {
   const [trouble, setTrouble] = useState<string | null>(null);
   const leave = () => {
     setTrouble(null);
-    void logOut().catch((error: unknown) => setTrouble(describe(error)));
+    // While there is a session with which it can be ended.
+    void endTemporary().then(logOut).catch((error: unknown) => setTrouble(describe(error)));
   };
   return (
     <div class="border-t border-line px-4 py-3 short:py-1">

@@ -25,7 +25,7 @@ use axum::{
 };
 use domain::{Id, User};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use identity::{IdentityError, link_token::LinkToken, refresh_token, refresh_token::RefreshToken};
+use identity::{IdentityError, Purpose, link_token::LinkToken, refresh_token, refresh_token::RefreshToken};
 use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{Database, StorageError, provider_sessions::ProviderSession};
@@ -184,12 +184,12 @@ async fn log_in<D: Database>(
     if is_elsewhere && presented_token(&headers).is_some() {
         return see_other(&return_to);
     }
-    begin(&auth, &headers, &query.provider, &return_to, Purpose::default()).await
+    begin(&auth, &headers, &query.provider, &return_to, Wish::default()).await
 }
 
 /// What somebody signs in for.
 #[derive(Default)]
-struct Purpose {
+struct Wish {
     /// The secret of the invitation that they came with.
     invitation: Option<String>,
     /// They want to keep an account that is going to be erased.
@@ -227,8 +227,8 @@ async fn log_in_to<D: Database>(
         }
         None => None,
     };
-    let purpose = Purpose { invitation, keep_account };
-    let mut response = begin(&auth, &headers, &provider, return_to::HOME, purpose).await?;
+    let wish = Wish { invitation, keep_account };
+    let mut response = begin(&auth, &headers, &provider, return_to::HOME, wish).await?;
     let location = response.headers_mut().remove(header::LOCATION);
     let location = location.as_ref().and_then(|location| location.to_str().ok()).unwrap_or(return_to::HOME).to_owned();
     let mut answer = Json::<_>(Leave { location }).into_response();
@@ -241,7 +241,7 @@ async fn begin<D: Database>(
     headers: &HeaderMap,
     name: &str,
     return_to: &str,
-    Purpose { invitation, keep_account }: Purpose,
+    Wish { invitation, keep_account }: Wish,
 ) -> Result<Response> {
     let provider = auth.sign_in.provider(name).ok_or_else(Problem::not_found)?;
     let began = async {
@@ -370,7 +370,7 @@ async fn begin_session<D: Database>(
     }
     let user = auth.store().user(user.id).await?.ok_or(Failure::Told(Outcome::Expired))?;
     let (issuer, now) = auth.issuer().await?;
-    let access = issuer.issue(&user, Some(token.session_id), identity::Purpose::Session, now)?;
+    let access = issuer.issue(&user, Some(token.session_id), Purpose::Session, now)?;
     cookies::set(to_browser, access, token.to_string(), auth.app.site().is_https(headers));
     Ok(user)
 }

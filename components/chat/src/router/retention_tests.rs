@@ -75,8 +75,9 @@ fn a_temporary_chat_is_opened_by_its_address_and_found_nowhere_else() {
     assert_eq!(sent.status, StatusCode::CREATED, "{}", sent.text);
     assert_eq!(test.send(Method::GET, &path, None).json["title"], "", "it gets no title");
     assert_eq!(test.send(Method::GET, "/api/conversations", None).json["items"], json!([]));
-    let refused = test.send(Method::PATCH, &path, Some(json!({"retention_days": 30})));
-    assert_eq!(code(&refused), (409, "temporary"));
+    for change in [json!({"retention_days": 30}), json!({"title": "Named"})] {
+        assert_eq!(code(&test.send(Method::PATCH, &path, Some(change))), (409, "temporary"));
+    }
     for more in ["title", "retention_days"] {
         let value = if more == "title" { json!("t") } else { json!(1) };
         let refused = test.create(json!({"temporary": true, more: value}));

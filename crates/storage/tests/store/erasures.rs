@@ -134,8 +134,11 @@ fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
     });
     let other = fixture.another_connection();
     for sql in [
-        format!("INSERT INTO run_charges VALUES ('{}', 0, 0, 0, 0, 0, 0, 0)", run.id),
-        format!("INSERT INTO run_budgets VALUES ('{}', 'installation', '2026-11')", run.id),
+        format!(
+            "INSERT INTO run_charges (run_id, settled_tokens, settled_cost, tokens, cost, prompt_tokens, input_price, output_price) VALUES ('{}', 0, 0, 0, 0, 0, 0, 0)",
+            run.id
+        ),
+        format!("INSERT INTO run_budgets (run_id, subject, period) VALUES ('{}', 'installation', '2026-11')", run.id),
     ] {
         block_on(other.query(Statement::new("t", sql, []))).unwrap();
     }

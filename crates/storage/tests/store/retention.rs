@@ -1,6 +1,6 @@
 //! How long conversations are kept: rules, lifetimes of their own, temporary chats. What is in use stays, and each deletion is recorded once.
 
-use domain::{Conversation, Id, RunState, User};
+use domain::{Conversation, Decision, Id, RunState, User};
 use storage::{
     Database as _, Statement, Store, Value,
     approvals::Question,
@@ -22,6 +22,9 @@ crate::on_each_database! {
     a_rule_of_a_role_replaces_the_one_for_everybody_and_of_several_the_shortest_counts,
     a_conversation_goes_earlier_than_the_rule_says_if_its_person_wants_that,
     what_is_answered_or_waits_for_its_person_stays,
+    what_its_person_has_just_allowed_is_done_before_it_goes,
+    what_was_taken_up_since_it_was_found_stays,
+    the_same_rule_again_changes_nothing_and_what_deletes_more_waits_for_a_day,
     a_temporary_chat_is_nowhere_and_goes_soon_after_it_was_left,
     a_temporary_chat_stays_while_it_is_answered_and_its_question_ends_with_it,
     a_message_that_comes_at_the_same_moment_is_never_lost,
@@ -42,7 +45,8 @@ fn let_pass(fixture: &Fixture, ms: i64) {
     run(fixture, format!("UPDATE retention_rules SET counts_at = counts_at - {ms}"));
     run(fixture, format!("UPDATE conversation_lifetimes SET check_at = check_at - {ms}"));
     run(fixture, format!("UPDATE retention_walk SET due_at = due_at - {ms}"));
-    run(fixture, format!("UPDATE approvals SET expires_at = expires_at - {ms}"));
+    run(fixture, format!("UPDATE approvals SET expires_at = expires_at - {ms}, decided_at = decided_at - {ms}"));
+    run(fixture, format!("UPDATE users SET access_changed_at = access_changed_at - {ms}"));
 }
 
 fn rule(fixture: &Fixture, subject: &str, days: u32) {
@@ -299,6 +303,7 @@ fn a_message_that_comes_at_the_same_moment_is_never_lost(place: Place) {
             };
             let sent = |id: &&Id| {
                 let sent = block_on(store.append_message(user.id, **id, &incoming));
+                assert!(matches!(sent, Ok(Appended::Stored(..) | Appended::NotFound)), "{sent:?}");
                 matches!(sent, Ok(Appended::Stored(..)))
             };
             ids.iter().filter(sent).copied().collect()
@@ -354,4 +359,87 @@ fn user_without_password(fixture: &Fixture, number: u32) -> User {
     let email = format!("{number}@example.org");
     let new = storage::users::NewUser { email: &email, name: "", password_hash: "x" };
     block_on(fixture.store.create_user(new, Opening::Open)).unwrap().unwrap()
+}
+
+fn what_its_person_has_just_allowed_is_done_before_it_goes(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    rule(&fixture, "installation", 1);
+    let id = fixture.conversation(&user);
+    waits(&fixture, &user, id, 3 * DAY_MS);
+    let_pass(&fixture, 2 * DAY_MS);
+    let run_id = block_on(fixture.store.conversation(user.id, id)).unwrap().unwrap().active_run_id.unwrap();
+    block_on(fixture.store.decide_approval(user.id, run_id, "c", Decision::AllowOnce)).unwrap();
+    expire(&fixture.store);
+    assert!(read(&fixture, &user, id).is_some(), "nobody has acted on it yet");
+    let_pass(&fixture, 2 * DAY_MS);
+    expire(&fixture.store);
+    assert!(read(&fixture, &user, id).is_none(), "nobody came");
+}
+
+fn what_was_taken_up_since_it_was_found_stays(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let id = fixture.conversation(&user);
+    waits(&fixture, &user, id, DAY_MS);
+    let columns = "SELECT conversations.id, conversations.updated_at, runs.id, runs.updated_at FROM conversations JOIN runs ON runs.conversation_id = conversations.id";
+    let rows = block_on(fixture.another_connection().query(Statement::new("t", columns, []))).unwrap();
+    let [Value::Text(_), Value::Integer(updated_at), Value::Text(run_id), Value::Integer(run_updated_at)] =
+        rows[0].0.as_slice()
+    else {
+        panic!("{rows:?}")
+    };
+    let delete = |run_updated_at: i64| {
+        let found = format!(
+            r#"[{{"id":"{id}","updated_at":{updated_at},"run_id":"{run_id}","run_updated_at":{run_updated_at}}}]"#
+        );
+        let sql = format!(
+            "INSERT INTO conversation_expiries (conversations, reason, audit_id, expired_at) SELECT '{found}', 'own', '{}', now_ms()",
+            Id::new()
+        );
+        run(&fixture, sql);
+        read(&fixture, &user, id).is_none()
+    };
+    assert!(!delete(run_updated_at - 1), "the run was written since");
+    run(&fixture, format!("UPDATE runs SET lease_expires_at = {}", i64::MAX / 2));
+    assert!(!delete(*run_updated_at), "somebody is at work");
+    run(&fixture, "UPDATE runs SET lease_expires_at = 0".to_owned());
+    assert!(delete(*run_updated_at));
+    assert_eq!(recorded(&fixture, "own"), ["count=1"]);
+}
+
+fn the_same_rule_again_changes_nothing_and_what_deletes_more_waits_for_a_day(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    run(&fixture, format!("UPDATE users SET access_role = 'legal' WHERE id = '{}'", user.id));
+    let id = answered(&fixture, &user);
+    rule(&fixture, "installation", 30);
+    rule(&fixture, "role:legal", 0);
+    let_pass(&fixture, 100 * DAY_MS);
+    let counts_at = || block_on(fixture.store.retention_rules()).unwrap()[0].counts_at;
+    let before = counts_at();
+    for longer in [30, 60, 90] {
+        rule(&fixture, "installation", longer);
+        assert_eq!(counts_at(), before, "{longer}");
+    }
+    rule(&fixture, "installation", 30);
+    assert!(counts_at() > before, "a shorter one waits");
+    let_pass(&fixture, 2 * DAY_MS);
+    let waits_for_a_day = |what: &str| {
+        expire(&fixture.store);
+        let kept = read(&fixture, &user, id).unwrap_or_else(|| panic!("{what}"));
+        assert!(kept.expires_at.is_some(), "{what}");
+    };
+    block_on(fixture.store.set_retention_rule("role:legal", None)).unwrap();
+    waits_for_a_day("a rule is gone");
+    rule(&fixture, "role:legal", 0);
+    let_pass(&fixture, 2 * DAY_MS);
+    run(
+        &fixture,
+        format!("UPDATE users SET access_role = 'member', access_changed_at = now_ms() WHERE id = '{}'", user.id),
+    );
+    waits_for_a_day("the person has another role");
+    let_pass(&fixture, 2 * DAY_MS);
+    expire(&fixture.store);
+    assert!(read(&fixture, &user, id).is_none());
 }

@@ -84,10 +84,10 @@ fn looking_for_old_conversations_reads_no_whole_table(place: Place) {
     block_on(migrate(&database)).unwrap();
     fill(&database);
     for sql in [
-        "INSERT INTO retention_rules VALUES ('installation', 1, 1), ('role:member', 2, 1), ('role:other', 3, 1)"
+        "INSERT INTO retention_rules (subject, days, counts_at) VALUES ('installation', 1, 1), ('role:member', 2, 1), ('role:other', 3, 1)"
             .to_owned(),
         format!(
-            "INSERT INTO conversation_lifetimes SELECT id, 60000, 0, 9007199254740993 FROM conversations WHERE user_id <> '{}'",
+            "INSERT INTO conversation_lifetimes (conversation_id, idle_ms, is_temporary, check_at) SELECT id, 60000, 0, 9007199254740993 FROM conversations WHERE user_id <> '{}'",
             id(USER, 2)
         ),
         format!("UPDATE conversation_lifetimes SET check_at = 1 WHERE conversation_id = '{}'", id(CONVERSATION, 3)),

@@ -167,7 +167,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 33] = [
+pub(crate) const LATER_TABLES: [&str; 35] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -201,6 +201,9 @@ pub(crate) const LATER_TABLES: [&str; 33] = [
     "audit_chain",
     "audit_seals",
     "erasures",
+    "retention_rules",
+    "retention_walk",
+    "conversation_lifetimes",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -262,6 +265,9 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO audit_events VALUES ('a3', 3, 'u1', 'user.role', 'u1', NULL, NULL, 'ok', NULL, 'digest')",
         "INSERT INTO erasures VALUES ('gone', 'u1', 1, 2, 0, 'hash', '{}', 3, 4, 'a.b.c')",
         "INSERT INTO audit_details VALUES ('a3', 'u1', 'salt', 'auditor')",
+        "INSERT INTO retention_rules (subject, days, counts_at) VALUES ('role:ä', 30, 1)",
+        "INSERT INTO retention_walk (id, passed, due_at) VALUES (1, 'u1', 2)",
+        "INSERT INTO conversation_lifetimes (conversation_id, idle_ms, is_temporary, check_at) VALUES ('c-u1', 9007199254740993, 1, 3)",
     ]
     .map(str::to_owned)
     .into()
