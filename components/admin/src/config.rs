@@ -1,6 +1,7 @@
 //! The settings that administrators see. None of them is a secret.
 
 use domain::prices::Prices;
+use models::Pricing;
 use platform::variables::variable;
 use web::settings::{erasure_grace_ms, rotation_days};
 
@@ -37,7 +38,7 @@ pub(crate) struct Config {
     /// After how many days a key is due to be rotated; 0: never.
     pub(crate) key_rotation_days: u32,
     /// What models cost.
-    pub(crate) prices: Prices,
+    pub(crate) pricing: Pricing,
     /// How long an erasure can be taken back before it begins.
     pub(crate) erasure_grace_ms: i64,
 }
@@ -50,8 +51,8 @@ impl Config {
             settings.push((name, variable(name).await));
         }
         let key_rotation_days = rotation_days(&variable(KEY_ROTATION_DAYS).await);
-        let prices = Prices::parse(&variable("model_prices").await).unwrap_or_default();
+        let pricing = Pricing::new(Prices::parse(&variable("model_prices").await).unwrap_or_default());
         let erasure_grace_ms = erasure_grace_ms(&variable("erasure_grace_days").await);
-        Self { settings, key_rotation_days, prices, erasure_grace_ms }
+        Self { settings, key_rotation_days, pricing, erasure_grace_ms }
     }
 }

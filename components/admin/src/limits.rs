@@ -38,7 +38,7 @@ struct LimitBody {
 pub(crate) struct LimitList {
     items: Vec<SubjectBody>,
     next_cursor: Option<String>,
-    /// The code of the currency of `cost_per_day` and `cost_per_month`; empty without prices.
+    /// The code of the currency of `cost_per_day` and `cost_per_month`.
     currency: String,
     /// What counts where nothing is set, as it is configured.
     defaults: BTreeMap<&'static str, String>,
@@ -64,7 +64,7 @@ pub(crate) async fn list<D: Database>(
     let items = bodies(admin.store().limits().await?);
     let is_rate = |name: &str| name.ends_with("_per_minute");
     let defaults = admin.config.settings.iter().filter(|(name, _)| is_rate(name)).cloned().collect();
-    let currency = admin.config.prices.currency().to_owned();
+    let currency = admin.config.pricing.currency().to_owned();
     Ok(Json(LimitList { items, next_cursor: None, currency, defaults }))
 }
 

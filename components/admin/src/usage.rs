@@ -1,7 +1,8 @@
 //! `/api/admin/usage`: what each person used in the last days.
 
 use axum::extract::State;
-use domain::{Id, Timestamp, prices::Prices};
+use domain::{Id, Timestamp};
+use models::Pricing;
 use permissions::table::UsageRead;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -33,7 +34,7 @@ pub(crate) struct UsageBody {
     prompt_tokens: u64,
     completion_tokens: u64,
     tool_calls: u64,
-    /// What it cost at today's prices, in millionths of the currency.
+    /// What it cost, in millionths of the currency; runs that do not know it at today's prices.
     cost: u64,
     /// Tokens of models that have no price, which are not in the cost.
     unpriced_tokens: u64,
@@ -43,22 +44,23 @@ pub(crate) struct UsageBody {
 pub(crate) struct UsagePage {
     #[serde(flatten)]
     page: Page<UsageBody>,
-    /// The currency's code; empty without prices.
+    /// The currency's code.
     currency: String,
 }
 
 impl UsageBody {
-    fn new(usage: PersonUsage, prices: &Prices) -> Self {
+    fn new(usage: PersonUsage, pricing: &Pricing) -> Self {
         let PersonUsage { user_id, email, runs, models, tool_calls } = usage;
         let (prompt_tokens, completion_tokens, cost, unpriced_tokens) = (0, 0, 0, 0);
         let mut body =
             Self { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls, cost, unpriced_tokens };
-        for ModelUsage { model, prompt_tokens, completion_tokens } in models {
+        for ModelUsage { model, prompt_tokens, completion_tokens, cost, uncosted: (read, written) } in models {
+            body.cost = body.cost.saturating_add(cost);
             body.prompt_tokens += prompt_tokens;
             body.completion_tokens += completion_tokens;
-            match prices.of(&model) {
-                Some(price) => body.cost = body.cost.saturating_add(price.cost(prompt_tokens, completion_tokens)),
-                None => body.unpriced_tokens += prompt_tokens + completion_tokens,
+            match pricing.of_model(&model) {
+                Some(price) => body.cost = body.cost.saturating_add(price.cost(read, written)),
+                None => body.unpriced_tokens += read + written,
             }
         }
         body
@@ -79,7 +81,7 @@ pub(crate) async fn list<D: Database>(
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let since = Timestamp::from_millis(Timestamp::now().as_millis().saturating_sub(days * DAY_MS));
     let found = admin.store().usage(since, listing.before()?, limit + 1).await?;
-    let prices = &admin.config.prices;
-    let page = Page::new(found, limit, |usage| usage.user_id.to_string(), |usage| UsageBody::new(usage, prices));
-    Ok(Json(UsagePage { page, currency: prices.currency().to_owned() }))
+    let pricing = &admin.config.pricing;
+    let page = Page::new(found, limit, |usage| usage.user_id.to_string(), |usage| UsageBody::new(usage, pricing));
+    Ok(Json(UsagePage { page, currency: pricing.currency().to_owned() }))
 }

@@ -3,6 +3,7 @@
 use domain::{RunState, Usage, prices::Prices};
 use futures::executor::block_on;
 use http::{Method, StatusCode};
+use models::Pricing;
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
 use storage::{
@@ -16,7 +17,7 @@ const PRICES: &str = r#"{"currency": "EUR", "models": {"m": {"input": 1, "output
 
 fn ask(fixture: &Fixture, token: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
     let settings = vec![("signup", "open".to_owned()), ("person_requests_per_minute", "30".to_owned())];
-    let config = Config { settings, prices: Prices::parse(PRICES).unwrap(), ..Config::default() };
+    let config = Config { settings, pricing: Pricing::new(Prices::parse(PRICES).unwrap()), ..Config::default() };
     let router = router(fixture.new_instance(), config);
     send(router, request(method, &format!("/api/admin{path}"), Some(token), body.as_ref()))
 }
