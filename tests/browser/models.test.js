@@ -44,16 +44,16 @@ test("an administrator adds a provider, and a person has its model answer and se
   const { page } = await person(t);
   await page.goto("/settings/administration/providers");
   await page.getByRole("button", { name: "Add a provider" }).click();
-  await page.getByLabel("Name").fill("near");
-  await page.getByLabel("Address").fill(`http://127.0.0.1:${server.address().port}/v1`);
-  await page.getByLabel("Key").fill("wrong-key-1");
+  await page.getByLabel("Name", { exact: true }).fill("near");
+  await page.getByLabel("Address", { exact: true }).fill(`http://127.0.0.1:${server.address().port}/v1`);
+  await page.getByLabel("Key", { exact: true }).fill("wrong-key-1");
   await page.getByLabel(/^Models/).fill("llama-*");
   await page.getByRole("button", { name: "Save", exact: true }).click();
   await page.getByText("See our handbook").waitFor();
   await page.getByRole("button", { name: "Save nevertheless" }).waitFor();
   await assertAccessible(page, "a provider that refuses");
   await shoot(page, "provider-refused");
-  await page.getByLabel("Key").fill(KEY);
+  await page.getByLabel("Key", { exact: true }).fill(KEY);
   await page.getByRole("button", { name: "Save", exact: true }).click();
   const row = page.getByRole("listitem").filter({ hasText: "near" });
   await row.getByText("with a key").waitFor();
@@ -64,7 +64,7 @@ test("an administrator adds a provider, and a person has its model answer and se
 
   await page.goto("/");
   await composer(page).waitFor();
-  const picker = page.getByLabel("Model");
+  const picker = page.getByLabel("Model", { exact: true });
   assert.equal(await picker.inputValue(), "scripted");
   await picker.selectOption("llama-large");
   await assertAccessible(page, "a choice of model");

@@ -217,7 +217,7 @@ function ProviderForm({ provider, saved, close }: FormProps) {
       </div>
       <label class={label}>
         <span id={`${id}-models`}>Models, one a line; * stands for any text</span>
-        <textarea name="models" required rows={3} class="field text-sm" defaultValue={names.join("\n")} />
+        <textarea name="models" required rows={3} class="field h-24 py-2 text-sm leading-5" defaultValue={names.join("\n")} />
       </label>
       <Fault text={fault} />
       <div class="flex flex-wrap gap-2">
