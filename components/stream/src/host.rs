@@ -84,10 +84,10 @@ impl<D: Database + 'static> Host for SpinHost<D> {
     async fn providers(&self, claim: &Claim) -> Vec<Provider> {
         let model = &claim.run.model;
         if claim.providers.is_empty() {
-            return self.config.providers.of_model(model).into_iter().cloned().collect();
+            return self.config.providers.for_run(model).into_iter().cloned().collect();
         }
         let all = stored::all(self.app.store(), &self.config, &claim.providers).await;
-        all.of_model(model).into_iter().cloned().collect()
+        all.for_run(model).into_iter().cloned().collect()
     }
 
     async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
