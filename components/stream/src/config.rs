@@ -62,7 +62,18 @@ impl Default for Config {
     }
 }
 
+/// Where this application's own parts are. No provider is there.
+const OWN_PARTS: &str = ".spin.internal";
+
 impl Config {
+    /// Whether a provider that administrators added may be at this address.
+    pub(crate) fn allows_provider_at(&self, base_url: &str) -> bool {
+        let Some(address) = settings::web_address(base_url.trim()) else { return false };
+        let is_own = address.host().is_some_and(|host| host.to_ascii_lowercase().ends_with(OWN_PARTS));
+        let mut allowed = self.provider_hosts.split(',').filter_map(|host| AllowedHost::parse(host.trim()));
+        !is_own && allowed.any(|host| host.allows(&address))
+    }
+
     /// With these providers.
     pub(crate) fn with(self, standard: Provider, more: Vec<Provider>) -> Self {
         let providers = Providers::new(standard.clone(), more.iter().cloned());

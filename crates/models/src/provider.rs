@@ -41,6 +41,8 @@ pub struct Credentials {
     pub key: String,
     /// Further headers, some of which may be secret, in order.
     pub headers: Vec<(String, String)>,
+    /// The query of the address, in which some gateways want their key. Empty: none.
+    pub query: String,
 }
 
 impl fmt::Debug for Credentials {
@@ -133,7 +135,7 @@ impl Provider {
             name: STANDARD.to_owned(),
             address: Address::new(base_url),
             models: names.map(Model::named).collect(),
-            credentials: Credentials { key: key.to_owned(), headers: Vec::new() },
+            credentials: Credentials { key: key.to_owned(), ..Credentials::default() },
             ..Self::default()
         }
     }
@@ -162,7 +164,8 @@ impl Provider {
     /// Everything of its credentials that a message must not repeat, one a line.
     #[must_use]
     pub fn secrets(&self) -> String {
-        self.headers().map(|(_, value)| value).collect::<Vec<_>>().join("\n")
+        let query = self.credentials.query.split('&').map(str::to_owned);
+        self.headers().map(|(_, value)| value).chain(query).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 }
 

@@ -102,7 +102,7 @@ function ProviderRow({ provider, pages }: { provider: ModelProvider; pages: Page
           {visible(told)}
         </p>
       )}
-      <Fault text={test.fault ?? remove.fault} />
+      <Fault text={test.fault ?? remove.fault ?? provider.problem} />
       {editing && (
         <div class="mt-3">
           <ProviderForm

@@ -2,7 +2,7 @@
 
 use domain::{Cost, RunState};
 use storage::{
-    Database, Statement,
+    Database, Statement, Store,
     messages::{Author, NewMessage},
     model_providers::{MAX_STORED_PROVIDERS, StoredProvider},
     runs::Ending,
@@ -91,19 +91,24 @@ fn providers_are_read_with_the_claim_of_a_run_and_their_keys_are_sealed(place: P
 }
 
 fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
-    let store = Fixture::new(place).store;
+    let fixture = Fixture::new(place);
+    let store = &fixture.store;
     let sealed = |name| block_on(store.seal_provider_key(name, "planted key")).unwrap();
     for name in ["near", "far"] {
         let provider = StoredProvider { settings: "{}".to_owned(), sealed: sealed(name) };
         assert!(block_on(store.set_model_provider(name, "", &provider)).unwrap());
     }
     let reseal = || block_on(store.reseal_next_provider_key()).unwrap();
+    // Another host, which knows the master key of before.
+    let other = Store::new(fixture.another_connection());
+    let before = block_on(store.model_providers()).unwrap();
+    assert_eq!(block_on(other.open_provider_key("far", &before[0].sealed)).unwrap().as_str(), "planted key");
     assert!(!reseal());
     let id = block_on(store.rotate_generated_master_key()).unwrap().unwrap();
     assert_eq!((reseal(), reseal(), reseal()), (true, true, false));
     let stored = block_on(store.model_providers()).unwrap();
     assert!(stored.iter().all(|provider| provider.sealed.starts_with(&format!("v1.{id}."))), "{stored:?}");
-    assert_eq!(block_on(store.open_provider_key("far", &stored[0].sealed)).unwrap().as_str(), "planted key");
+    assert_eq!(block_on(other.open_provider_key("far", &stored[0].sealed)).unwrap().as_str(), "planted key");
 }
 
 fn there_is_an_end_to_providers(place: Place) {
