@@ -76,7 +76,19 @@ impl<'a> Asking<'a> {
     /// For one request.
     pub(crate) fn asked(&self) -> Asked<'_> {
         let (dialect, silence) = (&self.dialect, self.settings.silence);
-        Asked { provider: self.provider, dialect, has_successor: !self.successors.is_empty(), silence }
+        Asked { provider: self.provider, dialect, has_successor: self.has_successor(), silence }
+    }
+
+    /// Whether another provider can be asked.
+    pub(crate) const fn has_successor(&self) -> bool {
+        !self.successors.is_empty()
+    }
+
+    /// An answer of nothing is a failure, if another provider can be asked. What a provider held back stays held back.
+    pub(crate) fn unless_empty(&self, round: &Round, heard: Result<(), Stopped>) -> Result<(), Stopped> {
+        let reason = round.finish_reason.as_deref();
+        let is_empty = heard.is_ok() && !round.has_begun() && reason != Some("content_filter");
+        if is_empty && self.has_successor() { Err(Stopped::Failed(error_handler::said_nothing(reason))) } else { heard }
     }
 
     /// The server's address.
