@@ -77,7 +77,7 @@ impl<D: Database + 'static> Host for SpinHost<D> {
     }
 
     fn model_servers(&self) -> String {
-        let servers = self.config.providers.iter().map(|provider| provider.address.server.as_str());
+        let servers = self.config.providers.iter().map(Provider::remembered_as);
         servers.collect::<Vec<_>>().join(" ")
     }
 

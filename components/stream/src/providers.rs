@@ -187,7 +187,7 @@ pub(crate) async fn set<D: Database>(
         false => store.seal_provider_key(&name, &to_json(&provider.credentials)?).await?,
     };
     let row = StoredProvider { settings: to_json(&written)?, sealed };
-    if !store.set_model_provider(&name, &provider.address.server, &row).await? {
+    if !store.set_model_provider(&name, &provider.remembered_as(), &row).await? {
         let detail = format!("There are {MAX_STORED_PROVIDERS} providers already. Remove one first.");
         return Err(Problem::conflict("too_many_providers", detail).into());
     }

@@ -153,6 +153,15 @@ impl Provider {
         self.model(name).map(|model| model.facts).unwrap_or_default().or(known(name).unwrap_or_default())
     }
 
+    /// The name under which is remembered how its server wants requests and what it wants back. Both differ from API to API, also at one address.
+    #[must_use]
+    pub fn remembered_as(&self) -> String {
+        match self.api {
+            Api::ChatCompletions => self.address.server.clone(),
+            api @ Api::Responses => format!("{}#{}", self.address.server, api.as_str()),
+        }
+    }
+
     /// The headers of each request, the key among them.
     pub fn headers(&self) -> impl Iterator<Item = (&str, String)> {
         let key = &self.credentials.key;
