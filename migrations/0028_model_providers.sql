@@ -1,6 +1,6 @@
 -- Providers of models that administrators add.
 
--- settings: JSON, as crates/models/src/configuration.rs reads it. server: the address without parts that may be secret. sealed: its key and headers,
+-- settings: JSON, as crates/models/src/configuration.rs reads it. server: as in model_dialects, the address without parts that may be secret. sealed: its key and headers,
 -- sealed with the master key; empty: it wants none.
 CREATE TABLE model_providers (
     name text PRIMARY KEY,

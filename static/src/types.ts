@@ -227,6 +227,8 @@ export type ModelProvider = {
   has_key: boolean;
   /** The names of its further headers. */
   headers: string[];
+  /** Why it is not asked. */
+  problem: string | null;
   is_configured: boolean;
 };
 /** Its name, or with what is known about it. */

@@ -6,7 +6,7 @@ use platform::variables::variable;
 use web::settings::{erasure_grace_ms, rotation_days};
 
 /// The variables that are shown. Each is checked by the component that uses it.
-const SHOWN: [&str; 18] = [
+const SHOWN: [&str; 17] = [
     "signup",
     "second_factor_roles",
     "client_address_header",
@@ -16,7 +16,6 @@ const SHOWN: [&str; 18] = [
     "openai_base_url",
     "openai_model",
     "openai_models",
-    "model_providers",
     "context_window_tokens",
     "tool_policies",
     "requests_per_minute",

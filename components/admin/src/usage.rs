@@ -34,7 +34,7 @@ pub(crate) struct UsageBody {
     prompt_tokens: u64,
     completion_tokens: u64,
     tool_calls: u64,
-    /// What it cost at today's prices, in millionths of the currency.
+    /// What it cost, in millionths of the currency; runs that do not know it at today's prices.
     cost: u64,
     /// Tokens of models that have no price, which are not in the cost.
     unpriced_tokens: u64,
@@ -54,12 +54,13 @@ impl UsageBody {
         let (prompt_tokens, completion_tokens, cost, unpriced_tokens) = (0, 0, 0, 0);
         let mut body =
             Self { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls, cost, unpriced_tokens };
-        for ModelUsage { model, prompt_tokens, completion_tokens } in models {
+        for ModelUsage { model, prompt_tokens, completion_tokens, cost, uncosted: (read, written) } in models {
+            body.cost = body.cost.saturating_add(cost);
             body.prompt_tokens += prompt_tokens;
             body.completion_tokens += completion_tokens;
             match pricing.of_model(&model) {
-                Some(price) => body.cost = body.cost.saturating_add(price.cost(prompt_tokens, completion_tokens)),
-                None => body.unpriced_tokens += prompt_tokens + completion_tokens,
+                Some(price) => body.cost = body.cost.saturating_add(price.cost(read, written)),
+                None => body.unpriced_tokens += read + written,
             }
         }
         body

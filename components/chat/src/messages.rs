@@ -78,7 +78,7 @@ pub(crate) async fn send<D: Database>(
         return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
     }
     session.check_may_run()?;
-    let default_model = models::default_for(&chat, &session);
+    let default_model = &models::default_for(&chat, &session).await?;
     match body.model.as_deref() {
         Some(model) => models::check_name(&chat, &session, Some(model)).await?,
         None => models::check(&chat, &session, id, default_model).await?,

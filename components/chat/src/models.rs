@@ -1,6 +1,6 @@
 //! Which model answers: one that a message or a conversation names, or the default; and whether a person may have it answer. `stream` lists them all.
 
-use ::models::{Credentials, Written};
+use ::models::{Credentials, Providers, Written, is_set_up};
 use domain::Id;
 use permissions::Action;
 use problem::Problem;
@@ -15,24 +15,41 @@ const MAX_MODEL_BYTES: usize = 200;
 /// Refuses a name that a person may not choose.
 pub(crate) async fn check_name<D: Database>(chat: &Chat<D>, session: &Session, model: Option<&str>) -> Result<()> {
     let Some(model) = model else { return Ok(()) };
-    let fits = model.len() <= MAX_MODEL_BYTES;
-    if !fits || !(chat.config.allows_model(model) || is_of_stored(chat, model).await?) {
+    if model.len() > MAX_MODEL_BYTES || providers(chat, model).await?.of_model(model).is_empty() {
         return Err(Problem::invalid_field("model", "This installation does not offer that model.").into());
     }
     session.check(&Action::UseModel(model))
 }
 
-/// Whether a provider that administrators added has a model. Those of the configuration need no query.
-async fn is_of_stored<D: Database>(chat: &Chat<D>, model: &str) -> Result<bool> {
+/// All providers, as far as this model needs them: if one of the configuration has it, those that administrators added are not read.
+async fn providers<D: Database>(chat: &Chat<D>, model: &str) -> Result<Providers> {
+    let configured = chat.config.with([]);
+    // One that nobody has set up counts only if there is no other.
+    let is_certain = is_set_up(&chat.config.standard) || !chat.config.more.is_empty();
+    if is_certain && !configured.of_model(model).is_empty() {
+        return Ok(configured);
+    }
     let stored = chat.store().model_providers().await?;
     let written = stored.iter().filter_map(|provider| serde_json::from_str::<Written>(&provider.settings).ok());
-    let mut providers = written.filter_map(|written| written.provider(Credentials::default()).ok());
-    Ok(providers.any(|provider| provider.model(model).is_some()))
+    // In the same order as in `stream`, by name, as they are read.
+    Ok(chat.config.with(written.filter_map(|written| written.provider(Credentials::default()).ok())))
 }
 
-/// The model for a person whose conversation names none.
-pub(crate) fn default_for<'a, D: Database>(chat: &'a Chat<D>, session: &Session) -> &'a str {
-    chat.config.default_for(|model| session.access().allows(&Action::UseModel(model)))
+/// The model for a person whose conversation names none, which `stream` lists as the default. If they may use none, the configured one, and they are told
+/// why not.
+pub(crate) async fn default_for<D: Database>(chat: &Chat<D>, session: &Session) -> Result<String> {
+    let configured = &chat.config.default_model;
+    let may_use = |model: &str| session.access().allows(&Action::UseModel(model));
+    let all = providers(chat, configured).await?;
+    if may_use(configured) && !all.of_model(configured).is_empty() {
+        return Ok(configured.clone());
+    }
+    let listings = chat.store().model_listings().await?;
+    let default = all.default_model(configured, may_use, |provider| {
+        let listing = listings.iter().find(|listing| listing.server == provider.address.server);
+        listing.map(|listing| listing.models.iter().map(String::as_str).collect()).unwrap_or_default()
+    });
+    Ok(default.unwrap_or_else(|| configured.clone()))
 }
 
 /// Refuses to start a run of a conversation whose model the person may not use. Whoever may use all models needs no query.

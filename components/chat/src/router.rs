@@ -88,6 +88,7 @@ mod tests {
     use storage::{
         accounts::AccountChange,
         approvals::Question,
+        model_providers::StoredProvider,
         runs::{Batch, Ending, Lease},
         tool_tasks::{NewTask, Said},
     };
@@ -103,8 +104,8 @@ mod tests {
 
     /// Of an installation with the model `m` and these others.
     pub(super) fn config(others: &str) -> Config {
-        let providers = crate::config::providers("m", others, "");
-        Config { default_model: "m".into(), providers, rates: Rates::default() }
+        let standard = models::Provider::standard("https://own.example/v1", "", "m", others);
+        Config { default_model: "m".into(), standard, more: Vec::new(), rates: Rates::default() }
     }
 
     struct Test {
@@ -241,6 +242,26 @@ mod tests {
             request(Method::GET, &path, Some(&token), None),
         );
         assert_eq!(read.status, StatusCode::OK);
+    }
+
+    #[test]
+    fn an_installation_with_only_a_provider_that_was_added_answers_with_its_model() {
+        let test = Test::new();
+        let store = test.fixture.app.store();
+        let settings = r#"{"name": "near", "base_url": "http://near.example/v1", "models": ["llama*"]}"#.to_owned();
+        let near = StoredProvider { settings, sealed: String::new() };
+        assert!(block_on(store.set_model_provider("near", "http://near.example/v1", &near)).unwrap());
+        block_on(store.save_model_listing("http://near.example/v1", &["llama3".to_owned()])).unwrap();
+        let unset = models::Provider::standard("https://api.openai.com/v1", "", "m", "");
+        let send = |path: &str, body: Value| {
+            let router =
+                router(test.fixture.app.clone(), Config { standard: unset.clone(), ..config("") }, |_, _, _| {});
+            send(router, request(Method::POST, path, Some(&test.token), Some(&body)))
+        };
+        let path = format!("/api/conversations/{}/messages", test.conversation());
+        assert_eq!(send(&path, json!({"content": "hello"})).json["run"]["model"], "llama3");
+        assert_eq!(send("/api/conversations", json!({"model": "llama7"})).status, StatusCode::CREATED);
+        assert_eq!(code(&send("/api/conversations", json!({"model": "m"}))), (422, "invalid_field"));
     }
 
     #[test]

@@ -12,10 +12,13 @@ use models::{Pricing, Provider, Providers};
 use orchestrator::Settings;
 use platform::{
     http_client::{self, HttpError},
+    instance,
     variables::variable,
 };
 use toolbox::Policy;
 use web::settings::{self, AllowedHost, Check};
+
+use crate::COMPONENT;
 
 /// What most models hold at least; used when the variable makes no sense, which `/ready` says.
 const DEFAULT_CONTEXT_WINDOW_TOKENS: u64 = 128_000;
@@ -59,7 +62,18 @@ impl Default for Config {
     }
 }
 
+/// Where this application's own parts are. No provider is there.
+const OWN_PARTS: &str = ".spin.internal";
+
 impl Config {
+    /// Whether a provider that administrators added may be at this address.
+    pub(crate) fn allows_provider_at(&self, base_url: &str) -> bool {
+        let Some(address) = settings::web_address(base_url.trim()) else { return false };
+        let is_own = address.host().is_some_and(|host| host.to_ascii_lowercase().ends_with(OWN_PARTS));
+        let mut allowed = self.provider_hosts.split(',').filter_map(|host| AllowedHost::parse(host.trim()));
+        !is_own && allowed.any(|host| host.allows(&address))
+    }
+
     /// With these providers.
     pub(crate) fn with(self, standard: Provider, more: Vec<Provider>) -> Self {
         let providers = Providers::new(standard.clone(), more.iter().cloned());
@@ -115,7 +129,7 @@ pub(crate) async fn checks() -> Vec<Check> {
     let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
     let key = match &more {
         // Another provider may be the only one.
-        Ok(more) if !more.is_empty() => Check::new("openai_api_key", Ok(())),
+        Ok(more) if !more.is_empty() || has_stored().await => Check::new("openai_api_key", Ok(())),
         _ => settings::required("openai_api_key", &variable("openai_api_key").await),
     };
     let wrong =
@@ -134,6 +148,15 @@ pub(crate) async fn checks() -> Vec<Check> {
         Check::new("model_prices", prices(&variable("model_prices").await)),
         settings::number("model_silence_ms", &variable("model_silence_ms").await, 1, "120000 is used instead"),
     ]
+}
+
+/// Whether administrators added a provider. A database that does not answer is the business of its own check.
+async fn has_stored() -> bool {
+    let stored = platform::within(PROBE_LIMIT, async {
+        let app = instance::app(COMPONENT).await.ok()?;
+        app.store().model_providers().await.ok()
+    });
+    stored.await.flatten().is_some_and(|stored| !stored.is_empty())
 }
 
 fn hosts(value: &str) -> Result<(), String> {

@@ -77,17 +77,17 @@ impl<D: Database + 'static> Host for SpinHost<D> {
     }
 
     fn model_servers(&self) -> String {
-        let servers = self.config.providers.iter().map(|provider| provider.address.server.as_str());
+        let servers = self.config.providers.iter().map(Provider::remembered_as);
         servers.collect::<Vec<_>>().join(" ")
     }
 
     async fn providers(&self, claim: &Claim) -> Vec<Provider> {
         let model = &claim.run.model;
         if claim.providers.is_empty() {
-            return self.config.providers.of_model(model).into_iter().cloned().collect();
+            return self.config.providers.for_run(model).into_iter().cloned().collect();
         }
         let all = stored::all(self.app.store(), &self.config, &claim.providers).await;
-        all.of_model(model).into_iter().cloned().collect()
+        all.for_run(model).into_iter().cloned().collect()
     }
 
     async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {

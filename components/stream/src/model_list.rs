@@ -53,10 +53,14 @@ pub(crate) async fn list<D: Database>(
     let listings = current(store, providers, stream.send).await?;
     let mut offers = providers.offers(|provider| names(&listings, provider));
     offers.retain(|offer| session.access().allows(&Action::UseModel(&offer.id)));
-    let default = &stream.config.default_model;
-    let default = offers.iter().position(|offer| offer.id == *default).unwrap_or_default();
-    let bodies = offers.into_iter().enumerate();
-    let bodies = bodies.map(|(at, offer)| body(offer, at == default, providers, &stream.config.settings.pricing));
+    let may_use = |model: &str| session.access().allows(&Action::UseModel(model));
+    let configured = &stream.config.default_model;
+    let default = providers.default_model(configured, may_use, |provider| names(&listings, provider));
+    let pricing = &stream.config.settings.pricing;
+    let bodies = offers.into_iter().map(|offer| {
+        let is_default = default.as_ref() == Some(&offer.id);
+        body(offer, is_default, providers, pricing)
+    });
     Ok(Json(Page::whole(bodies.collect::<Vec<_>>())))
 }
 

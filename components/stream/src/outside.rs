@@ -87,7 +87,7 @@ pub(crate) fn question_request(
     dialect: &Dialect,
 ) -> Result<(Request<Bytes>, Sent), Unasked> {
     let parts = vec![Part::User("Answer with the word ok.".into())];
-    let server = &provider.address.server;
+    let server = &provider.remembered_as();
     let chat = ChatRequest {
         model,
         server,

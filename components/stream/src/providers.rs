@@ -17,10 +17,7 @@ use storage::{
     audit::AuditEvent,
     model_providers::{MAX_STORED_PROVIDERS, StoredProvider},
 };
-use web::{
-    Allowed, Json, Page, Result, Session,
-    settings::{AllowedHost, environment},
-};
+use web::{Allowed, Json, Page, Result, Session, settings::environment};
 
 use crate::{
     provider_test::{self, Tested},
@@ -31,8 +28,8 @@ use crate::{
 /// A key of a few kilobytes, and two hundred models with what is known about them.
 const MAX_BODY_BYTES: usize = 128 * 1024;
 
-/// Where this application's own parts are. No provider is there.
-const OWN_PARTS: &str = ".spin.internal";
+/// The key of a provider was sealed with a master key that is missing.
+const UNOPENABLE: &str = "Its key cannot be opened, because the master key that sealed it is missing. Have that put back, or enter the key again.";
 
 #[derive(Serialize)]
 pub(crate) struct ProviderBody {
@@ -45,6 +42,10 @@ pub(crate) struct ProviderBody {
     has_key: bool,
     /// The names of further headers.
     headers: Vec<String>,
+    /// Whether the address has a query, which may be secret.
+    has_query: bool,
+    /// Why it is not asked, for a person.
+    problem: Option<String>,
     /// Whether it is changed where the installation is deployed.
     is_configured: bool,
 }
@@ -63,14 +64,28 @@ fn body_of_configured(provider: &Provider) -> ProviderBody {
         models: models.iter().map(|model| WrittenModel::Name(model.name.clone())).collect(),
         has_key: !credentials.key.is_empty(),
         headers: names(&credentials.headers),
+        has_query: address.has_query(),
+        problem: None,
         is_configured: true,
     }
 }
 
-fn body_of(written: Written, credentials: &Credentials) -> ProviderBody {
+fn body_of(written: Written, credentials: &Credentials, problem: Option<String>) -> ProviderBody {
     let Written { name, base_url, dialect, priority, models } = written;
-    let (has_key, headers) = (!credentials.key.is_empty(), names(&credentials.headers));
-    ProviderBody { name, base_url, dialect, priority, models, has_key, headers, is_configured: false }
+    let Credentials { key, headers, query } = credentials;
+    let (has_key, headers, has_query) = (!key.is_empty(), names(headers), !query.is_empty());
+    ProviderBody {
+        name,
+        base_url,
+        dialect,
+        priority,
+        models,
+        has_key,
+        headers,
+        has_query,
+        problem,
+        is_configured: false,
+    }
 }
 
 /// `GET /api/admin/providers`.
@@ -83,9 +98,12 @@ pub(crate) async fn list<D: Database>(
     for row in stream.app.store().model_providers().await? {
         // One that this release cannot read can be replaced by its name.
         let Ok(written) = stored::written(&row) else { continue };
-        // A key that cannot be opened must be entered again.
-        let credentials = stored::credentials(stream.app.store(), &written.name, &row).await.unwrap_or_default();
-        bodies.push(body_of(written, &credentials));
+        let problem = check_host(&stream, &written.base_url).err();
+        let (credentials, problem) = match stored::credentials(stream.app.store(), &written.name, &row).await {
+            Ok(credentials) => (credentials, problem),
+            Err(_) => (Credentials::default(), Some(UNOPENABLE.to_owned())),
+        };
+        bodies.push(body_of(written, &credentials, problem));
     }
     Ok(Json(Page::whole(bodies)))
 }
@@ -126,15 +144,24 @@ pub(crate) async fn set<D: Database>(
 ) -> Result<Json<Saved>> {
     let store = stream.app.store();
     check_not_configured(&stream, &name)?;
-    check_host(&stream, &contents.base_url)?;
+    check_host(&stream, &contents.base_url).map_err(|detail| Problem::invalid_field("base_url", detail))?;
     let before = find(&stream, &name).await?;
     let Contents { base_url, dialect, priority, models, key, headers, untested } = contents;
     let models = models.unwrap_or_else(|| vec![WrittenModel::Name("*".to_owned())]);
-    let written = Written { name: name.clone(), base_url: base_url.trim().to_owned(), dialect, priority, models };
+    // The query may be secret, so it is kept with the key.
+    let (base_url, query) = match base_url.trim().split_once('?') {
+        Some((base_url, query)) => (base_url.to_owned(), Some(query.to_owned())),
+        None => (base_url.trim().to_owned(), None),
+    };
+    let written = Written { name: name.clone(), base_url, dialect, priority, models };
     let kept = match &before {
         // A key goes to no other server than the one that it was entered for.
         Some((old, row)) if origin(&old.base_url) == origin(&written.base_url) => {
-            stored::credentials(store, &name, row).await.unwrap_or_default()
+            match stored::credentials(store, &name, row).await {
+                Ok(credentials) => credentials,
+                Err(_) if key.is_some() => Credentials::default(),
+                Err(_) => return Err(Problem::invalid_field("key", UNOPENABLE).into()),
+            }
         }
         Some((_, row)) if !row.sealed.is_empty() && key.is_none() => {
             let detail = "The provider gets another address, so enter its key again: the old one is not sent there.";
@@ -145,6 +172,7 @@ pub(crate) async fn set<D: Database>(
     let credentials = Credentials {
         key: key.map_or(kept.key, |key| key.trim().to_owned()),
         headers: headers.map_or(kept.headers, |headers| headers.into_iter().collect()),
+        query: query.unwrap_or(kept.query),
     };
     let provider = written.provider(credentials).map_err(|error| {
         let field = error.field();
@@ -159,7 +187,7 @@ pub(crate) async fn set<D: Database>(
         false => store.seal_provider_key(&name, &to_json(&provider.credentials)?).await?,
     };
     let row = StoredProvider { settings: to_json(&written)?, sealed };
-    if !store.set_model_provider(&name, &provider.address.server, &row).await? {
+    if !store.set_model_provider(&name, &provider.remembered_as(), &row).await? {
         let detail = format!("There are {MAX_STORED_PROVIDERS} providers already. Remove one first.");
         return Err(Problem::conflict("too_many_providers", detail).into());
     }
@@ -167,7 +195,7 @@ pub(crate) async fn set<D: Database>(
         store.save_model_listing(&provider.address.server, &test.models).await?;
     }
     record(&stream, &session, "provider.set", &name, Some(&provider.address.server)).await?;
-    Ok(Json(Saved { provider: body_of(written, &provider.credentials), test }))
+    Ok(Json(Saved { provider: body_of(written, &provider.credentials, None), test }))
 }
 
 /// `DELETE /api/admin/providers/{name}`.
@@ -191,6 +219,9 @@ pub(crate) async fn test<D: Database>(
     Path(name): Path<String>,
 ) -> Result<Json<Tested>> {
     let rows = stream.app.store().model_providers().await?;
+    if let Some((written, _)) = find(&stream, &name).await? {
+        check_host(&stream, &written.base_url).map_err(|detail| Problem::invalid_field("base_url", detail))?;
+    }
     let all = stored::all(stream.app.store(), &stream.config, &rows).await;
     let standard = Some(&stream.config.standard).filter(|_| name == STANDARD);
     let provider = all.iter().find(|provider| provider.name == name).or(standard).ok_or_else(Problem::not_found)?;
@@ -217,25 +248,22 @@ fn check_not_configured<D: Database>(stream: &Stream<D>, name: &str) -> Result<(
     Err(Problem::conflict("provider_configured", detail).into())
 }
 
-/// Refuses an address where administrators may add no provider.
-fn check_host<D: Database>(stream: &Stream<D>, base_url: &str) -> Result<()> {
-    let hosts = &stream.config.provider_hosts;
-    let Some(address) = web::settings::web_address(base_url.trim()) else {
+/// Refuses an address where administrators may add no provider, with words for them.
+fn check_host<D: Database>(stream: &Stream<D>, base_url: &str) -> std::result::Result<(), String> {
+    if web::settings::web_address(base_url.trim()).is_none() {
         let detail = "Enter an http or https address without a user and a password, such as https://api.openai.com/v1.";
-        return Err(Problem::invalid_field("base_url", detail).into());
-    };
-    let is_own = address.host().is_some_and(|host| host.to_ascii_lowercase().ends_with(OWN_PARTS));
-    let mut allowed = hosts.split(',').filter_map(|host| AllowedHost::parse(host.trim()));
-    if !is_own && allowed.any(|host| host.allows(&address)) {
+        return Err(detail.to_owned());
+    }
+    if stream.config.allows_provider_at(base_url) {
         return Ok(());
     }
-    let detail = format!(
-        "This installation lets no provider be added there. The variable model_provider_hosts says where they may be, now: {hosts}. Whoever deploys it can \
+    Err(format!(
+        "This installation lets no provider be added there. The variable model_provider_hosts says where they may be, now: {}. Whoever deploys it can \
          add {} to {}.",
+        stream.config.provider_hosts,
         origin(base_url).unwrap_or_default(),
         environment("model_provider_hosts")
-    );
-    Err(Problem::invalid_field("base_url", detail).into())
+    ))
 }
 
 /// Scheme, host and port of an address.

@@ -9,12 +9,12 @@ use crate::{COMPONENT, config::Config};
 /// Why a stored provider cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
-    /// Its row is not as this release writes it.
+    /// Its row is not as this release writes it, or no provider. The words quote nothing of it.
     #[error("it cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
-    /// It is no provider.
-    #[error(transparent)]
     Invalid(#[from] InvalidProviders),
+    /// It is where none may be, by now.
+    #[error("model_provider_hosts does not allow its address")]
+    Host,
     /// Its key cannot be opened.
     #[error("its key cannot be opened: {0}")]
     Key(#[from] StorageError),
@@ -22,7 +22,7 @@ pub(crate) enum Unusable {
 
 /// A stored provider as it was written.
 pub(crate) fn written(stored: &StoredProvider) -> Result<Written, Unusable> {
-    Ok(serde_json::from_str(&stored.settings)?)
+    Ok(serde_json::from_str(&stored.settings).map_err(InvalidProviders::from)?)
 }
 
 /// The credentials of a stored provider.
@@ -34,11 +34,15 @@ pub(crate) async fn credentials<D: Database>(
     if stored.sealed.is_empty() {
         return Ok(Credentials::default());
     }
-    Ok(serde_json::from_str(&store.open_provider_key(name, &stored.sealed).await?)?)
+    let opened = store.open_provider_key(name, &stored.sealed).await?;
+    Ok(serde_json::from_str(&opened).map_err(InvalidProviders::from)?)
 }
 
-async fn opened<D: Database>(store: &Store<D>, stored: &StoredProvider) -> Result<Provider, Unusable> {
+async fn opened<D: Database>(store: &Store<D>, config: &Config, stored: &StoredProvider) -> Result<Provider, Unusable> {
     let written = written(stored)?;
+    if !config.allows_provider_at(&written.base_url) {
+        return Err(Unusable::Host);
+    }
     let credentials = credentials(store, &written.name, stored).await?;
     Ok(written.provider(credentials)?)
 }
@@ -47,7 +51,7 @@ async fn opened<D: Database>(store: &Store<D>, stored: &StoredProvider) -> Resul
 pub(crate) async fn all<D: Database>(store: &Store<D>, config: &Config, stored: &[StoredProvider]) -> Providers {
     let mut all = config.more.clone();
     for stored in stored {
-        match opened(store, stored).await {
+        match opened(store, config, stored).await {
             Ok(provider) if all.iter().any(|known| known.name == provider.name) => {}
             Ok(provider) => all.push(provider),
             Err(error) => {
@@ -55,6 +59,10 @@ pub(crate) async fn all<D: Database>(store: &Store<D>, config: &Config, stored: 
                 log(COMPONENT, Level::Error, "a provider of models cannot be used", fields);
             }
         }
+    }
+    // The database does not say in which order they come.
+    if let Some(stored) = all.get_mut(config.more.len()..) {
+        stored.sort_by(|one, other| one.name.cmp(&other.name));
     }
     Providers::new(config.standard.clone(), all)
 }

@@ -122,7 +122,7 @@ impl Complaint {
 
     /// The server requires a limit for the answer's length, or requires it in another field.
     pub(crate) fn answer_limit(&self, dialect: &Dialect) -> Option<Dialect> {
-        let old = self.names(&["max_tokens", "max tokens", "maxtokens", "max_new_tokens"]);
+        let old = self.names(&["max_tokens", "max tokens", "maxtokens", "max_new_tokens", "max_output_tokens"]);
         let new = self.names(&["max_completion_tokens"]);
         let wanted = [
             "required",
@@ -155,6 +155,7 @@ impl Complaint {
         let about_it = self.says(&[
             "max_tokens",
             "max_completion_tokens",
+            "max_output_tokens",
             "max tokens",
             "maximum tokens",
             "output tokens",
@@ -230,6 +231,7 @@ impl Complaint {
             }
             Field::Include => self.names(&["include", "encrypted_content", "encrypted content"]),
             Field::Store => self.names(&["store"]),
+            Field::Strict => self.names(&["strict"]),
             Field::Tools => false,
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;

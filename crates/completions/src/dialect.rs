@@ -21,12 +21,14 @@ pub enum Field {
     Store,
     /// Of Responses: without it reasoning cannot be sent back.
     Include,
+    /// Of Responses: without it some servers change the schemas of tools.
+    Strict,
 }
 
 impl Field {
     /// In the order in which a refusal is searched for them: longer names first.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::StreamOptions, Self::ToolChoice, Self::Include, Self::Stream, Self::Store, Self::Tools];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::StreamOptions, Self::ToolChoice, Self::Include, Self::Stream, Self::Store, Self::Strict, Self::Tools];
 }
 
 /// The role that gives the installation's instructions.

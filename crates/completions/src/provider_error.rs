@@ -120,7 +120,8 @@ impl ProviderError {
     }
 
     /// The error in a chunk, if any.
-    pub(crate) fn in_chunk(chunk: &Value, has_choices: bool, names_error: bool) -> Reported {
+    #[must_use]
+    pub fn in_chunk(chunk: &Value, has_choices: bool, names_error: bool) -> Reported {
         let Some(fields) = chunk.as_object() else {
             let words = chunk.as_str().filter(|_| names_error);
             return words.map_or(Reported::Nothing, |words| Reported::Error(Self::in_words(words)));
@@ -255,7 +256,7 @@ fn is_code(text: &str) -> bool {
 }
 
 /// The result of looking for an error in a chunk.
-pub(crate) enum Reported {
+pub enum Reported {
     /// No error.
     Nothing,
     /// A message that is an error if nothing more comes: servers use the same form to say that they are still loading.

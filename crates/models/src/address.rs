@@ -31,6 +31,12 @@ impl Address {
         Self { path: path.to_owned(), query, server: without_user(path) }
     }
 
+    /// Whether it has a query.
+    #[must_use]
+    pub const fn has_query(&self) -> bool {
+        self.query.is_some()
+    }
+
     /// Where an API is.
     #[must_use]
     pub fn of(&self, api: Api) -> String {

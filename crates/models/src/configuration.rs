@@ -214,14 +214,11 @@ impl Written {
             return Err(InvalidProviders::Secret(name.clone()));
         }
         let models = models.iter().map(|model| read_model(name, model)).collect::<Result<_, _>>()?;
-        Ok(Provider {
-            name: name.clone(),
-            address: Address::new(base_url),
-            api: *dialect,
-            priority: *priority,
-            models,
-            credentials,
-        })
+        let address = match credentials.query.as_str() {
+            "" => Address::new(base_url),
+            query => Address::new(&format!("{}?{query}", base_url.trim())),
+        };
+        Ok(Provider { name: name.clone(), address, api: *dialect, priority: *priority, models, credentials })
     }
 }
 
@@ -240,13 +237,18 @@ fn is_address(base_url: &str) -> bool {
     base_url.len() <= MAX_ADDRESS_BYTES && matches!(uri.scheme_str(), Some("http" | "https")) && has_host
 }
 
-fn can_be_sent(Credentials { key, headers }: &Credentials) -> bool {
+fn can_be_sent(Credentials { key, headers, query }: &Credentials) -> bool {
     let is_value = |value: &str| value.len() <= MAX_SECRET_BYTES && HeaderValue::from_str(value).is_ok();
     let is_header = |(name, value): &(String, String)| {
         let name = name.parse::<HeaderName>();
         name.is_ok_and(|name| !OUR_HEADERS.contains(&name)) && is_value(value)
     };
-    is_value(key) && !key.contains(char::is_whitespace) && headers.len() <= MAX_HEADERS && headers.iter().all(is_header)
+    let is_query = query.len() <= MAX_SECRET_BYTES && query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    is_value(key)
+        && is_query
+        && !key.contains(char::is_whitespace)
+        && headers.len() <= MAX_HEADERS
+        && headers.iter().all(is_header)
 }
 
 fn read_model(provider: &str, written: &WrittenModel) -> Result<Model, InvalidProviders> {
@@ -295,9 +297,9 @@ pub fn parse(providers: &str, keys: &str) -> Result<Vec<Provider>, InvalidProvid
             return Err(InvalidProviders::Twice(written.name.clone()));
         }
         let credentials = match keys.remove(&written.name) {
-            Some(WrittenKey::Key(key)) => Credentials { key, headers: Vec::new() },
+            Some(WrittenKey::Key(key)) => Credentials { key, ..Credentials::default() },
             Some(WrittenKey::Credentials(WrittenCredentials { key, headers })) => {
-                Credentials { key, headers: headers.into_iter().collect() }
+                Credentials { key, headers: headers.into_iter().collect(), ..Credentials::default() }
             }
             None => Credentials::default(),
         };

@@ -41,6 +41,8 @@ pub struct Credentials {
     pub key: String,
     /// Further headers, some of which may be secret, in order.
     pub headers: Vec<(String, String)>,
+    /// The query of the address, in which some gateways want their key. Empty: none.
+    pub query: String,
 }
 
 impl fmt::Debug for Credentials {
@@ -133,7 +135,7 @@ impl Provider {
             name: STANDARD.to_owned(),
             address: Address::new(base_url),
             models: names.map(Model::named).collect(),
-            credentials: Credentials { key: key.to_owned(), headers: Vec::new() },
+            credentials: Credentials { key: key.to_owned(), ..Credentials::default() },
             ..Self::default()
         }
     }
@@ -151,6 +153,15 @@ impl Provider {
         self.model(name).map(|model| model.facts).unwrap_or_default().or(known(name).unwrap_or_default())
     }
 
+    /// The name under which is remembered how its server wants requests and what it wants back. Both differ from API to API, also at one address.
+    #[must_use]
+    pub fn remembered_as(&self) -> String {
+        match self.api {
+            Api::ChatCompletions => self.address.server.clone(),
+            api @ Api::Responses => format!("{}#{}", self.address.server, api.as_str()),
+        }
+    }
+
     /// The headers of each request, the key among them.
     pub fn headers(&self) -> impl Iterator<Item = (&str, String)> {
         let key = &self.credentials.key;
@@ -162,7 +173,8 @@ impl Provider {
     /// Everything of its credentials that a message must not repeat, one a line.
     #[must_use]
     pub fn secrets(&self) -> String {
-        self.headers().map(|(_, value)| value).collect::<Vec<_>>().join("\n")
+        let query = self.credentials.query.split('&').map(str::to_owned);
+        self.headers().map(|(_, value)| value).chain(query).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 }
 

@@ -1,6 +1,10 @@
 //! All providers of an installation: who is asked for a model, in which order, and which models there are.
 
-use crate::{Facts, Provider, listing::may_answer, provider::fits};
+use crate::{
+    Facts, Provider,
+    listing::may_answer,
+    provider::{STANDARD, fits},
+};
 
 /// The address that `openai_base_url` has if nobody sets it.
 const UNSET: &str = "https://api.openai.com/v1";
@@ -20,14 +24,19 @@ pub struct Offer {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Providers(Vec<Provider>);
 
+/// Whether somebody has set up the standard provider: with a key, or with an address of their own.
+#[must_use]
+pub fn is_set_up(standard: &Provider) -> bool {
+    !standard.credentials.key.is_empty() || standard.address.server != UNSET
+}
+
 impl Providers {
     /// Orders providers: higher priorities first, equal ones as they come. The standard provider is left out if nobody has set it up (no key, and
     /// the address of a service that wants one) and there are others.
     #[must_use]
     pub fn new(standard: Provider, others: impl IntoIterator<Item = Provider>) -> Self {
         let mut all: Vec<_> = others.into_iter().collect();
-        let is_set_up = !standard.credentials.key.is_empty() || standard.address.server != UNSET;
-        if is_set_up || all.is_empty() {
+        if is_set_up(&standard) || all.is_empty() {
             all.insert(0, standard);
         }
         all.sort_by_key(|provider| std::cmp::Reverse(provider.priority));
@@ -43,6 +52,29 @@ impl Providers {
     #[must_use]
     pub fn of_model(&self, model: &str) -> Vec<&Provider> {
         self.0.iter().filter(|provider| provider.model(model).is_some()).collect()
+    }
+
+    /// Those that are asked for a run: as [`Self::of_model`]. If nobody has the model any more, the standard provider: what a person may ask for was
+    /// decided when they asked, and the operator may have changed the names since.
+    #[must_use]
+    pub fn for_run(&self, model: &str) -> Vec<&Provider> {
+        let fitting = self.of_model(model);
+        if fitting.is_empty() { self.0.iter().filter(|provider| provider.name == STANDARD).collect() } else { fitting }
+    }
+
+    /// The model for a conversation that names none: the configured one if somebody has it and the person may use it, else the first offer that they may
+    /// use. `None`: there is none.
+    #[must_use]
+    pub fn default_model<'a>(
+        &'a self,
+        configured: &str,
+        may_use: impl Fn(&str) -> bool,
+        listed: impl Fn(&'a Provider) -> Vec<&'a str>,
+    ) -> Option<String> {
+        if may_use(configured) && !self.of_model(configured).is_empty() {
+            return Some(configured.to_owned());
+        }
+        self.offers(listed).into_iter().map(|offer| offer.id).find(|id| may_use(id))
     }
 
     /// The models that can be named, each once: those that providers name, and those that `listed` says their servers have and a pattern of theirs
@@ -104,6 +136,33 @@ mod tests {
         assert_eq!(names(&Providers::new(standard(""), []), "m"), ["default"]);
         let local = Provider::standard("http://127.0.0.1:8000/v1", "", "m", "");
         assert_eq!(names(&Providers::new(local, [provider("a", 0, &["m"])]), "m"), ["default", "a"]);
+    }
+
+    #[test]
+    fn the_default_is_the_configured_model_if_somebody_has_it_and_else_the_first() {
+        let near = provider("near", 0, &["llama", "x*"]);
+        let default = |providers: &Providers, may_use: fn(&str) -> bool| {
+            providers.default_model(
+                "m",
+                may_use,
+                |provider| if provider.name == "near" { vec!["x1"] } else { Vec::new() },
+            )
+        };
+        let both = Providers::new(standard("k"), [near.clone()]);
+        assert_eq!(default(&both, |_| true).as_deref(), Some("m"));
+        assert_eq!(default(&both, |model| model != "m").as_deref(), Some("llama"));
+        assert_eq!(default(&both, |model| model == "x1").as_deref(), Some("x1"));
+        assert_eq!(default(&both, |_| false), None);
+        assert_eq!(default(&Providers::new(standard(""), [near]), |_| true).as_deref(), Some("llama"));
+    }
+
+    #[test]
+    fn a_run_whose_model_nobody_names_any_more_is_the_standard_providers() {
+        let asked =
+            |providers: Providers| providers.for_run("old").iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        assert_eq!(asked(Providers::new(standard("k"), [provider("a", 0, &["x"])])), ["default"]);
+        assert_eq!(asked(Providers::new(standard(""), [provider("a", 0, &["x"])])), [""; 0]);
+        assert_eq!(asked(Providers::new(standard("k"), [provider("a", 0, &["old"])])), ["a"]);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) model: &'a str,
     /// The provider that is asked.
     provider: &'a Provider,
+    /// Under which name is remembered what it wants.
+    server: String,
     /// Those that are asked if it fails, in their order.
     successors: &'a [Provider],
     /// What was learned about servers before: addresses and dialects.
@@ -57,9 +59,10 @@ impl<'a> Asking<'a> {
             settings,
             model,
             provider,
+            dialect: learned(dialects, &provider.remembered_as()),
+            server: provider.remembered_as(),
             successors,
             dialects,
-            dialect: learned(dialects, provider),
             adaptations: 0,
             learned: false,
             lasting: true,
@@ -76,12 +79,24 @@ impl<'a> Asking<'a> {
     /// For one request.
     pub(crate) fn asked(&self) -> Asked<'_> {
         let (dialect, silence) = (&self.dialect, self.settings.silence);
-        Asked { provider: self.provider, dialect, has_successor: !self.successors.is_empty(), silence }
+        Asked { provider: self.provider, dialect, has_successor: self.has_successor(), silence }
     }
 
-    /// The server's address.
-    pub(crate) fn server(&self) -> &'a str {
-        &self.provider.address.server
+    /// Whether another provider can be asked.
+    pub(crate) const fn has_successor(&self) -> bool {
+        !self.successors.is_empty()
+    }
+
+    /// An answer of nothing is a failure, if another provider can be asked. What a provider held back stays held back.
+    pub(crate) fn unless_empty(&self, round: &Round, heard: Result<(), Stopped>) -> Result<(), Stopped> {
+        let reason = round.finish_reason.as_deref();
+        let is_empty = heard.is_ok() && !round.has_begun() && reason != Some("content_filter");
+        if is_empty && self.has_successor() { Err(Stopped::Failed(error_handler::said_nothing(reason))) } else { heard }
+    }
+
+    /// The name under which is remembered what the server wants.
+    pub(crate) fn server(&self) -> &str {
+        &self.server
     }
 
     /// The server's API.
@@ -198,7 +213,7 @@ impl<'a> Asking<'a> {
 }
 
 /// What was learned about a provider's server before.
-fn learned(dialects: &[(String, String)], provider: &Provider) -> Dialect {
-    let dialect = dialects.iter().find(|(server, _)| *server == provider.address.server);
+fn learned(dialects: &[(String, String)], remembered_as: &str) -> Dialect {
+    let dialect = dialects.iter().find(|(server, _)| server == remembered_as);
     dialect.map(|(_, dialect)| Dialect::from_json(dialect)).unwrap_or_default()
 }

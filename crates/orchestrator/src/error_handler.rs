@@ -15,6 +15,7 @@ use crate::{
 };
 
 const BUDGET: &str = "budget";
+const EMPTY: &str = "model_empty";
 const NOT_OFFERED: &str = "model_not_offered";
 
 /// The requests for one round, including the first.
@@ -128,6 +129,7 @@ pub fn switched(failed: &str, failure: &TurnFailure, next: &str) -> String {
         Some(Refusal::Quota) => "has no quota left",
         Some(Refusal::Key) => "refuses this installation's key",
         Some(_) => "refuses the request",
+        None if failure.code == EMPTY => "says nothing",
         None => "does not answer",
     };
     format!("The provider {failed} {why}. {next} is asked instead.")
@@ -226,7 +228,7 @@ pub fn said_nothing(finish_reason: Option<&str>) -> TurnFailure {
         _ => "The model said nothing. Try again.",
     };
     let cause = format!("an answer without text, finish reason {}", finish_reason.unwrap_or("none"));
-    TurnFailure::for_the_person_to_repeat("model_empty", message, cause)
+    TurnFailure::for_the_person_to_repeat(EMPTY, message, cause)
 }
 
 /// The model was silent for too long.

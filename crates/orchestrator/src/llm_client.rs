@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use completions::{CompletionError, Dialect, Lesson, Piece, Round, Withheld, learning};
+use completions::{CompletionError, Dialect, Lesson, Piece, Round, Withheld, dialect::Field, learning};
 use domain::{RunStep, event::Event, event::Progress};
 use futures::StreamExt;
 use models::Provider;
@@ -190,7 +190,9 @@ async fn ask_once<H: Host, R: Reader>(
     budget: &mut RunBudget,
 ) -> Result<(), Stopped> {
     let (host, silence) = (session.host(), asked.silence);
-    let patience = if asked.has_successor { silence.min(HEAD_PATIENCE) } else { silence };
+    // A server that does not stream sends its head with the whole answer.
+    let is_quick = asked.has_successor && asked.dialect.sends(Field::Stream);
+    let patience = if is_quick { silence.min(HEAD_PATIENCE) } else { silence };
     let answer = session.attend(patience, host.ask_model(asked.provider, body.to_vec())).await;
     let mut answer =
         within(answer, patience)?.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;

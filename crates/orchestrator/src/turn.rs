@@ -90,6 +90,9 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     let providers = host.providers(claim).await;
     // Nobody is asked if nobody has the model.
     let nobody = Provider::default();
+    // A run that goes on stays with whoever answered.
+    let from = run.provider.as_ref().and_then(|name| providers.iter().position(|provider| provider.name == *name));
+    let providers = providers.get(from.unwrap_or_default()..).unwrap_or_default();
     let asked = providers.split_first().unwrap_or((&nobody, &[]));
     let asking = Asking::new(settings, &run.model, asked, &claim.dialects, run.cost.clone());
     let mut budget = asking.budget();
@@ -235,6 +238,11 @@ impl Turn<'_> {
             self.budget.reserve(session, prompt.estimated_tokens, window).await?;
             *round = Round::default();
             let heard = llm_client::ask(session, self.asking.asked(), &prompt, round, told, &mut self.budget).await;
+            let heard = self.asking.unless_empty(round, heard);
+            if matches!(heard, Err(Stopped::Failed(_))) && !round.has_begun() && self.asking.has_successor() {
+                // What it reports is not charged: a round has one price, and the next provider's would be multiplied with its tokens.
+                round.usage = None;
+            }
             self.count(round);
             self.budget.settle(session, round, &heard).await?;
             match heard {

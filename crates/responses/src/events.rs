@@ -10,6 +10,7 @@ use serde_json::Value;
 pub(crate) struct Event {
     pub(crate) r#type: Value,
     pub(crate) output_index: Value,
+    pub(crate) item_id: Value,
     pub(crate) summary_index: Value,
     pub(crate) delta: Value,
     pub(crate) arguments: Value,

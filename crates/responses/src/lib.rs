@@ -7,6 +7,7 @@
 //! Source: OpenAI's API reference, "Responses" and "Streaming events".
 
 mod events;
+mod places;
 mod reader;
 mod request;
 

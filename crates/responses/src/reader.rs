@@ -3,13 +3,20 @@
 use std::collections::HashSet;
 
 use completions::{
-    CompletionError, Piece, ProviderError, Round, Usage,
+    CompletionError, Piece, ProviderError, Reported, Round, Usage,
     addition::{Addition, CallPart, REASONING_ITEMS},
+    repaired,
 };
 use serde_json::Value;
 use sse::{Lines, MAX_EVENT_BYTES, field};
 
-use crate::events::{Event, Item, Response, text};
+use crate::{
+    events::{Event, Item, Response, text},
+    places::Places,
+};
+
+/// How often the data of an event is tried before its blank line: an object over more lines than this waits for it.
+const MAX_TRIES: u32 = 16;
 
 /// The mark at the end of a stream, which some servers send though the API has none.
 const DONE: &[u8] = b"[DONE]";
@@ -21,12 +28,21 @@ pub struct Reader {
     /// The data of the event that is being read, or a whole response over several lines.
     data: Vec<u8>,
     has_events: bool,
+    /// The current event has the name `error`.
+    names_error: bool,
+    /// How often the data of the current event was tried before its end.
+    tries: u32,
+    /// A text from the server that is an error if nothing more comes.
+    doubt: Option<Box<ProviderError>>,
+    places: Places,
     /// Something came that is no event.
     is_foreign: bool,
     /// The places of items of which pieces came. What repeats them whole is not read again.
     begun: HashSet<i64>,
     /// The places of calls.
     calls: HashSet<i64>,
+    /// The ids of calls.
+    call_ids: HashSet<String>,
     /// The reasoning items that were kept, by their ids.
     kept: HashSet<String>,
 }
@@ -52,6 +68,9 @@ impl Reader {
         let read = self.read_line(round, &line, pieces).and_then(|()| self.flush(round, pieces));
         unless_finished(round, read)?;
         match round.finish(pieces) {
+            Err(CompletionError::Unfinished) if self.doubt.is_some() => {
+                Err(self.doubt.take().map_or(CompletionError::Unfinished, CompletionError::Provider))
+            }
             Err(CompletionError::Unfinished) if self.is_foreign && !self.has_events => Err(CompletionError::Foreign),
             finished => finished,
         }
@@ -59,38 +78,68 @@ impl Reader {
 
     fn read_line(&mut self, round: &mut Round, line: &[u8], pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
         if line.is_empty() {
-            return if self.has_events { self.flush(round, pieces) } else { Ok(()) };
+            let flushed = if self.has_events { self.flush(round, pieces) } else { Ok(()) };
+            self.names_error = false;
+            return flushed;
+        }
+        if let Some(name) = field(line, b"event") {
+            self.names_error = name.trim_ascii() == b"error";
+            return Ok(());
         }
         let data = field(line, b"data");
         self.has_events |= data.is_some();
         let line = match data {
             Some(data) => data,
             None if self.has_events || line.starts_with(b":") => return Ok(()),
-            None if ["event", "id", "retry"].iter().any(|name| field(line, name.as_bytes()).is_some()) => return Ok(()),
+            None if ["id", "retry"].iter().any(|name| field(line, name.as_bytes()).is_some()) => return Ok(()),
             None if self.data.is_empty() && line.trim_ascii_start().starts_with(b"<") => {
                 return Err(CompletionError::WebPage);
             }
             None => line,
         };
+        // Some servers leave out the blank line between events.
+        if data.is_some() && line.starts_with(b"{") && self.data.trim_ascii_end().ends_with(b"}") {
+            self.flush(round, pieces)?;
+        }
         if self.data.len() + line.len() > MAX_EVENT_BYTES {
             self.data = Vec::new();
             return Err(sse::EventTooLong.into());
         }
         self.data.extend_from_slice(line);
         self.data.push(b'\n');
+        // An object is read as soon as it is whole: the blank line may never come.
+        if data.is_some() && line.ends_with(b"}") && self.tries < MAX_TRIES {
+            self.tries += 1;
+            if let Ok(event) = serde_json::from_slice::<Event>(&self.data) {
+                let data = std::mem::take(&mut self.data);
+                self.tries = 0;
+                return self.read(round, &event, &data, pieces);
+            }
+        }
         Ok(())
     }
 
     fn flush(&mut self, round: &mut Round, pieces: &mut Vec<Piece>) -> Result<(), CompletionError> {
         let data = std::mem::take(&mut self.data);
+        self.tries = 0;
         let data = data.trim_ascii();
-        if data.is_empty() || data.starts_with(DONE) {
+        if data.is_empty() || data.strip_prefix(b"\"").unwrap_or(data).starts_with(DONE) {
             return Ok(());
         }
-        match serde_json::from_slice::<Event>(data) {
-            Ok(event) => self.read(round, &event, data, pieces),
-            Err(_) if self.has_events && data.starts_with(b"{") => Err(CompletionError::Malformed),
-            Err(_) => {
+        if let Ok(event) = serde_json::from_slice::<Event>(data) {
+            return self.read(round, &event, data, pieces);
+        }
+        let is_object = data.starts_with(b"{");
+        if is_object {
+            let text = repaired(&String::from_utf8_lossy(data));
+            if let Ok(event) = serde_json::from_str::<Event>(&text) {
+                return self.read(round, &event, text.as_bytes(), pieces);
+            }
+        }
+        match self.has_events {
+            true if is_object => Err(CompletionError::Malformed),
+            true if self.names_error => Err(CompletionError::Provider(Box::new(ProviderError::from_body(data)))),
+            _ => {
                 self.is_foreign = true;
                 Ok(())
             }
@@ -104,7 +153,7 @@ impl Reader {
         data: &[u8],
         pieces: &mut Vec<Piece>,
     ) -> Result<(), CompletionError> {
-        let at = event.output_index.as_i64().unwrap_or_default();
+        let at = self.places.of(event);
         let addition = match event.r#type.as_str().unwrap_or_default() {
             "response.output_text.delta" | "response.refusal.delta" => {
                 self.begun.insert(at);
@@ -126,29 +175,41 @@ impl Reader {
                 arguments(at, text(&event.delta))
             }
             "response.function_call_arguments.done" if self.begun.insert(at) => arguments(at, text(&event.arguments)),
-            "response.output_item.done" => self.whole(at, &Item(&event.item)),
-            "response.completed" | "response.incomplete" | "response.done" => {
-                self.ended(round, &Response(&event.response))
+            "response.output_item.done" => self.whole(round, at, &Item(&event.item)),
+            "response.completed" | "response.done" => self.ended(round, &Response(&event.response)),
+            "response.incomplete" => {
+                let ended = self.ended(round, &Response(&event.response));
+                // Some servers do not say why.
+                let reason = ended.finish_reason.filter(|reason| *reason == "content_filter").unwrap_or("length");
+                Addition { finish_reason: Some(reason), ..ended }
             }
             "response.failed" | "error" => return Err(error(data)),
-            "" => match serde_json::from_slice::<Value>(data).unwrap_or_default() {
-                value if value.get("error").is_some_and(|error| !error.is_null()) => return Err(error(data)),
+            kind if kind.starts_with("response.") => return Ok(()),
+            _ => {
+                let value = serde_json::from_slice::<Value>(data).unwrap_or_default();
                 // A response that was not streamed.
-                value if event.object == "response" || value.get("output").is_some() => {
-                    self.ended(round, &Response(&value))
+                let is_response = event.object == "response" || value.get("output").is_some();
+                match ProviderError::in_chunk(&value, is_response, self.names_error) {
+                    Reported::Error(error) => return Err(CompletionError::Provider(Box::new(error))),
+                    Reported::Nothing if is_response => self.ended(round, &Response(&value)),
+                    Reported::Nothing => {
+                        self.is_foreign = true;
+                        return Ok(());
+                    }
+                    Reported::Perhaps(error) => {
+                        self.doubt = Some(Box::new(error));
+                        return Ok(());
+                    }
                 }
-                _ => {
-                    self.is_foreign = true;
-                    return Ok(());
-                }
-            },
-            _ => return Ok(()),
+            }
         };
+        self.doubt = None;
         round.take(addition, pieces)
     }
 
     fn call(&mut self, at: i64, item: &Item<'_>) -> Addition {
         self.calls.insert(at);
+        self.call_ids.extend(item.field("call_id").map(str::to_owned));
         let arguments = item.arguments();
         if !arguments.is_empty() {
             self.begun.insert(at);
@@ -159,13 +220,17 @@ impl Reader {
     }
 
     /// An item is whole. Of what came in pieces, only what must be sent back is new.
-    fn whole(&mut self, at: i64, item: &Item<'_>) -> Addition {
+    fn whole(&mut self, round: &Round, at: i64, item: &Item<'_>) -> Addition {
         let is_new = self.begun.insert(at);
         match item.kind() {
             "function_call" if !self.calls.contains(&at) => self.call(at, item),
             "function_call" if is_new => arguments(at, item.arguments()),
-            "message" if is_new => Addition { text: item.text(), ..Addition::default() },
+            // The pieces of some servers do not say of which item they are.
+            "message" if is_new && !(round.has_begun() && round.text.ends_with(&item.text())) => {
+                Addition { text: item.text(), ..Addition::default() }
+            }
             "reasoning" => {
+                let is_new = is_new && !(round.has_begun() && round.reasoning.ends_with(&item.reasoning()));
                 let reasoning = if is_new { item.reasoning() } else { String::new() };
                 Addition { reasoning, kept: self.keep(at, item), ..Addition::default() }
             }
@@ -189,7 +254,9 @@ impl Reader {
             let item = Item(raw);
             match item.kind() {
                 "message" if !had_text => all.text.push_str(&item.text()),
-                "function_call" if !had_calls => all.calls.extend(self.call(at, &item).calls),
+                "function_call" if !item.field("call_id").map_or(had_calls, |id| self.call_ids.contains(id)) => {
+                    all.calls.extend(self.call(at, &item).calls)
+                }
                 "reasoning" => {
                     if !had_reasoning {
                         all.reasoning.push_str(&item.reasoning());

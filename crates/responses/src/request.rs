@@ -53,7 +53,11 @@ pub fn write(request: ChatRequest<'_>, dialect: &Dialect) -> Result<(Vec<u8>, Se
         written.insert("stream".to_owned(), true.into());
     }
     if !chat.tools.is_empty() {
-        written.insert("tools".to_owned(), chat.tools.into_iter().map(tool).collect());
+        let is_strict = dialect.sends(Field::Strict).then_some(false);
+        if is_strict.is_some() {
+            sent.fields.push(Field::Strict);
+        }
+        written.insert("tools".to_owned(), chat.tools.into_iter().map(|chat| tool(chat, is_strict)).collect());
     }
     if let Some(choice) = chat.tool_choice {
         written.insert("tool_choice".to_owned(), choice.into());
@@ -101,10 +105,10 @@ fn add(mut message: Map<String, Value>, input: &mut Vec<Value>) {
     }));
 }
 
-/// A tool. Without `strict` some servers would change its schema.
-fn tool(tool: ChatTool) -> Value {
+/// A tool. Unless `strict` is false some servers would change its schema.
+fn tool(tool: ChatTool, strict: Option<bool>) -> Value {
     let mut written = tool.function;
     written.insert("type".to_owned(), "function".into());
-    written.insert("strict".to_owned(), false.into());
+    written.extend(strict.map(|strict| ("strict".to_owned(), strict.into())));
     Value::Object(written)
 }

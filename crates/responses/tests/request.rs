@@ -78,9 +78,11 @@ fn the_dialect_of_a_server_holds_here_too() {
 fn a_field_that_a_server_refuses_is_left_out_from_then_on() {
     let parameters = RawValue::from_string(r#"{"type":"object"}"#.to_owned()).unwrap();
     let mut dialect = Dialect::default();
-    for (words, field) in
-        [("Unsupported parameter: 'include'", Field::Include), ("Unknown parameter: 'store'.", Field::Store)]
-    {
+    for (words, field) in [
+        ("Unsupported parameter: 'include'", Field::Include),
+        ("Unknown parameter: 'store'.", Field::Store),
+        ("tools.0.strict: Extra inputs are not permitted", Field::Strict),
+    ] {
         let (_, sent) = responses::write(request(&parameters), &dialect).unwrap();
         let body = json!({"error": {"message": words, "type": "invalid_request_error"}}).to_string();
         let said = ProviderError::from_body(body.as_bytes());

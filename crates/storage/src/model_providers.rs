@@ -130,6 +130,13 @@ impl<D: Database> Store<D> {
     /// Those of the database and of keys: the master key may be missing, or the text was changed outside.
     pub async fn open_provider_key(&self, name: &str, sealed: &str) -> Result<Zeroizing<String>, StorageError> {
         let masters = self.all_masters().await?.ok_or(VaultError::NoKey)?;
-        Ok(Keys::open(&masters, &owner(name), sealed)?)
+        match Keys::open(&masters, &owner(name), sealed) {
+            // Another host may have made a new master key since these were read.
+            Err(VaultError::UnknownKey(_)) => {
+                let masters = self.keyring.masters(&self.generated_master_keys().await?)?.ok_or(VaultError::NoKey)?;
+                Ok(Keys::open(&masters, &owner(name), sealed)?)
+            }
+            opened => Ok(opened?),
+        }
     }
 }

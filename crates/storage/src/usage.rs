@@ -28,6 +28,10 @@ pub struct ModelUsage {
     pub prompt_tokens: u64,
     /// Tokens that it wrote.
     pub completion_tokens: u64,
+    /// What the runs cost that know it, in millionths of the currency.
+    pub cost: u64,
+    /// Of the others, the tokens that the model read and wrote.
+    pub uncosted: (u64, u64),
 }
 
 impl<D: Database> Store<D> {
@@ -61,7 +65,9 @@ impl<D: Database> Store<D> {
         // A call has a row more when its person is asked, or when it begins without a run.
         let sql = format!(
             "SELECT page.id, page.email, runs.model, COUNT(runs.id), CAST(COALESCE(SUM(runs.prompt_tokens), 0) AS bigint),
-                 CAST(COALESCE(SUM(runs.completion_tokens), 0) AS bigint),
+                 CAST(COALESCE(SUM(runs.completion_tokens), 0) AS bigint), CAST(COALESCE(SUM(runs.cost), 0) AS bigint),
+                 CAST(COALESCE(SUM(CASE WHEN runs.cost IS NULL THEN runs.prompt_tokens END), 0) AS bigint),
+                 CAST(COALESCE(SUM(CASE WHEN runs.cost IS NULL THEN runs.completion_tokens END), 0) AS bigint),
                  (SELECT COUNT(*) FROM audit_events WHERE audit_events.user_id = page.id AND audit_events.at >= ?1
                      AND audit_events.action = 'tool.call'
                      AND audit_events.outcome NOT IN ('approval_asked', 'begun'))
@@ -99,6 +105,8 @@ fn read(query: &'static str, row: &Row) -> Result<PersonUsage, StorageError> {
     let (user_id, email) = (columns.id()?, columns.text()?.to_owned());
     let (model, runs) = (columns.optional_text()?.map(str::to_owned), count(columns.integer()?));
     let (prompt_tokens, completion_tokens) = (count(columns.integer()?), count(columns.integer()?));
-    let models = model.map(|model| ModelUsage { model, prompt_tokens, completion_tokens }).into_iter().collect();
+    let (cost, uncosted) = (count(columns.integer()?), (count(columns.integer()?), count(columns.integer()?)));
+    let usage = |model| ModelUsage { model, prompt_tokens, completion_tokens, cost, uncosted };
+    let models = model.map(usage).into_iter().collect();
     Ok(PersonUsage { user_id, email, runs, models, tool_calls: count(columns.integer()?) })
 }

@@ -102,7 +102,7 @@ function ProviderRow({ provider, pages }: { provider: ModelProvider; pages: Page
           {visible(told)}
         </p>
       )}
-      <Fault text={test.fault ?? remove.fault} />
+      <Fault text={test.fault ?? remove.fault ?? provider.problem} />
       {editing && (
         <div class="mt-3">
           <ProviderForm
@@ -217,7 +217,7 @@ function ProviderForm({ provider, saved, close }: FormProps) {
       </div>
       <label class={label}>
         <span id={`${id}-models`}>Models, one a line; * stands for any text</span>
-        <textarea name="models" required rows={3} class="field text-sm" defaultValue={names.join("\n")} />
+        <textarea name="models" required rows={3} class="field h-24 py-2 text-sm leading-5" defaultValue={names.join("\n")} />
       </label>
       <Fault text={fault} />
       <div class="flex flex-wrap gap-2">

@@ -16,10 +16,10 @@ export function ModelPicker() {
     if (await chooseModel(id)) announce(`${id} answers from now on`);
   };
   return (
-    <label class="mt-1.5 flex min-w-0 items-center gap-1 ps-3 text-xs text-soft short:hidden">
-      <span class="sr-only">Model</span>
+    <div class="mt-1.5 flex min-w-0 ps-3 text-xs text-soft short:hidden">
       <select
-        class="max-w-full min-w-0 cursor-pointer truncate rounded-lg bg-transparent px-1.5 py-1 hover:bg-hover hover:text-ink pointer-coarse:h-11"
+        aria-label="Model"
+        class="field-sizing-content max-w-full min-w-0 cursor-pointer truncate rounded-lg bg-transparent px-1.5 py-1 hover:bg-hover hover:text-ink pointer-coarse:h-11"
         value={chosen}
         disabled={busy.value}
         title={describe(offered.find(({ id }) => id === chosen))}
@@ -32,7 +32,7 @@ export function ModelPicker() {
           </option>
         ))}
       </select>
-    </label>
+    </div>
   );
 }
 

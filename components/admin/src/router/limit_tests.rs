@@ -4,6 +4,7 @@ use domain::{RunState, Usage, prices::Prices};
 use models::Pricing;
 use futures::executor::block_on;
 use http::{Method, StatusCode};
+use models::Pricing;
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
 use storage::{

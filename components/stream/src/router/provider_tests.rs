@@ -173,6 +173,33 @@ fn an_address_that_is_not_allowed_is_refused_with_the_variable_to_set() {
 }
 
 #[test]
+fn what_may_be_secret_in_an_address_is_told_to_nobody_and_kept() {
+    let test = Test::new();
+    far_answers();
+    let with_query = json!({"base_url": format!("{FAR}?key=planted-query-1"), "models": ["gpt-*"]});
+    let saved = test.put("far", with_query);
+    assert_eq!((&saved.json["base_url"], &saved.json["has_query"]), (&json!(FAR), &json!(true)), "{}", saved.text);
+    assert!(ASKED.take().iter().all(|(address, _)| address.ends_with("?key=planted-query-1")));
+    let rows = futures::executor::block_on(test.fixture.app.store().model_providers()).unwrap();
+    assert!(!format!("{rows:?}{:?}{}", test.list(), saved.text).contains("planted"), "{rows:?}");
+    assert_eq!(test.put("far", json!({"base_url": FAR, "models": ["gpt-*"]})).json["has_query"], true);
+}
+
+#[test]
+fn a_provider_is_not_asked_any_more_where_none_may_be_any_more() {
+    let mut test = Test::new();
+    far_answers();
+    assert_eq!(test.put("far", far()).status, StatusCode::OK);
+    ASKED.take();
+    let narrower = Config { provider_hosts: "https://near.example:443".to_owned(), ..(*test.config).clone() };
+    test.config = Arc::new(narrower);
+    assert!(test.list()[2]["problem"].as_str().unwrap().contains("SPIN_VARIABLE_MODEL_PROVIDER_HOSTS"));
+    assert_eq!(code(&test.send(Method::POST, "/far/test", None)), (422, "invalid_field"));
+    assert_eq!(ids(&get_models(&test.fixture, &test.config, Some(&test.token))), ["m", "llama"]);
+    assert!(ASKED.take().iter().all(|(address, _)| !address.starts_with(FAR)));
+}
+
+#[test]
 fn what_is_configured_is_changed_where_it_is_deployed() {
     let test = Test::new();
     for name in ["default", "near"] {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use domain::{RunState, prices::Prices};
+use domain::{Decision, RunState, prices::Prices};
 use models::{Api, Facts, Model, Pricing, Provider};
 use serde_json::{Value, json};
+use storage::limits::LimitKind;
 
 use crate::{
     script::{Answer, answer, text, tool_call},
@@ -44,6 +45,7 @@ async fn a_provider_that_does_not_answer_is_followed_at_once_by_the_next_and_the
             "refuses this installation's key",
         ),
         (Answer::Stream(vec![(5, Err("reset".into()))]), "does not answer"),
+        (answer(&[]), "says nothing"),
     ] {
         let world = World::new([failure, answer(&["ok"])]).with_providers(&["far", "near"]);
         let run = world.send("hi").await;
@@ -209,4 +211,29 @@ async fn what_a_server_of_the_responses_api_refuses_is_learned_too() {
         (world.stored().await, world.asked().len()),
         (["first", "one", "second", "two"].map(str::to_owned).to_vec(), 3)
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_of_a_provider_that_said_nothing_are_not_charged_at_the_price_of_the_next() {
+    let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":0}}\n\n";
+    let reported = Answer::Stream(vec![(0, Ok(usage.to_owned())), (5, Err("reset".into()))]);
+    let world = World::new([reported, answer(&["ok"])]).with_providers(&["far", "near"]);
+    let world = world.with_prices(r#"{"currency": "EUR", "models": {"m": {"input": 1000, "output": 1000}}}"#);
+    assert!(world.store.set_limits("installation", &[(LimitKind::CostPerDay, 1_000_000_000)]).await.unwrap());
+    world.has_budgets.set(true);
+    let run = world.send("hi").await;
+    world.read(run, 0).await;
+    let run = world.run(run).await;
+    assert_eq!((run.usage.unwrap().total_tokens, run.cost.unwrap().millionths), (7, 7_000));
+    assert_eq!(world.store.limits().await.unwrap()[0].taken, Some(7_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_goes_on_after_a_question_stays_with_whoever_answered() {
+    let world = World::new([Answer::Unreachable, tool_call(&[("c1", "t", "{}")]), answer(&["done"])]);
+    let world = world.with_providers(&["far", "near"]).with_asking_tool("t");
+    let run = world.send("go").await;
+    let (_, ()) = tokio::join!(world.read(run, 0), world.decide(run, "c1", Decision::AllowOnce));
+    world.until(run, RunState::Complete).await;
+    assert_eq!(world.asked_providers(), ["far", "near", "near"]);
 }

@@ -397,7 +397,7 @@ impl Host for World {
     }
 
     fn model_servers(&self) -> String {
-        let servers = self.providers.iter().map(|provider| provider.address.server.clone());
+        let servers = self.providers.iter().map(|provider| provider.remembered_as());
         servers.collect::<Vec<_>>().join(" ")
     }
 

@@ -111,12 +111,16 @@ fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
         assert!(block_on(store.set_model_provider(name, "", &provider)).unwrap());
     }
     let reseal = || block_on(store.reseal_next_provider_key()).unwrap();
+    // Another host, which knows the master key of before.
+    let other = Store::new(fixture.another_connection());
+    let before = block_on(store.model_providers()).unwrap();
+    assert_eq!(block_on(other.open_provider_key("far", &before[0].sealed)).unwrap().as_str(), "planted key");
     assert!(!reseal());
     let id = rotated(&fixture, store);
     assert_eq!((reseal(), reseal(), reseal()), (true, true, false));
     let stored = block_on(store.model_providers()).unwrap();
     assert!(stored.iter().all(|provider| provider.sealed.starts_with(&format!("v1.{id}."))), "{stored:?}");
-    assert_eq!(block_on(store.open_provider_key("far", &stored[0].sealed)).unwrap().as_str(), "planted key");
+    assert_eq!(block_on(other.open_provider_key("far", &stored[0].sealed)).unwrap().as_str(), "planted key");
 }
 
 fn there_is_an_end_to_providers(place: Place) {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
 use tests::{App, Options, Person, said};
 
 /// The Node package, pinned: a new version is a change to review.
@@ -44,8 +45,7 @@ async fn a_server_by_others_is_understood() -> Result<()> {
     let Some(program) = program()? else { tests::skip!("npm is not installed") };
     let folder = tempfile::tempdir()?;
     let answer = "Hello from elsewhere: é, 漢, 🦀, in pieces of a few characters.";
-    let fixture =
-        serde_json::json!({"fixtures": [{"match": {"userMessage": "Hello"}, "response": {"content": answer}}]});
+    let fixture = json!({"fixtures": [{"match": {"userMessage": "Hello"}, "response": {"content": answer}}]});
     std::fs::write(folder.path().join("hello.json"), fixture.to_string())?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let server = Command::new(program)
@@ -69,14 +69,21 @@ async fn a_server_by_others_is_understood() -> Result<()> {
     tests::until("the server by others", async || Ok(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()))
         .await?;
 
-    let Some((_host, app)) = App::own(Options::asking(&format!("http://127.0.0.1:{port}")))? else {
-        tests::skip!("needs a host of its own")
-    };
+    // The same server, asked by its other API.
+    let url = format!("http://127.0.0.1:{port}");
+    let providers =
+        json!([{"name": "others", "base_url": format!("{url}/v1"), "dialect": "responses", "models": ["other"]}]);
+    let options = Options::asking(&url).variable("model_providers", &providers.to_string());
+    let Some((_host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
     let person = Person::in_app(&app).await?;
-    let (turn, events) = person.hear("scripted", "Hello").await?;
-    assert_eq!(events.last().map(tests::Event::kind), Some("complete"), "{events:?}");
-    assert_eq!(said(&events), answer);
-    assert!(events.iter().filter(|event| event.kind() == "token").count() > 3, "{events:?}");
-    assert_eq!(person.answer(&turn).await?, answer);
+    for (model, provider) in [("scripted", "default"), ("other", "others")] {
+        let (turn, events) = person.hear(model, "Hello").await?;
+        assert_eq!(events.last().map(tests::Event::kind), Some("complete"), "{events:?}");
+        assert_eq!(said(&events), answer, "{provider}");
+        assert!(events.iter().filter(|event| event.kind() == "token").count() > 3, "{events:?}");
+        assert_eq!(person.answer(&turn).await?, answer);
+        let run = person.run(&turn.run).await?;
+        assert_eq!((&run["provider"], run["usage"].is_object()), (&json!(provider), true), "{run}");
+    }
     Ok(())
 }
