@@ -20,8 +20,7 @@ const MAX_RATE: u64 = 1_000_000;
 const MAX_BUDGET: u64 = 1_000_000_000_000_000;
 
 const UNREADABLE_PRICES: &str = "The list of prices, model_prices, cannot be read: /ready says why. Until it is mended, nobody for whom a budget of money counts is answered.";
-const NO_PRICES: &str =
-    "There is no list of prices, model_prices, so the US dollars of a table of known models count, and other models cost nothing.";
+const NO_PRICES: &str = "There is no list of prices, model_prices, so the US dollars of a table of known models count, and other models cost nothing.";
 
 #[derive(Serialize)]
 pub(crate) struct SubjectBody {

@@ -4,8 +4,7 @@
 use domain::{Id, Run};
 
 use crate::{
-    Database, Statement, StorageError, Store, Value,
-    model_dialects,
+    Database, Statement, StorageError, Store, Value, model_dialects,
     model_providers::{self, StoredProvider},
     runs::{ABANDONED, ABANDONED_NEW, CLAIMABLE, Lease, STORED_COLUMNS, SUSPENDED, failure, read_columns},
     sealed_texts::NO_KEY,

@@ -1,7 +1,6 @@
 //! Limits over HTTP, and what was used.
 
 use domain::{RunState, Usage, prices::Prices};
-use models::Pricing;
 use futures::executor::block_on;
 use http::{Method, StatusCode};
 use models::Pricing;

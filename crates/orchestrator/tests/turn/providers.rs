@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{Decision, RunState, prices::Prices};
 use models::{Api, Facts, Model, Pricing, Provider};
 use serde_json::{Value, json};
-use storage::limits::LimitKind;
+use storage::limits::{LimitKind, LimitsSet, Subject};
 
 use crate::{
     script::{Answer, answer, text, tool_call},
@@ -219,7 +219,9 @@ async fn tokens_of_a_provider_that_said_nothing_are_not_charged_at_the_price_of_
     let reported = Answer::Stream(vec![(0, Ok(usage.to_owned())), (5, Err("reset".into()))]);
     let world = World::new([reported, answer(&["ok"])]).with_providers(&["far", "near"]);
     let world = world.with_prices(r#"{"currency": "EUR", "models": {"m": {"input": 1000, "output": 1000}}}"#);
-    assert!(world.store.set_limits("installation", &[(LimitKind::CostPerDay, 1_000_000_000)]).await.unwrap());
+    let limits = [(LimitKind::CostPerDay, 1_000_000_000)];
+    let set = world.store.set_limits(&Subject::Installation, false, &limits).await;
+    assert!(matches!(set.unwrap(), LimitsSet::Set { .. }));
     world.has_budgets.set(true);
     let run = world.send("hi").await;
     world.read(run, 0).await;

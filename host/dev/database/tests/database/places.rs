@@ -167,7 +167,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 35] = [
+pub(crate) const LATER_TABLES: [&str; 38] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -204,6 +204,8 @@ pub(crate) const LATER_TABLES: [&str; 35] = [
     "retention_rules",
     "retention_walk",
     "conversation_lifetimes",
+    "model_listings",
+    "model_providers",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -268,6 +270,9 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO retention_rules (subject, days, counts_at) VALUES ('role:ä', 30, 1)",
         "INSERT INTO retention_walk (id, passed, due_at) VALUES (1, 'u1', 2)",
         "INSERT INTO conversation_lifetimes (conversation_id, idle_ms, is_temporary, check_at) VALUES ('c-u1', 9007199254740993, 1, 3)",
+        "INSERT INTO model_listings (server, models, listed_at) VALUES ('https://api.example.org', '[\"ä\"]', 1)",
+        "INSERT INTO model_providers (name, settings, server, sealed, created_at, updated_at) VALUES ('near', '{}', 'https://near', 'v1.a', 1, 2)",
+        "UPDATE runs SET provider = 'near', cost = 9007199254740993, currency = 'EUR' WHERE id = 'r-u1'",
     ]
     .map(str::to_owned)
     .into()
