@@ -12,7 +12,7 @@ fn check(event: &Event, run: &str) {
         ("thinking", _) | ("state", "processing" | "restarted") => vec![],
         ("state", "retrying") => vec!["attempt", "retry_after_ms"],
         ("error", _) => vec!["code", "retryable"],
-        ("complete", "") => vec!["attempt", "finish_reason", "message_id", "usage"],
+        ("complete", "") => vec!["attempt", "finish_reason", "message_id", "model", "provider", "usage"],
         other => panic!("an event that is not documented: {other:?}"),
     };
     expected.extend(["run_id", "timestamp"]);
