@@ -122,7 +122,8 @@ function NewSubject({ pages }: { pages: Pages<LimitSubject> }) {
         {kind === "key" && (
           <input name="which" class="field min-w-0 flex-1" aria-label="Id of the key" placeholder="Id of the key" required />
         )}
-        <button type="submit" class="main-button shrink-0" disabled={waiting}>
+        {/* What is added before the list is there would be lost with it. */}
+        <button type="submit" class="main-button shrink-0" disabled={waiting || pages.state.value.at !== "ready"}>
           Add
         </button>
       </form>
