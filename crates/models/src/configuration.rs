@@ -28,7 +28,7 @@ const CONTEXT_WINDOW_TOKENS: std::ops::RangeInclusive<u64> = 1_000..=100_000_000
 const PRIORITIES: std::ops::RangeInclusive<i64> = -1_000..=1_000;
 
 /// Headers that are ours to set, or that change how a request is read.
-const OUR_HEADERS: [HeaderName; 9] = [
+const OUR_HEADERS: [HeaderName; 11] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
@@ -38,6 +38,8 @@ const OUR_HEADERS: [HeaderName; 9] = [
     header::UPGRADE,
     header::TE,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
 ];
 
 /// What is wrong with what an operator wrote. No message repeats a secret.
