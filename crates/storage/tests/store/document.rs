@@ -56,7 +56,6 @@ fn every_text_column_of_the_schema_is_in_the_document() {
     // What is sealed anew after a rotation, so that nothing is lost with a former key.
     let known: BTreeSet<String> =
         Store::<Real>::sealed_columns().into_iter().map(|(table, column)| format!("{table}.{column}")).collect();
-    let forgotten: Vec<_> =
-        sealed.difference(&known).filter(|column| !OTHERWISE.contains(&column.as_str())).collect();
+    let forgotten: Vec<_> = sealed.difference(&known).filter(|column| !OTHERWISE.contains(&column.as_str())).collect();
     assert!(forgotten.is_empty() && known.is_subset(&sealed), "{forgotten:?} {:?}", known.difference(&sealed));
 }
