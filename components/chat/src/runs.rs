@@ -15,7 +15,8 @@ use serde::Deserialize;
 use storage::{
     Database,
     approvals::Decided,
-    messages::{NewMessage, Retried},
+    messages::NewMessage,
+    retries::Retried,
     runs::{Batch, Ending, Lease},
 };
 use web::{

@@ -44,6 +44,7 @@ pub mod own_account;
 pub mod provider_sessions;
 pub mod rate_limits;
 pub mod retention;
+pub mod retries;
 pub mod roles;
 pub mod runs;
 mod sealed_texts;

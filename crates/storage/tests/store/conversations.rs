@@ -5,7 +5,8 @@ use std::sync::Barrier;
 use domain::{Id, RunState};
 use storage::{
     Database, Statement, Store,
-    messages::{Appended, IncomingMessage, Retried},
+    messages::{Appended, IncomingMessage},
+    retries::Retried,
 };
 
 use crate::{

@@ -10,8 +10,9 @@ use storage::{
     budgets::{Budget, Reservation, RoundEstimate},
     invitations::Maker,
     limits::{LimitKind, LimitsSet, Subject},
-    messages::{Appended, IncomingMessage, Retried},
+    messages::{Appended, IncomingMessage},
     rate_limits::Bucket,
+    retries::Retried,
     runs::{Batch, Ending, Lease},
 };
 

@@ -4,7 +4,8 @@ use domain::{Id, Message, Run, RunState, ToolCall};
 use storage::{
     Database, Statement,
     leases::{Holder, Leave},
-    messages::{Appended, NewMessage, Retried},
+    messages::{Appended, NewMessage},
+    retries::Retried,
     tool_calls::Started,
 };
 

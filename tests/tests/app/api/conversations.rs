@@ -18,7 +18,18 @@ async fn a_conversation_is_made_read_renamed_and_deleted() -> Result<()> {
     assert_eq!(response.status(), StatusCode::CREATED);
     let made: Value = response.json().await?;
     let fields: Vec<_> = made.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(fields, ["active_run_id", "created_at", "id", "model", "title", "updated_at"]);
+    let known = [
+        "active_run_id",
+        "created_at",
+        "expires_at",
+        "id",
+        "model",
+        "retention_days",
+        "temporary",
+        "title",
+        "updated_at",
+    ];
+    assert_eq!(fields, known);
     assert_eq!(
         (&made["title"], &made["model"], &made["active_run_id"]),
         (&json!("Plans"), &json!("scripted"), &Value::Null)
