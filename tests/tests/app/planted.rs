@@ -95,9 +95,9 @@ const TYPED: [&str; 18] = [
 #[test]
 fn every_route_that_takes_something_is_typed_into_or_has_a_reason() -> Result<()> {
     let document = fs::read_to_string(repository().join("docs/permissions.md"))?;
-    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')?.0.split_once(' '));
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')?.0.split_once(" /"));
     let routes = rows.flat_map(|(methods, path)| {
-        methods.split(',').map(move |method| format!("{method} {}", path.trim_start().trim_end_matches('/')))
+        methods.split(", ").map(move |method| format!("{method} /{}", path.trim_end_matches('/')))
     });
     let takes = |route: &String| {
         let methods: &[&str] = if route.contains(" /mcp") { &["POST "] } else { &["POST ", "PUT ", "PATCH "] };
