@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 21] = [
+const WORDS: [(&str, &str, Option<&str>); 24] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
@@ -32,15 +32,24 @@ const WORDS: [(&str, &str, Option<&str>); 21] = [
     ("heron-spare", "the name of a key of a program's account", None),
     ("heron-group", "a group's name", Some("SQL keeps it from being given twice")),
     ("heron-role", "a role's name", Some("every request is decided by it")),
+    (
+        "heron-provider",
+        "the name and the address of a provider of models",
+        Some("runs say it, and administrators see it"),
+    ),
+    ("heron-credential", "the key of a provider of models", None),
+    ("heron-header", "a header for a provider of models", None),
     ("heron-program", "the name that a program registers, before anybody lets it in", None),
 ];
 
 /// Routes into which nothing is typed that anybody chooses, and why.
-const NOTHING: [(&str, &str); 30] = [
+const NOTHING: [(&str, &str); 32] = [
     ("PUT /api/admin/groups/{id}/members/{user_id}", "ids"),
     ("POST /api/admin/invitations", "a role and a number"),
     ("POST /api/admin/keys/rotate", "a purpose"),
     ("PUT /api/admin/limits", "a role or an id, and numbers"),
+    ("POST /api/admin/providers/{name}/test", "nothing"),
+    ("PUT /api/admin/retention", "a role and a number"),
     ("PATCH /api/admin/users/{id}", "a role"),
     ("POST /api/admin/users/{id}/erasure", "nothing"),
     ("POST /api/admin/users/{id}/reset-link", "nothing"),
@@ -70,9 +79,10 @@ const NOTHING: [(&str, &str); 30] = [
 ];
 
 /// Routes into which the words are typed, or which take what others take.
-const TYPED: [&str; 18] = [
+const TYPED: [&str; 19] = [
     "POST /api/admin/groups",
     "PUT /api/admin/groups/{id}",
+    "PUT /api/admin/providers/{name}",
     "PUT /api/admin/roles/{name}",
     "POST /api/admin/service-accounts",
     "POST /api/admin/service-accounts/{id}/api-keys",
@@ -194,5 +204,10 @@ async fn as_an_administrator(admin: &Person) -> Result<()> {
     let account = taken("an account", send(Method::POST, "/api/admin/service-accounts", account).await?).await?;
     let keys = format!("/api/admin/service-accounts/{}/api-keys", text(&account, "/id").context("no id")?);
     taken("a key", send(Method::POST, &keys, json!({"name": "heron-spare"})).await?).await?;
+    let provider = json!({
+        "base_url": "https://heron-provider.example/v1", "models": ["far"], "key": "heron-credential",
+        "headers": {"x-team": "heron-header"}, "untested": true,
+    });
+    taken("a provider", send(Method::PUT, "/api/admin/providers/heron-provider", provider).await?).await?;
     Ok(())
 }
