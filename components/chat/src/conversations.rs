@@ -69,7 +69,8 @@ pub(crate) async fn list<D: Database>(
 ) -> Result<Json<Page<ConversationBody>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let after = listing.cursor(parse_cursor)?;
-    let found = chat.store().conversations(session.user_id(), after, limit + 1).await?;
+    let has_rules = chat.has_retention_rules().await?;
+    let found = chat.store().conversations(session.user_id(), after, limit + 1, has_rules).await?;
     Ok(Json(Page::new(found, limit, cursor, Into::into)))
 }
 

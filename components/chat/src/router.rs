@@ -40,6 +40,11 @@ impl<D: Database> Chat<D> {
     pub(crate) async fn has_budgets(&self) -> Result<bool, StorageError> {
         self.app.has_budgets().await
     }
+
+    /// Whether a rule deletes conversations.
+    pub(crate) async fn has_retention_rules(&self) -> Result<bool, StorageError> {
+        self.app.has_retention_rules().await
+    }
 }
 
 impl<D: Database> Authenticator for Chat<D> {

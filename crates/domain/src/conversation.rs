@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Id, Timestamp};
 
 /// A conversation of one person with the assistant.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Conversation {
     /// Its id.
     pub id: Id,

@@ -26,6 +26,8 @@ const OWN_KEY: i64 = 21;
 /// Rows of limits of roles, and the row that says that there are budgets, beside those of [`tool_listings`](crate::tool_listings).
 const LIMIT: i64 = 22;
 const BUDGET: i64 = 23;
+/// The row that says that there are rules about how long conversations are kept.
+const RETENTION_RULE: i64 = 24;
 
 /// A key that tokens are signed with, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +66,8 @@ pub struct AccessState {
     pub role_limits: Vec<RoleLimit>,
     /// Whether anybody has a budget.
     pub has_budgets: bool,
+    /// Whether a rule deletes conversations.
+    pub has_retention_rules: bool,
     /// Accounts that changed lately, and the version that their tokens must have.
     pub changed_users: Vec<(Id, i64)>,
     /// Sessions that ended lately.
@@ -189,7 +193,8 @@ impl<D: Database> Store<D> {
              UNION ALL SELECT {OWN_KEY}, id, private_key, created_at FROM inside_keys WHERE caller = ?2 AND private_key IS NOT NULL
              UNION ALL SELECT {LIMIT}, subject, kind, amount FROM limits
              WHERE subject LIKE 'role:%' AND kind LIKE '%_per_minute'
-             UNION ALL SELECT {BUDGET}, '', '', 0 WHERE EXISTS (SELECT 1 FROM budgets) {with_offers}",
+             UNION ALL SELECT {BUDGET}, '', '', 0 WHERE EXISTS (SELECT 1 FROM budgets)
+             UNION ALL SELECT {RETENTION_RULE}, '', '', 0 WHERE EXISTS (SELECT 1 FROM retention_rules WHERE days > 0) {with_offers}",
             signing_keys::VERIFIES,
             inside_keys::VERIFIES,
         );
@@ -199,7 +204,7 @@ impl<D: Database> Store<D> {
         let (mut keys, mut roles) = (Vec::new(), Vec::new());
         let (mut changed_users, mut ended_sessions) = (Vec::new(), Vec::new());
         let (mut inside_keys, mut own_keys) = (Vec::new(), Vec::new());
-        let (mut role_limits, mut has_budgets) = (Vec::new(), false);
+        let (mut role_limits, mut has_budgets, mut has_retention_rules) = (Vec::new(), false, false);
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (kind, id, value, at) = (columns.integer()?, columns.text()?, columns.text()?, columns.timestamp()?);
@@ -217,6 +222,7 @@ impl<D: Database> Store<D> {
                 OWN_KEY => own_keys.push((at, OwnKey { id: id.to_owned(), private_key: value.to_owned() })),
                 LIMIT => role_limits.extend(role_limit(id, value, at.as_millis())),
                 BUDGET => has_budgets = true,
+                RETENTION_RULE => has_retention_rules = true,
                 _ => offers.read(kind, id, value, at.as_millis()),
             }
         }
@@ -229,6 +235,7 @@ impl<D: Database> Store<D> {
             roles,
             role_limits,
             has_budgets,
+            has_retention_rules,
             changed_users: without_times(changed_users),
             ended_sessions: without_times(ended_sessions),
             incomplete_before,

@@ -74,36 +74,47 @@ const LAST_RUN_AT: &str =
 /// The newest run of a conversation, or ''.
 const LAST_RUN: &str = "COALESCE((SELECT MAX(runs.id) FROM runs WHERE runs.conversation_id = conversations.id), '')";
 
-/// What [`read_lifetime`] reads. The rule is one text, of its days and when it counts, because it is looked for once in a statement.
-pub(crate) fn lifetime_columns(user: &str) -> String {
+/// What [`read_lifetime`] reads. The rule and the conversation's own time are a text each, because each is looked for once. Without an owner no
+/// rule is looked for.
+pub(crate) fn lifetime_columns(owner: Option<&str>) -> String {
+    let by_rule = owner.map(|owner| {
+        format!(
+            "{LAST_RUN_AT},
+             (SELECT CAST(rule.days AS text) || ' ' || CAST(rule.counts_at AS text) || ' ' || CAST(COALESCE(person.access_changed_at, 0) AS text)
+              FROM retention_rules AS rule JOIN users AS person ON person.id = {owner} WHERE rule.days > 0 AND rule.subject = {})",
+            rule(owner)
+        )
+    });
     format!(
-        "(SELECT conversation_lifetimes.idle_ms FROM conversation_lifetimes WHERE conversation_lifetimes.conversation_id = conversations.id),
-         CASE WHEN {TEMPORARY} THEN 1 ELSE 0 END, {LAST_RUN_AT},
-         (SELECT CAST(rule.days AS text) || ' ' || CAST(rule.counts_at AS text) || ' ' || CAST(COALESCE(person.access_changed_at, 0) AS text)
-          FROM retention_rules AS rule JOIN users AS person ON person.id = {user} WHERE rule.days > 0 AND rule.subject = {})",
-        rule(user)
+        "(SELECT CAST(conversation_lifetimes.idle_ms AS text) || ' ' || CAST(conversation_lifetimes.is_temporary AS text) || ' '
+             || CAST(COALESCE({LAST_RUN_AT}, 0) AS text)
+          FROM conversation_lifetimes WHERE conversation_lifetimes.conversation_id = conversations.id), {}",
+        by_rule.as_deref().unwrap_or("CAST(NULL AS bigint), CAST(NULL AS text)")
     )
 }
 
-/// Days, and from when on they count.
-fn read_rule(rule: &str) -> Option<(i64, i64)> {
-    let mut numbers = rule.split(' ').map(|number| number.parse::<i64>().ok());
-    let (days, counts_at, access_changed_at) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    // Whoever has other roles since then may have another rule since then.
-    Some((days, counts_at.max(access_changed_at.saturating_add(RULE_DELAY_MS))))
+/// The three numbers of one of these texts.
+fn numbers(text: &str) -> Option<(i64, i64, i64)> {
+    let mut numbers = text.split(' ').map(|number| number.parse::<i64>().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
 /// Reads how long a conversation lives, whose other fields are known.
 pub(crate) fn read_lifetime(columns: &mut Columns<'_>, conversation: &mut Conversation) -> Result<(), StorageError> {
-    let idle_ms = columns.optional_integer()?;
-    conversation.is_temporary = columns.flag()?;
-    let used_at = columns.optional_integer()?.unwrap_or_default().max(conversation.updated_at.as_millis());
-    let rule = columns.optional_text()?.and_then(read_rule);
-    let own = idle_ms.map(|idle_ms| used_at.saturating_add(idle_ms));
-    let by_rule = rule.map(|(days, counts_at)| used_at.saturating_add(days.saturating_mul(DAY_MS)).max(counts_at));
+    let own = columns.optional_text()?.and_then(numbers);
+    let last_run_at = columns.optional_integer()?.unwrap_or_default();
+    let rule = columns.optional_text()?.and_then(numbers);
+    let changed_at = conversation.updated_at.as_millis();
+    let by_own = own.map(|(idle_ms, _, last_run_at)| changed_at.max(last_run_at).saturating_add(idle_ms));
+    let by_rule = rule.map(|(days, counts_at, access_changed_at)| {
+        let ends_at = changed_at.max(last_run_at).saturating_add(days.saturating_mul(DAY_MS));
+        // Whoever has other roles since then may have another rule since then.
+        ends_at.max(counts_at).max(access_changed_at.saturating_add(RULE_DELAY_MS))
+    });
+    conversation.is_temporary = own.is_some_and(|(_, is_temporary, _)| is_temporary != 0);
     conversation.retention_days =
-        idle_ms.filter(|_| !conversation.is_temporary).and_then(|idle_ms| u32::try_from(idle_ms / DAY_MS).ok());
-    conversation.expires_at = own.into_iter().chain(by_rule).min().map(Timestamp::from_millis);
+        own.filter(|_| !conversation.is_temporary).and_then(|(idle_ms, ..)| u32::try_from(idle_ms / DAY_MS).ok());
+    conversation.expires_at = by_own.into_iter().chain(by_rule).min().map(Timestamp::from_millis);
     Ok(())
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Known {
     pub(crate) role_limits: Arc<RoleLimits>,
     /// Whether anybody has a budget.
     pub(crate) has_budgets: bool,
+    /// Whether a rule deletes conversations.
+    pub(crate) has_retention_rules: bool,
 }
 
 impl Known {
@@ -90,6 +92,7 @@ impl Known {
             ahead_ms: state.now.as_millis().saturating_sub(Timestamp::now().as_millis()),
             role_limits: Arc::new(RoleLimits::new(state.role_limits)),
             has_budgets: state.has_budgets,
+            has_retention_rules: state.has_retention_rules,
         }
     }
 

@@ -79,7 +79,7 @@ fn a_list_read_page_by_page_has_everything_once_newest_first(place: Place) {
     let made: Vec<Id> = (0..25).map(|_| fixture.conversation(&user)).collect();
     let (mut after, mut seen) = (None, Vec::new());
     loop {
-        let page = block_on(fixture.store.conversations(user.id, after, 10)).unwrap();
+        let page = block_on(fixture.store.conversations(user.id, after, 10, true)).unwrap();
         let Some(last) = page.last() else { break };
         after = Some((last.updated_at, last.id));
         seen.extend(page.into_iter().map(|conversation| (conversation.updated_at, conversation.id)));

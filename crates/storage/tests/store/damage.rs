@@ -71,7 +71,7 @@ fn one_damaged_text_is_told_in_words_and_nothing_else_is_lost(place: Place) {
                 let is_same = (other_table, other) == (table, column);
                 assert!(is_same || told.contains(kept), "{table}.{column} takes {kept} with it: {told}");
             }
-            assert_eq!(block_on(store.conversations(ids.0, None, 9)).unwrap().len(), 1);
+            assert_eq!(block_on(store.conversations(ids.0, None, 9, true)).unwrap().len(), 1);
             let restore =
                 format!("UPDATE {table} SET {column} = (SELECT whole.{column} FROM whole WHERE {})", same_row(table));
             rows(&database, &restore);
@@ -110,7 +110,7 @@ fn a_damaged_key_is_told_in_words_and_harms_nobody_else(place: Place) {
     let store = Store::new(fixture.another_connection());
     assert!(matches!(heard(&store, ids), Err(StorageError::KeyDamaged)));
     assert!(matches!(block_on(store.create_conversation(ids.0, "x", None)), Err(StorageError::KeyDamaged)));
-    assert_eq!(block_on(store.conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
+    assert_eq!(block_on(store.conversations(eve.id, None, 9, true)).unwrap()[0].title, "planted-title");
     // They get in and out through a provider all the same.
     let (user, session_id) = (block_on(store.user(ids.0)).unwrap().unwrap(), Id::new());
     let hashes = TokenHashes { token: "token".into(), family: "family".into() };

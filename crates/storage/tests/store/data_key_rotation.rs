@@ -101,11 +101,14 @@ fn one_person_gets_a_new_key_and_the_others_keep_theirs(place: Place) {
     assert_eq!(after.1.1, Some(before.1.0));
     // An instance that knows the former key goes on with it for a minute; everybody reads what it writes.
     block_on(fixture.store.create_conversation(eve.id, "planted-title", None)).unwrap();
-    assert_eq!(block_on(fresh(&fixture).conversations(eve.id, None, 9)).unwrap()[1].title, "planted-title");
+    assert_eq!(block_on(fresh(&fixture).conversations(eve.id, None, 9, true)).unwrap()[1].title, "planted-title");
     go_on(&fresh(&fixture), &database).unwrap();
     assert_eq!(ids(&database, eve.id).1, None);
     assert!(
-        block_on(fresh(&fixture).conversations(eve.id, None, 9)).unwrap().iter().all(|it| it.title == "planted-title")
+        block_on(fresh(&fixture).conversations(eve.id, None, 9, true))
+            .unwrap()
+            .iter()
+            .all(|it| it.title == "planted-title")
     );
     assert_hears_everything(&fresh(&fixture), said);
 }
@@ -148,7 +151,7 @@ fn a_new_key_seals_when_everybody_knows_it_and_whoever_knows_the_former_reads_ev
     let (knows, new) = (&fixture.store, fresh(&fixture));
     block_on(new.create_conversation(said.0, "planted-title", None)).unwrap();
     let sealed = block_on(new.secrets_key(said.0)).unwrap().seal("mail", "password", "horse").unwrap();
-    let titles = block_on(knows.conversations(said.0, None, 9)).unwrap();
+    let titles = block_on(knows.conversations(said.0, None, 9, true)).unwrap();
     assert!(titles.len() == 2 && titles.iter().all(|found| found.title == "planted-title"), "{titles:?}");
     assert_eq!(
         block_on(knows.secrets_key(said.0)).unwrap().open("mail", "password", &sealed).unwrap().as_str(),
@@ -194,7 +197,7 @@ fn whose_key_cannot_be_used_keeps_it_and_keeps_nobody_else_from_a_new_one(place:
     damage(eve.id, "AAAA", &wrapped);
     go_on(&fresh(&fixture), &database).unwrap();
     assert_eq!(ids(&database, eve.id).1, None);
-    assert_eq!(block_on(fresh(&fixture).conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
+    assert_eq!(block_on(fresh(&fixture).conversations(eve.id, None, 9, true)).unwrap()[0].title, "planted-title");
     let nobody = block_on(fresh(&fixture).rotate_data_keys(Some(by()), by())).unwrap();
     assert_eq!(nobody, Rotation::Nobody { skipped: 0 });
 }

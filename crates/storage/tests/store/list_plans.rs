@@ -86,7 +86,10 @@ fn list(store: &Store<Recorder<'_>>) {
             store.service_accounts(user, PAGE).await.unwrap();
             assert_eq!(store.group_members(id(USER, 1), user, PAGE).await.unwrap().len(), PAGE as usize);
             store.audit_records(None, before, PAGE).await.unwrap();
-            store.conversations(user_id, before.map(|at| (Timestamp::from_millis(1_000), at)), PAGE).await.unwrap();
+            store
+                .conversations(user_id, before.map(|at| (Timestamp::from_millis(1_000), at)), PAGE, true)
+                .await
+                .unwrap();
         }
         let records = store.audit_records(Some(user_id), None, PAGE).await.unwrap();
         store.audit_records(Some(user_id), records.last().map(|record| record.id), PAGE).await.unwrap();

@@ -92,7 +92,7 @@ fn a_destroyed_key_opens_and_seals_nothing_any_more(place: Place) {
         assert!(matches!(heard(store, ids), Err(StorageError::KeyDestroyed)));
         let made = block_on(store.create_conversation(ids.0, "planted-title", None));
         assert!(matches!(made, Err(StorageError::KeyDestroyed)));
-        assert_eq!(block_on(store.conversations(eve.id, None, 9)).unwrap()[0].title, "planted-title");
+        assert_eq!(block_on(store.conversations(eve.id, None, 9, true)).unwrap()[0].title, "planted-title");
     }
 }
 

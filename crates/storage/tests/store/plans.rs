@@ -146,10 +146,10 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         store.revoke_api_key(holder.user.id, holder.key_id).await.unwrap();
         store.open_sessions(Some(user_id), None, 50).await.unwrap();
         store.end_session_of_anybody(id(SESSION, 2)).await.unwrap();
-        let page = store.conversations(user_id, None, 50).await.unwrap();
+        let page = store.conversations(user_id, None, 50, true).await.unwrap();
         assert_eq!(page.len(), 40, "the user has these");
         let place = (Timestamp::from_millis(1_000), conversation_id);
-        store.conversations(user_id, Some(place), 50).await.unwrap();
+        store.conversations(user_id, Some(place), 50, true).await.unwrap();
         store.conversation(user_id, conversation_id).await.unwrap().unwrap();
         store.messages(user_id, conversation_id, 0, 100, 1_000_000).await.unwrap();
         store.newest_messages(user_id, conversation_id, i64::MAX, 100, 1_000_000).await.unwrap();

@@ -3,6 +3,7 @@
 use domain::{Conversation, Decision, Id, RunState, User};
 use storage::{
     Database as _, Statement, Store, Value,
+    access::Offers,
     approvals::Question,
     groups::GroupSaved,
     messages::Appended,
@@ -18,6 +19,7 @@ use crate::{
 
 crate::on_each_database! {
     without_a_rule_conversations_are_kept,
+    a_list_says_when_conversations_go_as_each_of_them_does,
     a_rule_deletes_what_was_not_used_for_its_days_and_nothing_for_a_day_after_it_was_set,
     a_rule_of_a_role_replaces_the_one_for_everybody_and_of_several_the_shortest_counts,
     a_conversation_goes_earlier_than_the_rule_says_if_its_person_wants_that,
@@ -89,6 +91,24 @@ fn without_a_rule_conversations_are_kept(place: Place) {
     assert!(!block_on(fixture.store.background_work()).unwrap().expires);
     expire(&fixture.store);
     assert_eq!(read(&fixture, &user, id).unwrap().expires_at, None);
+}
+
+fn a_list_says_when_conversations_go_as_each_of_them_does(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let has_rules =
+        || block_on(fixture.store.access_state("tests", 60_000, Offers::Unread)).unwrap().has_retention_rules;
+    let list = || block_on(fixture.store.conversations(user.id, None, 10, has_rules())).unwrap();
+    let agrees = || list().iter().all(|listed| read(&fixture, &user, listed.id).unwrap() == *listed);
+    let own = answered(&fixture, &user);
+    answered(&fixture, &user);
+    rule(&fixture, "installation", 0);
+    block_on(fixture.store.set_own_retention(user.id, own, Some(7))).unwrap();
+    assert!(!has_rules() && agrees());
+    assert_eq!(list().iter().filter(|listed| listed.expires_at.is_some()).count(), 1);
+    rule(&fixture, "installation", 30);
+    assert!(has_rules() && agrees());
+    assert_eq!(list().iter().filter(|listed| listed.expires_at.is_some()).count(), 2);
 }
 
 fn a_rule_deletes_what_was_not_used_for_its_days_and_nothing_for_a_day_after_it_was_set(place: Place) {
@@ -252,7 +272,7 @@ fn a_temporary_chat_is_nowhere_and_goes_soon_after_it_was_left(place: Place) {
     assert_eq!((conversation.title.as_str(), conversation.is_temporary, conversation.retention_days), ("", true, None));
     let left = conversation.expires_at.unwrap().as_millis() - conversation.updated_at.as_millis();
     assert!((TEMPORARY_IDLE_MS..TEMPORARY_IDLE_MS + 60_000).contains(&left), "{left}");
-    let list = block_on(fixture.store.conversations(user.id, None, 10)).unwrap();
+    let list = block_on(fixture.store.conversations(user.id, None, 10, true)).unwrap();
     let copy = block_on(fixture.store.conversations_as_begun(user.id, None, 10)).unwrap();
     let ids = |found: Vec<Conversation>| found.into_iter().map(|found| found.id).collect::<Vec<_>>();
     assert_eq!((ids(list), ids(copy)), (vec![kept], vec![kept]));
@@ -332,7 +352,7 @@ fn of_several_hosts_each_conversation_is_deleted_and_recorded_once(place: Place)
     expire(&fixture.store);
     let count = |detail: &String| detail.strip_prefix("count=").unwrap().parse::<i64>().unwrap();
     let counts: i64 = recorded(&fixture, "rule").iter().map(count).sum();
-    assert_eq!((counts, block_on(fixture.store.conversations(user.id, None, 10)).unwrap().len()), (50, 0));
+    assert_eq!((counts, block_on(fixture.store.conversations(user.id, None, 10, true)).unwrap().len()), (50, 0));
 }
 
 fn the_walk_over_everybody_goes_on_where_it_was(place: Place) {

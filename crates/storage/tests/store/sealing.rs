@@ -170,7 +170,7 @@ fn many_hosts_that_need_a_first_key_at_once_get_the_same(place: Place) {
             });
         }
     });
-    let titles = block_on(fixture.store.conversations(ada.id, None, 50)).unwrap();
+    let titles = block_on(fixture.store.conversations(ada.id, None, 50, true)).unwrap();
     assert_eq!(titles.iter().filter(|found| found.title == "planted-title").count(), HOSTS);
     let database = fixture.another_connection();
     let count = |table| rows(&database, &format!("SELECT COUNT(*) FROM {table}"))[0].columns("t").integer().unwrap();
@@ -244,7 +244,7 @@ fn rows_of_an_earlier_release_are_read_and_sealed_by_two_hosts_at_once(place: Pl
     let store = fresh();
     let typed: BTreeSet<String> = block_on(async {
         let mut typed = BTreeSet::new();
-        for conversation in store.conversations(eve.id, None, 200).await.unwrap() {
+        for conversation in store.conversations(eve.id, None, 200, true).await.unwrap() {
             let page = store.messages(eve.id, conversation.id, 0, 10, 1_000_000).await.unwrap();
             typed.extend(page.messages.into_iter().map(|message| message.content));
         }
@@ -361,7 +361,7 @@ fn after_a_rotation_the_old_key_is_needed_until_all_keys_are_wrapped_again(place
     assert!(block_on(both.rewrap_next_keys()).unwrap());
     assert_eq!(uses(&both), [(true, true, 32), (true, false, 38)]);
     let titled = |store: &Store<Real>, user: Id| -> bool {
-        block_on(store.conversations(user, None, 9)).unwrap().iter().all(|found| found.title == "planted-title")
+        block_on(store.conversations(user, None, 9, true)).unwrap().iter().all(|found| found.title == "planted-title")
     };
     assert!(users.iter().all(|user| titled(&with_key(&fixture, &format!("{NEW},{OLD}")), *user)));
     while block_on(both.rewrap_next_keys()).unwrap() {}
