@@ -5,7 +5,6 @@ use storage::{
     Store,
     leases::{Entry, Leave},
     messages::{Appended, IncomingMessage, NewMessage},
-    migration::migrate,
     runs::{Batch, Ending, Lease},
     users::{NewUser, Opening},
 };
@@ -23,9 +22,8 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(place: Place) -> Self {
-        let database = place.open();
-        block_on(migrate(&database)).unwrap();
-        Self { store: Store::new(database), place }
+        let place = place.migrated();
+        Self { store: Store::new(place.open()), place }
     }
 
     pub(crate) fn another_connection(&self) -> Real {

@@ -124,7 +124,8 @@ fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
 }
 
 fn there_is_an_end_to_providers(place: Place) {
-    let store = Fixture::new(place).store;
+    let fixture = Fixture::new(place);
+    let store = &fixture.store;
     let provider = StoredProvider { settings: "{}".to_owned(), sealed: String::new() };
     let set = |name: String| block_on(store.set_model_provider(&name, "", &provider)).unwrap();
     assert!((0..MAX_STORED_PROVIDERS).all(|number| set(format!("p{number}"))));

@@ -148,9 +148,15 @@ impl Server {
     /// # Errors
     /// When a database of that name exists, or the server does not run.
     pub fn create_database(&self, name: &str) -> anyhow::Result<String> {
+        // PostgreSQL's own empty one.
+        self.create_copy(name, "template1")
+    }
+
+    fn create_copy(&self, name: &str, template: &str) -> anyhow::Result<String> {
         let port = self.port.to_string();
         let mut create = self.program("createdb")?;
-        create.args(["--host", "127.0.0.1", "--port", &port, "--username", ROLE, "--no-password", "--", name]);
+        create.args(["--host", "127.0.0.1", "--port", &port, "--username", ROLE, "--no-password"]);
+        create.args(["--template", template, "--", name]);
         run(create.env("PGPASSWORD", &self.password)).with_context(|| format!("cannot create the database {name}"))?;
         Ok(self.url(name))
     }
@@ -316,12 +322,36 @@ impl Drop for Server {
 /// # Errors
 /// As [`Server::start`].
 pub fn shared_database(workspace: &Path) -> anyhow::Result<String> {
+    shared(workspace)?.create_database(&next_name())
+}
+
+/// As [`shared_database`], with what `fill` has put into the first of these, which costs a fraction of filling each. `fill` must have closed its
+/// connections when it returns.
+///
+/// # Errors
+/// As [`Server::start`], and those of `fill`.
+pub fn shared_copy(workspace: &Path, fill: impl FnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<String> {
+    static TEMPLATE: OnceLock<anyhow::Result<()>> = OnceLock::new();
+    const NAME: &str = "filled";
+    let server = shared(workspace)?;
+    let filled = TEMPLATE.get_or_init(|| fill(&server.create_database(NAME)?));
+    filled.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+    server.create_copy(&next_name(), NAME)
+}
+
+/// The server that all tests of a program share.
+///
+/// # Errors
+/// As [`Server::start`].
+pub fn shared(workspace: &Path) -> anyhow::Result<&'static Server> {
     static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
-    static DATABASES: AtomicUsize = AtomicUsize::new(0);
     let options = Options { max_connections: SHARED_CONNECTIONS, fsync: false, ..Options::default() };
-    let server =
-        SERVER.get_or_init(|| Server::start(workspace, options)).as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    server.create_database(&format!("shared_{}", DATABASES.fetch_add(1, Ordering::Relaxed)))
+    SERVER.get_or_init(|| Server::start(workspace, options)).as_ref().map_err(|error| anyhow!("{error:#}"))
+}
+
+fn next_name() -> String {
+    static DATABASES: AtomicUsize = AtomicUsize::new(0);
+    format!("shared_{}", DATABASES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Says that a test is skipped because a server did not start.
