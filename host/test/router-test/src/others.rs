@@ -196,7 +196,7 @@ async fn seen_by_owner(store: &Store<SqliteFile>, owner: &User, things: &[(&'sta
     let mut seen = format!(
         "{:?} {:?} {:?} {:?} {:?}",
         store.user(owner.id).await.expect("it answers"),
-        store.conversations(owner.id, None, 100).await.expect("it answers"),
+        store.conversations(owner.id, None, 100, true).await.expect("it answers"),
         store.api_keys(owner.id).await.expect("it answers"),
         store.open_sessions(Some(owner.id), None, 100).await.expect("it answers"),
         store.invitations(None, 100).await.expect("it answers").iter().map(|it| (it.id, it.revoked_at)).next_back(),
