@@ -1,6 +1,6 @@
 //! The operator's settings for conversations.
 
-use models::{Provider, Providers};
+use models::{Provider, Providers, standard_beside};
 use platform::variables::variable;
 use web::{
     limits::{Rates, VARIABLES},
@@ -17,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) standard: Provider,
     /// Those of `model_providers`, without their keys.
     pub(crate) more: Vec<Provider>,
+    /// Whether anything is written in `model_providers`, also if it cannot be read.
+    pub(crate) has_more: bool,
     /// How many messages may be sent in a minute.
     pub(crate) rates: Rates,
 }
@@ -26,20 +28,23 @@ impl Config {
     pub(crate) async fn read() -> Self {
         let (rates, base_url) = (rates().await, variable("openai_base_url").await);
         let (model, others) = (variable("openai_model").await, variable("openai_models").await);
+        let written = variable("model_providers").await;
         // Only whether there is a key matters here: without one, and with nobody's own address, nobody has set this provider up.
         let key = if variable("openai_api_key").await.is_empty() { "" } else { "set" };
         Self {
             standard: Provider::standard(&base_url, key, &model, &others),
             // `stream` says at `/ready` what is wrong with them.
-            more: models::parse(&variable("model_providers").await, "").unwrap_or_default(),
+            more: models::parse(&written, "").unwrap_or_default(),
+            has_more: !written.trim().is_empty(),
             default_model: model,
             rates: Rates::parse(rates.each_ref().map(String::as_str)),
         }
     }
 
-    /// All providers: those that are configured, and these.
-    pub(crate) fn with(&self, stored: impl IntoIterator<Item = Provider>) -> Providers {
-        Providers::new(self.standard.clone(), self.more.iter().cloned().chain(stored))
+    /// All providers: those that are configured, and these. `has_stored`: whether administrators added any, usable or not.
+    pub(crate) fn with(&self, has_stored: bool, stored: impl IntoIterator<Item = Provider>) -> Providers {
+        let standard = standard_beside(&self.standard, self.has_more || has_stored);
+        Providers::new(standard, self.more.iter().cloned().chain(stored))
     }
 }
 

@@ -23,16 +23,18 @@ pub(crate) async fn check_name<D: Database>(chat: &Chat<D>, session: &Session, m
 
 /// All providers, as far as this model needs them: if one of the configuration has it, those that administrators added are not read.
 async fn providers<D: Database>(chat: &Chat<D>, model: &str) -> Result<Providers> {
-    let configured = chat.config.with([]);
+    let configured = chat.config.with(false, []);
     // One that nobody has set up counts only if there is no other.
-    let is_certain = is_set_up(&chat.config.standard) || !chat.config.more.is_empty();
+    let is_certain = is_set_up(&chat.config.standard) || chat.config.has_more;
     if is_certain && !configured.of_model(model).is_empty() {
         return Ok(configured);
     }
     let stored = chat.store().model_providers().await?;
     let written = stored.iter().filter_map(|provider| serde_json::from_str::<Written>(&provider.settings).ok());
     // In the same order as in `stream`, by name, as they are read.
-    Ok(chat.config.with(written.filter_map(|written| written.provider(Credentials::default()).ok())))
+    Ok(chat
+        .config
+        .with(!stored.is_empty(), written.filter_map(|written| written.provider(Credentials::default()).ok())))
 }
 
 /// The model for a person whose conversation names none, which `stream` lists as the default. If they may use none, the configured one, and they are told

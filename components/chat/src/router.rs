@@ -110,7 +110,7 @@ mod tests {
     /// Of an installation with the model `m` and these others.
     pub(super) fn config(others: &str) -> Config {
         let standard = models::Provider::standard("https://own.example/v1", "", "m", others);
-        Config { default_model: "m".into(), standard, more: Vec::new(), rates: Rates::default() }
+        Config { default_model: "m".into(), standard, more: Vec::new(), has_more: false, rates: Rates::default() }
     }
 
     struct Test {
@@ -266,6 +266,10 @@ mod tests {
         let path = format!("/api/conversations/{}/messages", test.conversation());
         assert_eq!(send(&path, json!({"content": "hello"})).json["run"]["model"], "llama3");
         assert_eq!(send("/api/conversations", json!({"model": "llama7"})).status, StatusCode::CREATED);
+        assert_eq!(code(&send("/api/conversations", json!({"model": "m"}))), (422, "invalid_field"));
+        // One of which nothing can be read is no reason to ask somebody else.
+        let odd = StoredProvider { settings: "{}".to_owned(), sealed: String::new() };
+        assert!(block_on(store.set_model_provider("near", "http://near.example/v1", &odd)).unwrap());
         assert_eq!(code(&send("/api/conversations", json!({"model": "m"}))), (422, "invalid_field"));
     }
 

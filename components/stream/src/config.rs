@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use domain::prices::Prices;
 use http::{Method, Request, Uri};
-use models::{Pricing, Provider, Providers};
+use models::{Pricing, Provider, Providers, standard_beside};
 use orchestrator::Settings;
 use platform::{
     http_client::{self, HttpError},
@@ -37,7 +37,9 @@ pub(crate) struct Config {
     pub(crate) standard: Provider,
     /// Those of `model_providers`.
     pub(crate) more: Vec<Provider>,
-    /// Both, in the order in which they are asked.
+    /// Whether anything is written in `model_providers`, also if it cannot be read.
+    pub(crate) has_more: bool,
+    /// Those that are asked if administrators have added none, in the order in which they are asked.
     pub(crate) providers: Providers,
     /// Where administrators may add others: comma-separated, as in `allowed_outbound_hosts`.
     pub(crate) provider_hosts: String,
@@ -58,7 +60,7 @@ impl Default for Config {
         };
         let (standard, more, providers) = (Provider::default(), Vec::new(), Providers::default());
         let (provider_hosts, default_model) = (String::new(), String::new());
-        Self { standard, more, providers, provider_hosts, default_model, settings }
+        Self { standard, more, has_more: false, providers, provider_hosts, default_model, settings }
     }
 }
 
@@ -75,9 +77,9 @@ impl Config {
     }
 
     /// With these providers.
-    pub(crate) fn with(self, standard: Provider, more: Vec<Provider>) -> Self {
-        let providers = Providers::new(standard.clone(), more.iter().cloned());
-        Self { standard, more, providers, ..self }
+    pub(crate) fn with(self, standard: Provider, more: Vec<Provider>, has_more: bool) -> Self {
+        let providers = Providers::new(standard_beside(&standard, has_more), more.iter().cloned());
+        Self { standard, more, has_more, providers, ..self }
     }
 }
 
@@ -90,11 +92,12 @@ pub(crate) async fn read() -> Arc<Config> {
     let (base_url, key) = (variable("openai_base_url").await, variable("openai_api_key").await);
     let (model, others) = (variable("openai_model").await, variable("openai_models").await);
     let standard = Provider::standard(&base_url, &key, &model, &others);
-    let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
+    let written = variable("model_providers").await;
+    let more = models::parse(&written, &variable("model_provider_keys").await);
     // Without those that cannot be read; `/ready` says what is wrong with them.
     let (provider_hosts, settings) = (variable("model_provider_hosts").await, settings().await);
     let config = Config { provider_hosts, default_model: model, settings, ..Config::default() };
-    let config = Arc::new(config.with(standard, more.unwrap_or_default()));
+    let config = Arc::new(config.with(standard, more.unwrap_or_default(), !written.trim().is_empty()));
     Arc::clone(READ.get_or_init(|| config))
 }
 

@@ -1,6 +1,6 @@
 //! The providers that administrators added, with their keys, beside those that are configured.
 
-use models::{Credentials, InvalidProviders, Provider, Providers, Written};
+use models::{Credentials, InvalidProviders, Provider, Providers, Written, standard_beside};
 use storage::{Database, StorageError, Store, model_providers::StoredProvider};
 use web::log::{Level, log};
 
@@ -50,8 +50,8 @@ async fn opened<D: Database>(store: &Store<D>, config: &Config, stored: &StoredP
 /// All providers. One that cannot be used is left out, and the log says why; a configured one counts before a stored one of its name.
 pub(crate) async fn all<D: Database>(store: &Store<D>, config: &Config, stored: &[StoredProvider]) -> Providers {
     let mut all = config.more.clone();
-    for stored in stored {
-        match opened(store, config, stored).await {
+    for row in stored {
+        match opened(store, config, row).await {
             Ok(provider) if all.iter().any(|known| known.name == provider.name) => {}
             Ok(provider) => all.push(provider),
             Err(error) => {
@@ -61,8 +61,9 @@ pub(crate) async fn all<D: Database>(store: &Store<D>, config: &Config, stored: 
         }
     }
     // The database does not say in which order they come.
-    if let Some(stored) = all.get_mut(config.more.len()..) {
-        stored.sort_by(|one, other| one.name.cmp(&other.name));
+    if let Some(added) = all.get_mut(config.more.len()..) {
+        added.sort_by(|one, other| one.name.cmp(&other.name));
     }
-    Providers::new(config.standard.clone(), all)
+    // What cannot be used is written nevertheless: without it a question would go to whoever is the standard.
+    Providers::new(standard_beside(&config.standard, config.has_more || !stored.is_empty()), all)
 }

@@ -16,4 +16,4 @@ pub use known::{AS_OF, CURRENCY, known};
 pub use listing::{listed, may_answer};
 pub use pricing::Pricing;
 pub use provider::{Api, Credentials, Facts, Model, Provider, STANDARD, fits};
-pub use providers::{Offer, Providers, is_set_up};
+pub use providers::{Offer, Providers, is_set_up, standard_beside};

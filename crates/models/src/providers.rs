@@ -30,15 +30,18 @@ pub fn is_set_up(standard: &Provider) -> bool {
     !standard.credentials.key.is_empty() || standard.address.server != UNSET
 }
 
+/// The standard provider if it is asked: if somebody has set it up, or nothing is written about others. Others that are written and cannot be used count
+/// too: a question must not go to a third party because a key is missing or a variable is broken (docs/adr/0045).
+#[must_use]
+pub fn standard_beside(standard: &Provider, others_are_written: bool) -> Option<Provider> {
+    (is_set_up(standard) || !others_are_written).then(|| standard.clone())
+}
+
 impl Providers {
-    /// Orders providers: higher priorities first, equal ones as they come. The standard provider is left out if nobody has set it up (no key, and
-    /// the address of a service that wants one) and there are others.
+    /// Orders providers: higher priorities first, equal ones as they come, behind the standard provider, if it is asked ([`standard_beside`]).
     #[must_use]
-    pub fn new(standard: Provider, others: impl IntoIterator<Item = Provider>) -> Self {
-        let mut all: Vec<_> = others.into_iter().collect();
-        if is_set_up(&standard) || all.is_empty() {
-            all.insert(0, standard);
-        }
+    pub fn new(standard: Option<Provider>, others: impl IntoIterator<Item = Provider>) -> Self {
+        let mut all: Vec<_> = standard.into_iter().chain(others).collect();
         all.sort_by_key(|provider| std::cmp::Reverse(provider.priority));
         Self(all)
     }
@@ -113,8 +116,8 @@ mod tests {
         Provider { name: name.to_owned(), priority, models, ..Provider::default() }
     }
 
-    fn standard(key: &str) -> Provider {
-        Provider::standard(UNSET, key, "m", "")
+    fn standard(key: &str) -> Option<Provider> {
+        standard_beside(&Provider::standard(UNSET, key, "m", ""), true)
     }
 
     fn names(providers: &Providers, model: &str) -> Vec<String> {
@@ -131,11 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn a_standard_provider_that_nobody_set_up_is_not_asked_if_there_are_others() {
-        assert_eq!(names(&Providers::new(standard(""), [provider("a", 0, &["m"])]), "m"), ["a"]);
-        assert_eq!(names(&Providers::new(standard(""), []), "m"), ["default"]);
+    fn a_standard_provider_that_nobody_set_up_is_not_asked_if_others_are_written() {
+        let unset = Provider::standard(UNSET, "", "m", "");
         let local = Provider::standard("http://127.0.0.1:8000/v1", "", "m", "");
-        assert_eq!(names(&Providers::new(local, [provider("a", 0, &["m"])]), "m"), ["default", "a"]);
+        let with_key = Provider::standard(UNSET, "k", "m", "");
+        for (provider, beside_others, alone) in [(unset, false, true), (local, true, true), (with_key, true, true)] {
+            assert_eq!(standard_beside(&provider, true).is_some(), beside_others, "{provider:?}");
+            assert_eq!(standard_beside(&provider, false).is_some(), alone, "{provider:?}");
+        }
+        let without = Providers::new(None, [provider("a", 0, &["m"])]);
+        assert_eq!((names(&without, "m"), without.for_run("x").len()), (vec!["a".to_owned()], 0));
+        assert!(Providers::new(None, []).for_run("m").is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use router_test::request;
 use serde_json::{Value, json};
 
 use super::{tests::*, *};
+use crate::stored;
 
 /// An administrator, of an installation with nobody else.
 struct Test {
@@ -197,6 +198,31 @@ fn a_provider_is_not_asked_any_more_where_none_may_be_any_more() {
     assert_eq!(code(&test.send(Method::POST, "/far/test", None)), (422, "invalid_field"));
     assert_eq!(ids(&get_models(&test.fixture, &test.config, Some(&test.token))), ["m", "llama"]);
     assert!(ASKED.take().iter().all(|(address, _)| !address.starts_with(FAR)));
+}
+
+#[test]
+fn a_standard_provider_that_nobody_set_up_is_not_asked_for_one_that_cannot_be_used() {
+    let test = Test::new();
+    far_answers();
+    assert_eq!(test.put("far", far()).status, StatusCode::OK);
+    let store = test.fixture.app.store();
+    let rows = futures::executor::block_on(store.model_providers()).unwrap();
+    let unset = models::Provider::standard("https://api.openai.com/v1", "", "m", "");
+    let asked = |hosts: &str, has_more: bool, rows: &[storage::model_providers::StoredProvider]| {
+        let config = Config { provider_hosts: hosts.to_owned(), ..Config::default() };
+        let config = config.with(unset.clone(), Vec::new(), has_more);
+        let all = futures::executor::block_on(stored::all(store, &config, rows));
+        all.for_run("gpt-5").iter().map(|provider| provider.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(asked("https://*:443", false, &rows), ["far"]);
+    assert_eq!(asked("", false, &rows), [""; 0], "it may be nowhere any more");
+    let unopenable = rows.iter().map(|row| storage::model_providers::StoredProvider {
+        sealed: row.sealed.replace("v1.", "v1.x"),
+        ..row.clone()
+    });
+    assert_eq!(asked("https://*:443", false, &unopenable.collect::<Vec<_>>()), [""; 0], "its key cannot be opened");
+    assert_eq!(asked("", true, &[]), [""; 0], "what is configured cannot be read");
+    assert_eq!(asked("", false, &[]), ["default"], "it is the only one");
 }
 
 #[test]

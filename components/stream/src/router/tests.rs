@@ -46,7 +46,7 @@ pub(super) fn config(providers: &str, keys: &str) -> Arc<Config> {
     let standard = Provider::standard("https://own.example/v1", "k", "m", "gpt-*");
     let config =
         Config { default_model: "m".to_owned(), provider_hosts: "https://*:443".to_owned(), ..Config::default() };
-    Arc::new(config.with(standard, models::parse(providers, keys).unwrap()))
+    Arc::new(config.with(standard, models::parse(providers, keys).unwrap(), !providers.is_empty()))
 }
 
 pub(super) fn get_models(fixture: &Fixture, config: &Arc<Config>, token: Option<&str>) -> Answer {
