@@ -72,8 +72,7 @@ impl Config {
     pub(crate) fn allows_provider_at(&self, base_url: &str) -> bool {
         let Some(address) = settings::web_address(base_url.trim()) else { return false };
         let is_own = address.host().is_some_and(|host| host.to_ascii_lowercase().ends_with(OWN_PARTS));
-        let mut allowed = self.provider_hosts.split(',').filter_map(|host| AllowedHost::parse(host.trim()));
-        !is_own && allowed.any(|host| host.allows(&address))
+        !is_own && self.provider_hosts.split(',').filter_map(provider_host).any(|host| host.allows(&address))
     }
 
     /// With these providers.
@@ -162,11 +161,16 @@ async fn has_stored() -> bool {
     stored.await.flatten().is_some_and(|stored| !stored.is_empty())
 }
 
+/// An entry of `model_provider_hosts`. Not an address range: nobody checks one exactly here, so it would let any host in.
+fn provider_host(entry: &str) -> Option<AllowedHost<'_>> {
+    AllowedHost::parse(entry.trim()).filter(|host| !host.is_range())
+}
+
 fn hosts(value: &str) -> Result<(), String> {
-    let odd = value.split(',').map(str::trim).find(|host| !host.is_empty() && AllowedHost::parse(host).is_none());
+    let odd = value.split(',').map(str::trim).find(|host| !host.is_empty() && provider_host(host).is_none());
     let wrong = |odd| {
         format!(
-            "model_provider_hosts must be scheme://host:port, comma-separated; administrators can add no provider at {odd}."
+            "model_provider_hosts must be scheme://host:port, comma-separated, and no address range; administrators can add no provider at {odd}."
         )
     };
     odd.map_or(Ok(()), |odd| Err(wrong(odd)))
@@ -190,4 +194,22 @@ async fn is_denied(base: &Uri) -> bool {
     };
     let sent = platform::within(PROBE_LIMIT, http_client::send(request)).await;
     matches!(sent, Some(Err(HttpError::Denied)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_range_lets_no_provider_in_and_is_reported() {
+        let allows = |hosts: &str, address| {
+            Config { provider_hosts: hosts.to_owned(), ..Config::default() }.allows_provider_at(address)
+        };
+        for address in ["https://10.1.2.3:443/v1", "https://evil.example/v1"] {
+            assert!(!allows("https://10.0.0.0/8:443", address), "{address}");
+        }
+        assert!(allows("https://10.0.0.0/8:443, https://near.example:443", "https://near.example/v1"));
+        assert!(hosts("https://*:443, https://10.0.0.0/8:443").unwrap_err().contains("10.0.0.0/8"));
+        assert_eq!(hosts("https://*:443, http://127.0.0.1:*"), Ok(()));
+    }
 }

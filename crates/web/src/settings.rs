@@ -155,6 +155,12 @@ impl<'a> AllowedHost<'a> {
         (["*", "http", "https"].contains(&scheme) && host_fits).then_some(Self { scheme, host, ports })
     }
 
+    /// Whether it is an address range, of which [`Self::allows`] knows nothing exact.
+    #[must_use]
+    pub fn is_range(&self) -> bool {
+        range(self.host).is_some()
+    }
+
     /// Whether a request to this address is allowed. An address range allows every address here; the host checks it exactly.
     #[must_use]
     pub fn allows(&self, address: &Uri) -> bool {
@@ -162,7 +168,7 @@ impl<'a> AllowedHost<'a> {
         let port = address.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
         let host_fits = match self.host.strip_prefix("*.") {
             Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
-            None => self.host == "*" || self.host.eq_ignore_ascii_case(host) || range(self.host).is_some(),
+            None => self.host == "*" || self.host.eq_ignore_ascii_case(host) || self.is_range(),
         };
         let port_fits = self.ports.as_ref().is_none_or(|ports| ports.contains(&port));
         (self.scheme == "*" || self.scheme == scheme) && host_fits && port_fits
