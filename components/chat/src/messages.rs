@@ -78,16 +78,23 @@ pub(crate) async fn send<D: Database>(
         return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
     }
     session.check_may_run()?;
-    let default_model = &models::default_for(&chat, &session).await?;
-    match body.model.as_deref() {
-        Some(model) => models::check_name(&chat, &session, Some(model)).await?,
-        None => models::check(&chat, &session, id, default_model).await?,
-    }
+    let default_model = match body.model.as_deref() {
+        Some(model) => {
+            models::check_name(&chat, &session, Some(model)).await?;
+            // It answers, so none is looked for.
+            model.to_owned()
+        }
+        None => {
+            let default_model = models::default_for(&chat, &session).await?;
+            models::check(&chat, &session, id, &default_model).await?;
+            default_model
+        }
+    };
     let limits = RequestLimits::of(&session, &chat.config.rates);
     let incoming = IncomingMessage {
         content: &body.content,
         title: &title(&body.content),
-        default_model,
+        default_model: &default_model,
         model: body.model.as_deref(),
         idempotency_key: idempotency_key(&headers)?,
         api_key_id: session.api_key().map(|key| key.id),
