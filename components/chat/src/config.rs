@@ -1,5 +1,7 @@
 //! The operator's settings for conversations.
 
+use std::sync::{Arc, OnceLock};
+
 use models::{Provider, Providers, standard_beside};
 use platform::variables::variable;
 use web::{
@@ -24,21 +26,26 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads the variables that `spin.toml` grants.
-    pub(crate) async fn read() -> Self {
+    /// Reads the variables that `spin.toml` grants, once in the life of an instance.
+    pub(crate) async fn read() -> Arc<Self> {
+        static READ: OnceLock<Arc<Config>> = OnceLock::new();
+        if let Some(config) = READ.get() {
+            return Arc::clone(config);
+        }
         let (rates, base_url) = (rates().await, variable("openai_base_url").await);
         let (model, others) = (variable("openai_model").await, variable("openai_models").await);
         let written = variable("model_providers").await;
         // Only whether there is a key matters here: without one, and with nobody's own address, nobody has set this provider up.
         let key = if variable("openai_api_key").await.is_empty() { "" } else { "set" };
-        Self {
+        let config = Self {
             standard: Provider::standard(&base_url, key, &model, &others),
             // `stream` says at `/ready` what is wrong with them.
             more: models::parse(&written, "").unwrap_or_default(),
             has_more: !written.trim().is_empty(),
             default_model: model,
             rates: Rates::parse(rates.each_ref().map(String::as_str)),
-        }
+        };
+        Arc::clone(READ.get_or_init(|| Arc::new(config)))
     }
 
     /// All providers: those that are configured, and these. `has_stored`: whether administrators added any, usable or not.

@@ -1,5 +1,7 @@
 //! All routes of this component.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     routing::{get, post},
@@ -13,7 +15,7 @@ use crate::{config::Config, conversations, messages, runs, usage};
 
 pub(crate) struct Chat<D> {
     app: App<D>,
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) stop_tasks: StopTasks<D>,
 }
 
@@ -22,7 +24,7 @@ pub(crate) type StopTasks<D> = fn(app: &App<D>, user_id: Id, run_id: Option<Id>)
 
 impl<D> Clone for Chat<D> {
     fn clone(&self) -> Self {
-        Self { app: self.app.clone(), config: self.config.clone(), stop_tasks: self.stop_tasks }
+        Self { app: self.app.clone(), config: Arc::clone(&self.config), stop_tasks: self.stop_tasks }
     }
 }
 
@@ -59,7 +61,7 @@ impl<D: Database> Authenticator for Chat<D> {
     }
 }
 
-pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, stop_tasks: StopTasks<D>) -> Router {
+pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, stop_tasks: StopTasks<D>) -> Router {
     Router::new()
         .route("/api/conversations", get(conversations::list::<D>).post(conversations::create::<D>))
         .route(
@@ -127,7 +129,7 @@ mod tests {
         }
 
         fn router(&self) -> Router {
-            router(self.fixture.app.clone(), config("other*"), |_, _, run_id| {
+            router(self.fixture.app.clone(), Arc::new(config("other*")), |_, _, run_id| {
                 STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
             })
         }
@@ -222,7 +224,7 @@ mod tests {
         let app = test.fixture.new_instance();
         let send = |method, path: &str, body: Value| {
             send(
-                router(app.clone(), config("other*, x"), |_, _, _| {}),
+                router(app.clone(), Arc::new(config("other*, x")), |_, _, _| {}),
                 request(method, path, Some(&token), Some(&body)),
             )
         };
@@ -243,7 +245,7 @@ mod tests {
         let less = test.fixture.change(&user, AccountChange { role: Some("none"), is_suspended: None });
         let token = test.fixture.token(&less, Purpose::Session);
         let read = router_test::send(
-            router(test.fixture.new_instance(), config(""), |_, _, _| {}),
+            router(test.fixture.new_instance(), Arc::new(config("")), |_, _, _| {}),
             request(Method::GET, &path, Some(&token), None),
         );
         assert_eq!(read.status, StatusCode::OK);
@@ -259,8 +261,8 @@ mod tests {
         block_on(store.save_model_listing("http://near.example/v1", &["llama3".to_owned()])).unwrap();
         let unset = models::Provider::standard("https://api.openai.com/v1", "", "m", "");
         let send = |path: &str, body: Value| {
-            let router =
-                router(test.fixture.app.clone(), Config { standard: unset.clone(), ..config("") }, |_, _, _| {});
+            let config = Arc::new(Config { standard: unset.clone(), ..config("") });
+            let router = router(test.fixture.app.clone(), config, |_, _, _| {});
             send(router, request(Method::POST, path, Some(&test.token), Some(&body)))
         };
         let path = format!("/api/conversations/{}/messages", test.conversation());
@@ -499,7 +501,8 @@ mod tests {
     #[test]
     fn permissions_of_every_route_are_those_of_the_document() {
         router_test::paused(async |_| {
-            router_test::permissions::compare_routes("chat", |app| router(app, config(""), |_, _, _| {})).await;
+            router_test::permissions::compare_routes("chat", |app| router(app, Arc::new(config("")), |_, _, _| {}))
+                .await;
         });
     }
 }

@@ -29,7 +29,7 @@ impl Test {
 
     fn send(&self, token: &str, path: &str, body: Option<Value>) -> Answer {
         let config = Config { rates: self.rates, ..tests::config("") };
-        let router = router(self.fixture.new_instance(), config, |_, _, _| {});
+        let router = router(self.fixture.new_instance(), Arc::new(config), |_, _, _| {});
         send(router, request(Method::POST, path, Some(token), body.as_ref()))
     }
 
@@ -141,7 +141,7 @@ fn everybody_sees_what_they_used_and_what_is_left() {
     test.set(&format!("user:{}", test.user.id), &[(LimitKind::TokensPerDay, 100)]);
     test.say(&test.token);
     let config = Config { rates: test.rates, ..tests::config("") };
-    let router = router(test.fixture.new_instance(), config, |_, _, _| {});
+    let router = router(test.fixture.new_instance(), Arc::new(config), |_, _, _| {});
     let usage = send(router, request(Method::GET, "/api/usage", Some(&test.token), None)).json;
     assert_eq!((&usage["runs"], &usage["days"]), (&json!(1), &json!(30)));
     assert_eq!(usage["budgets"], json!([{"of": "user", "kind": "tokens_per_day", "amount": 100, "left": 100}]));

@@ -3,7 +3,7 @@
 use super::*;
 
 fn routes<D: Database + 'static>(app: App<D>) -> Router {
-    router(app, tests::config(""), |_, _, _| {})
+    router(app, Arc::new(tests::config("")), |_, _, _| {})
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Test {
 
     fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let config = tests::config("");
-        let router = router(self.fixture.new_instance(), config, |_, _, _| {});
+        let router = router(self.fixture.new_instance(), Arc::new(config), |_, _, _| {});
         send(router, request(method, path, Some(&self.token), body.as_ref()))
     }
 
