@@ -4,7 +4,7 @@ use ::models::{Credentials, Providers, Written, is_set_up};
 use domain::Id;
 use permissions::Action;
 use problem::Problem;
-use storage::Database;
+use storage::{Database, model_listings::models_of};
 use web::{Result, Session};
 
 use crate::router::Chat;
@@ -43,15 +43,13 @@ pub(crate) async fn default_for<D: Database>(chat: &Chat<D>, session: &Session) 
     let configured = &chat.config.default_model;
     let may_use = |model: &str| session.access().allows(&Action::UseModel(model));
     let all = providers(chat, configured).await?;
+    // The lists are not needed for it.
     if may_use(configured) && !all.of_model(configured).is_empty() {
         return Ok(configured.clone());
     }
     let listings = chat.store().model_listings().await?;
-    let default = all.default_model(configured, may_use, |provider| {
-        let listing = listings.iter().find(|listing| listing.server == provider.address.server);
-        listing.map(|listing| listing.models.iter().map(String::as_str).collect()).unwrap_or_default()
-    });
-    Ok(default.unwrap_or_else(|| configured.clone()))
+    let offers = all.offers(|provider| models_of(&listings, &provider.address.server));
+    Ok(all.default_model(configured, may_use, &offers).unwrap_or(configured).to_owned())
 }
 
 /// Refuses to start a run of a conversation whose model the person may not use. Whoever may use all models needs no query.

@@ -8,7 +8,10 @@ use futures::future::join_all;
 use models::{Offer, Pricing, Provider, Providers, listed};
 use permissions::{Action, table::ConversationsRead};
 use serde::Serialize;
-use storage::{Database, StorageError, Store, model_listings::ModelListing};
+use storage::{
+    Database, StorageError, Store,
+    model_listings::{ModelListing, models_of, of_server},
+};
 use web::{
     Allowed, Json, Page, Result,
     log::{Level, log},
@@ -51,14 +54,13 @@ pub(crate) async fn list<D: Database>(
     let store = stream.app.store();
     let providers = &stored::all(store, &stream.config, &store.model_providers().await?).await;
     let listings = current(store, providers, stream.send).await?;
-    let mut offers = providers.offers(|provider| names(&listings, provider));
-    offers.retain(|offer| session.access().allows(&Action::UseModel(&offer.id)));
     let may_use = |model: &str| session.access().allows(&Action::UseModel(model));
-    let configured = &stream.config.default_model;
-    let default = providers.default_model(configured, may_use, |provider| names(&listings, provider));
+    let mut offers = providers.offers(|provider| models_of(&listings, &provider.address.server));
+    offers.retain(|offer| may_use(&offer.id));
+    let default = providers.default_model(&stream.config.default_model, may_use, &offers).map(str::to_owned);
     let pricing = &stream.config.settings.pricing;
     let bodies = offers.into_iter().map(|offer| {
-        let is_default = default.as_ref() == Some(&offer.id);
+        let is_default = default.as_deref() == Some(&offer.id);
         body(offer, is_default, providers, pricing)
     });
     Ok(Json(Page::whole(bodies.collect::<Vec<_>>())))
@@ -87,11 +89,6 @@ fn body(offer: Offer, default: bool, providers: &Providers, pricing: &Pricing) -
     }
 }
 
-fn names<'a>(listings: &'a [ModelListing], provider: &Provider) -> Vec<&'a str> {
-    let listing = listings.iter().find(|listing| listing.server == provider.address.server);
-    listing.map(|listing| listing.models.iter().map(String::as_str).collect()).unwrap_or_default()
-}
-
 /// The lists of all providers that have patterns. Those that are missing or old are asked for first.
 async fn current<D: Database>(
     store: &Store<D>,
@@ -101,7 +98,7 @@ async fn current<D: Database>(
     let listings = store.model_listings().await?;
     let is_due = |provider: &&Provider| {
         let has_patterns = provider.models.iter().any(models::Model::is_pattern);
-        let listing = listings.iter().find(|listing| listing.server == provider.address.server);
+        let listing = of_server(&listings, &provider.address.server);
         has_patterns && listing.is_none_or(|listing| listing.is_old)
     };
     let due: Vec<&Provider> = providers.iter().filter(is_due).collect();

@@ -1,10 +1,10 @@
 //! All providers of an installation: who is asked for a model, in which order, and which models there are.
 
-use crate::{
-    Facts, Provider,
-    listing::may_answer,
-    provider::{STANDARD, fits},
-};
+use std::collections::HashMap;
+
+use wildmatch::WildMatch;
+
+use crate::{Facts, Provider, listing::may_answer, provider::STANDARD};
 
 /// The address that `openai_base_url` has if nobody sets it.
 const UNSET: &str = "https://api.openai.com/v1";
@@ -65,34 +65,37 @@ impl Providers {
         if fitting.is_empty() { self.0.iter().filter(|provider| provider.name == STANDARD).collect() } else { fitting }
     }
 
-    /// The model for a conversation that names none: the configured one if somebody has it and the person may use it, else the first offer that they may
-    /// use. `None`: there is none.
+    /// The model for a conversation that names none: the configured one if somebody has it and the person may use it, else the first of
+    /// [`Self::offers`] that they may use. `None`: there is none.
     #[must_use]
     pub fn default_model<'a>(
-        &'a self,
-        configured: &str,
+        &self,
+        configured: &'a str,
         may_use: impl Fn(&str) -> bool,
-        listed: impl Fn(&'a Provider) -> Vec<&'a str>,
-    ) -> Option<String> {
+        offers: &'a [Offer],
+    ) -> Option<&'a str> {
         if may_use(configured) && !self.of_model(configured).is_empty() {
-            return Some(configured.to_owned());
+            return Some(configured);
         }
-        self.offers(listed).into_iter().map(|offer| offer.id).find(|id| may_use(id))
+        offers.iter().map(|offer| offer.id.as_str()).find(|id| may_use(id))
     }
 
     /// The models that can be named, each once: those that providers name, and those that `listed` says their servers have and a pattern of theirs
     /// stands for.
     #[must_use]
-    pub fn offers<'a>(&'a self, listed: impl Fn(&'a Provider) -> Vec<&'a str>) -> Vec<Offer> {
+    pub fn offers<'a>(&'a self, listed: impl Fn(&'a Provider) -> &'a [String]) -> Vec<Offer> {
         let mut offers: Vec<Offer> = Vec::new();
+        // Lists of resellers have hundreds of models.
+        let mut places = HashMap::new();
         for provider in &self.0 {
-            let named = provider.models.iter().filter(|model| !model.is_pattern()).map(|model| model.name.as_str());
-            let listed = listed(provider).into_iter().filter(|id| {
-                may_answer(id) && provider.models.iter().any(|model| model.is_pattern() && fits(&model.name, id))
-            });
-            for id in named.chain(listed) {
-                match offers.iter_mut().find(|offer| offer.id == id) {
-                    Some(offer) if offer.providers.contains(&provider.name) => {}
+            let (patterns, named): (Vec<_>, Vec<_>) = provider.models.iter().partition(|model| model.is_pattern());
+            let patterns: Vec<_> = patterns.into_iter().map(|model| WildMatch::new(&model.name)).collect();
+            let fits = |id: &&str| may_answer(id) && patterns.iter().any(|pattern| pattern.matches(id));
+            let listed = listed(provider).iter().map(String::as_str).filter(fits);
+            for id in named.into_iter().map(|model| model.name.as_str()).chain(listed) {
+                let place = *places.entry(id).or_insert(offers.len());
+                match offers.get_mut(place) {
+                    Some(offer) if offer.providers.last() == Some(&provider.name) => {}
                     Some(offer) => offer.providers.push(provider.name.clone()),
                     None => offers.push(Offer {
                         id: id.to_owned(),
@@ -150,12 +153,10 @@ mod tests {
     #[test]
     fn the_default_is_the_configured_model_if_somebody_has_it_and_else_the_first() {
         let near = provider("near", 0, &["llama", "x*"]);
+        let listed = ["x1".to_owned()];
         let default = |providers: &Providers, may_use: fn(&str) -> bool| {
-            providers.default_model(
-                "m",
-                may_use,
-                |provider| if provider.name == "near" { vec!["x1"] } else { Vec::new() },
-            )
+            let offers = providers.offers(|provider| if provider.name == "near" { &listed } else { &[] });
+            providers.default_model("m", may_use, &offers).map(str::to_owned)
         };
         let both = Providers::new(standard("k"), [near.clone()]);
         assert_eq!(default(&both, |_| true).as_deref(), Some("m"));
@@ -178,10 +179,12 @@ mod tests {
     fn models_are_those_that_are_named_and_those_that_are_listed_and_fit() {
         let others = [provider("a", 5, &["x", "gpt-*"]), provider("b", 0, &["*"])];
         let providers = Providers::new(standard("k"), others);
+        let of_a = ["gpt-5", "other", "gpt-image-1", "x"].map(str::to_owned);
+        let of_b = ["gpt-5", "gpt-5", "text-embedding-3-small"].map(str::to_owned);
         let offers = providers.offers(|provider| match provider.name.as_str() {
-            "a" => vec!["gpt-5", "other", "gpt-image-1", "x"],
-            "b" => vec!["gpt-5", "text-embedding-3-small"],
-            _ => Vec::new(),
+            "a" => &of_a,
+            "b" => of_b.as_slice(),
+            _ => &[],
         });
         let offers: Vec<_> = offers.iter().map(|offer| (offer.id.as_str(), offer.providers.join(" "))).collect();
         assert_eq!(offers, [("x", "a".into()), ("gpt-5", "a b".into()), ("m", "default".into())]);

@@ -20,6 +20,18 @@ pub struct ModelListing {
     pub is_old: bool,
 }
 
+/// The list of a server, if there is one.
+#[must_use]
+pub fn of_server<'a>(listings: &'a [ModelListing], server: &str) -> Option<&'a ModelListing> {
+    listings.iter().find(|listing| listing.server == server)
+}
+
+/// The models that a server lists.
+#[must_use]
+pub fn models_of<'a>(listings: &'a [ModelListing], server: &str) -> &'a [String] {
+    of_server(listings, server).map(|listing| listing.models.as_slice()).unwrap_or_default()
+}
+
 impl<D: Database> Store<D> {
     /// The lists of all servers.
     ///
