@@ -51,7 +51,7 @@ impl Config {
     /// All providers: those that are configured, and these. `has_stored`: whether administrators added any, usable or not.
     pub(crate) fn with(&self, has_stored: bool, stored: impl IntoIterator<Item = Provider>) -> Providers {
         let standard = standard_beside(&self.standard, self.has_more || has_stored);
-        Providers::new(standard, self.more.iter().cloned().chain(stored))
+        Providers::new(standard, self.more.iter().cloned(), stored)
     }
 }
 

@@ -31,7 +31,6 @@ async fn providers<D: Database>(chat: &Chat<D>, model: &str) -> Result<Providers
     }
     let stored = chat.store().model_providers().await?;
     let written = stored.iter().filter_map(|provider| serde_json::from_str::<Written>(&provider.settings).ok());
-    // In the same order as in `stream`, by name, as they are read.
     Ok(chat
         .config
         .with(!stored.is_empty(), written.filter_map(|written| written.provider(Credentials::default()).ok())))

@@ -77,7 +77,7 @@ impl Config {
 
     /// With these providers.
     pub(crate) fn with(self, standard: Provider, more: Vec<Provider>, has_more: bool) -> Self {
-        let providers = Providers::new(standard_beside(&standard, has_more), more.iter().cloned());
+        let providers = Providers::new(standard_beside(&standard, has_more), more.iter().cloned(), []);
         Self { standard, more, has_more, providers, ..self }
     }
 }

@@ -86,7 +86,7 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         if claim.providers.is_empty() {
             return self.config.providers.for_run(model).into_iter().cloned().collect();
         }
-        let all = stored::all(self.app.store(), &self.config, &claim.providers).await;
+        let all = stored::all(self.app.store(), &self.config, &claim.providers, Some(model)).await;
         all.for_run(model).into_iter().cloned().collect()
     }
 

@@ -52,7 +52,7 @@ pub(crate) async fn list<D: Database>(
     session: Allowed<ConversationsRead>,
 ) -> Result<Json<Page<ModelBody>>> {
     let store = stream.app.store();
-    let providers = &stored::all(store, &stream.config, &store.model_providers().await?).await;
+    let providers = &stored::all(store, &stream.config, &store.model_providers().await?, None).await;
     let listings = current(store, providers, stream.send).await?;
     let may_use = |model: &str| session.access().allows(&Action::UseModel(model));
     let mut offers = providers.offers(|provider| models_of(&listings, &provider.address.server));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use axum::extract::{Path, State};
 use domain::Id;
 use http::{StatusCode, Uri};
-use models::{Api, Credentials, Provider, STANDARD, Written, WrittenModel};
+use models::{Api, Credentials, Provider, Written, WrittenModel};
 use permissions::table::ProvidersManage;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use web::{Allowed, Json, Page, Result, Session, settings::environment};
 use crate::{
     provider_test::{self, Tested},
     router::Stream,
-    stored,
+    stored::{self, Unusable},
 };
 
 /// A key of a few kilobytes, and two hundred models with what is known about them.
@@ -218,13 +218,10 @@ pub(crate) async fn test<D: Database>(
     session: Allowed<ProvidersManage>,
     Path(name): Path<String>,
 ) -> Result<Json<Tested>> {
-    let rows = stream.app.store().model_providers().await?;
-    if let Some((written, _)) = find(&stream, &name).await? {
-        check_host(&stream, &written.base_url).map_err(|detail| Problem::invalid_field("base_url", detail))?;
-    }
-    let all = stored::all(stream.app.store(), &stream.config, &rows).await;
-    let standard = Some(&stream.config.standard).filter(|_| name == STANDARD);
-    let provider = all.iter().find(|provider| provider.name == name).or(standard).ok_or_else(Problem::not_found)?;
+    let provider = &match configured(&stream, &name) {
+        Some(provider) => provider.clone(),
+        None => added(&stream, &name).await?,
+    };
     let tested = provider_test::test(provider, stream.send).await;
     if !tested.models.is_empty() {
         stream.app.store().save_model_listing(&provider.address.server, &tested.models).await?;
@@ -233,15 +230,31 @@ pub(crate) async fn test<D: Database>(
     Ok(Json(tested))
 }
 
+/// One that administrators added, with its key.
+async fn added<D: Database>(stream: &Stream<D>, name: &str) -> Result<Provider> {
+    let (written, row) = find(stream, name).await?.ok_or_else(Problem::not_found)?;
+    check_host(stream, &written.base_url).map_err(|detail| Problem::invalid_field("base_url", detail))?;
+    match stored::opened(stream.app.store(), &stream.config, &row, None).await {
+        Ok(provider) => Ok(provider.ok_or_else(Problem::not_found)?),
+        Err(Unusable::Key(_)) => Err(Problem::invalid_field("key", UNOPENABLE).into()),
+        Err(Unusable::Invalid(_) | Unusable::Host) => Err(Problem::not_found().into()),
+    }
+}
+
 async fn find<D: Database>(stream: &Stream<D>, name: &str) -> Result<Option<(Written, StoredProvider)>> {
     let rows = stream.app.store().model_providers().await?;
     let found = rows.into_iter().filter_map(|row| Some((stored::written(&row).ok()?, row)));
     Ok(found.into_iter().find(|(written, _)| written.name == name))
 }
 
-fn check_not_configured<D: Database>(stream: &Stream<D>, name: &str) -> Result<()> {
+/// One that is changed where the installation is deployed.
+fn configured<'a, D>(stream: &'a Stream<D>, name: &str) -> Option<&'a Provider> {
     let config = &stream.config;
-    if !std::iter::once(&config.standard).chain(&config.more).any(|provider| provider.name == name) {
+    std::iter::once(&config.standard).chain(&config.more).find(|provider| provider.name == name)
+}
+
+fn check_not_configured<D: Database>(stream: &Stream<D>, name: &str) -> Result<()> {
+    if configured(stream, name).is_none() {
         return Ok(());
     }
     let detail = "This provider is configured where the installation is deployed (model_providers, or openai_base_url for default), and is changed there.";

@@ -38,32 +38,43 @@ pub(crate) async fn credentials<D: Database>(
     Ok(serde_json::from_str(&opened).map_err(InvalidProviders::from)?)
 }
 
-async fn opened<D: Database>(store: &Store<D>, config: &Config, stored: &StoredProvider) -> Result<Provider, Unusable> {
+/// A stored provider with its key. `None`: it does not have the model that it is wanted for, so its key stays closed.
+pub(crate) async fn opened<D: Database>(
+    store: &Store<D>,
+    config: &Config,
+    stored: &StoredProvider,
+    model: Option<&str>,
+) -> Result<Option<Provider>, Unusable> {
     let written = written(stored)?;
+    let provider = written.provider(Credentials::default())?;
+    if model.is_some_and(|model| provider.model(model).is_none()) {
+        return Ok(None);
+    }
     if !config.allows_provider_at(&written.base_url) {
         return Err(Unusable::Host);
     }
     let credentials = credentials(store, &written.name, stored).await?;
-    Ok(written.provider(credentials)?)
+    Ok(Some(written.provider(credentials)?))
 }
 
-/// All providers. One that cannot be used is left out, and the log says why; a configured one counts before a stored one of its name.
-pub(crate) async fn all<D: Database>(store: &Store<D>, config: &Config, stored: &[StoredProvider]) -> Providers {
-    let mut all = config.more.clone();
+/// All providers, or of the stored ones those that have a model. One that cannot be used is left out, and the log says why.
+pub(crate) async fn all<D: Database>(
+    store: &Store<D>,
+    config: &Config,
+    stored: &[StoredProvider],
+    model: Option<&str>,
+) -> Providers {
+    let mut added = Vec::new();
     for row in stored {
-        match opened(store, config, row).await {
-            Ok(provider) if all.iter().any(|known| known.name == provider.name) => {}
-            Ok(provider) => all.push(provider),
+        match opened(store, config, row, model).await {
+            Ok(provider) => added.extend(provider),
             Err(error) => {
                 let fields = serde_json::json!({ "cause": error.to_string() });
                 log(COMPONENT, Level::Error, "a provider of models cannot be used", fields);
             }
         }
     }
-    // The database does not say in which order they come.
-    if let Some(added) = all.get_mut(config.more.len()..) {
-        added.sort_by(|one, other| one.name.cmp(&other.name));
-    }
     // What cannot be used is written nevertheless: without it a question would go to whoever is the standard.
-    Providers::new(standard_beside(&config.standard, config.has_more || !stored.is_empty()), all)
+    let standard = standard_beside(&config.standard, config.has_more || !stored.is_empty());
+    Providers::new(standard, config.more.iter().cloned(), added)
 }

@@ -38,10 +38,20 @@ pub fn standard_beside(standard: &Provider, others_are_written: bool) -> Option<
 }
 
 impl Providers {
-    /// Orders providers: higher priorities first, equal ones as they come, behind the standard provider, if it is asked ([`standard_beside`]).
+    /// Orders providers: higher priorities first, of equal ones the standard provider, if it is asked ([`standard_beside`]), then those of the
+    /// configuration as they come, then those that administrators added, by the bytes of their names: databases order texts differently. A configured
+    /// one counts before an added one of its name.
     #[must_use]
-    pub fn new(standard: Option<Provider>, others: impl IntoIterator<Item = Provider>) -> Self {
-        let mut all: Vec<_> = standard.into_iter().chain(others).collect();
+    pub fn new(
+        standard: Option<Provider>,
+        configured: impl IntoIterator<Item = Provider>,
+        added: impl IntoIterator<Item = Provider>,
+    ) -> Self {
+        let mut all: Vec<_> = standard.into_iter().chain(configured).collect();
+        let is_new = |added: &Provider| all.iter().all(|known| known.name != added.name);
+        let mut added: Vec<_> = added.into_iter().filter(is_new).collect();
+        added.sort_by(|one, other| one.name.cmp(&other.name));
+        all.append(&mut added);
         all.sort_by_key(|provider| std::cmp::Reverse(provider.priority));
         Self(all)
     }
@@ -130,10 +140,18 @@ mod tests {
     #[test]
     fn the_higher_priority_is_asked_first_and_equal_ones_in_their_order() {
         let others = [provider("a", 0, &["m"]), provider("b", 7, &["m*"]), provider("c", 0, &["n"])];
-        let providers = Providers::new(standard("k"), others);
+        let providers = Providers::new(standard("k"), others, []);
         assert_eq!(names(&providers, "m"), ["b", "default", "a"]);
         assert_eq!(names(&providers, "m2"), ["b"]);
         assert_eq!(names(&providers, "x"), [""; 0]);
+    }
+
+    #[test]
+    fn of_equal_priority_those_that_were_added_come_last_by_name_and_never_in_the_place_of_a_configured_one() {
+        let added = ["b", "a", "B", "a-b"].map(|name| provider(name, 0, &["m"]));
+        let providers = Providers::new(standard("k"), [provider("b", 0, &["m", "n"])], added);
+        assert_eq!(names(&providers, "m"), ["default", "b", "B", "a", "a-b"]);
+        assert_eq!(names(&providers, "n"), ["b"]);
     }
 
     #[test]
@@ -145,9 +163,9 @@ mod tests {
             assert_eq!(standard_beside(&provider, true).is_some(), beside_others, "{provider:?}");
             assert_eq!(standard_beside(&provider, false).is_some(), alone, "{provider:?}");
         }
-        let without = Providers::new(None, [provider("a", 0, &["m"])]);
+        let without = Providers::new(None, [provider("a", 0, &["m"])], []);
         assert_eq!((names(&without, "m"), without.for_run("x").len()), (vec!["a".to_owned()], 0));
-        assert!(Providers::new(None, []).for_run("m").is_empty());
+        assert!(Providers::new(None, [], []).for_run("m").is_empty());
     }
 
     #[test]
@@ -158,27 +176,27 @@ mod tests {
             let offers = providers.offers(|provider| if provider.name == "near" { &listed } else { &[] });
             providers.default_model("m", may_use, &offers).map(str::to_owned)
         };
-        let both = Providers::new(standard("k"), [near.clone()]);
+        let both = Providers::new(standard("k"), [near.clone()], []);
         assert_eq!(default(&both, |_| true).as_deref(), Some("m"));
         assert_eq!(default(&both, |model| model != "m").as_deref(), Some("llama"));
         assert_eq!(default(&both, |model| model == "x1").as_deref(), Some("x1"));
         assert_eq!(default(&both, |_| false), None);
-        assert_eq!(default(&Providers::new(standard(""), [near]), |_| true).as_deref(), Some("llama"));
+        assert_eq!(default(&Providers::new(standard(""), [near], []), |_| true).as_deref(), Some("llama"));
     }
 
     #[test]
     fn a_run_whose_model_nobody_names_any_more_is_the_standard_providers() {
         let asked =
             |providers: Providers| providers.for_run("old").iter().map(|one| one.name.clone()).collect::<Vec<_>>();
-        assert_eq!(asked(Providers::new(standard("k"), [provider("a", 0, &["x"])])), ["default"]);
-        assert_eq!(asked(Providers::new(standard(""), [provider("a", 0, &["x"])])), [""; 0]);
-        assert_eq!(asked(Providers::new(standard("k"), [provider("a", 0, &["old"])])), ["a"]);
+        assert_eq!(asked(Providers::new(standard("k"), [provider("a", 0, &["x"])], [])), ["default"]);
+        assert_eq!(asked(Providers::new(standard(""), [provider("a", 0, &["x"])], [])), [""; 0]);
+        assert_eq!(asked(Providers::new(standard("k"), [provider("a", 0, &["old"])], [])), ["a"]);
     }
 
     #[test]
     fn models_are_those_that_are_named_and_those_that_are_listed_and_fit() {
         let others = [provider("a", 5, &["x", "gpt-*"]), provider("b", 0, &["*"])];
-        let providers = Providers::new(standard("k"), others);
+        let providers = Providers::new(standard("k"), others, []);
         let of_a = ["gpt-5", "other", "gpt-image-1", "x"].map(str::to_owned);
         let of_b = ["gpt-5", "gpt-5", "text-embedding-3-small"].map(str::to_owned);
         let offers = providers.offers(|provider| match provider.name.as_str() {

@@ -201,6 +201,25 @@ fn a_provider_is_not_asked_any_more_where_none_may_be_any_more() {
 }
 
 #[test]
+fn a_provider_whose_key_cannot_be_opened_is_not_asked_and_says_so() {
+    let test = Test::new();
+    far_answers();
+    assert_eq!(test.put("far", far()).status, StatusCode::OK);
+    ASKED.take();
+    let store = test.fixture.app.store();
+    let row = futures::executor::block_on(store.model_providers()).unwrap().remove(0);
+    let other = storage::model_providers::StoredProvider { sealed: row.sealed.replace("v1.", "v1.x"), ..row };
+    assert!(futures::executor::block_on(store.set_model_provider("far", FAR, &other)).unwrap());
+    let refused = test.send(Method::POST, "/far/test", None);
+    assert_eq!((code(&refused), &refused.json["field"]), ((422, "invalid_field"), &json!("key")));
+    assert_eq!(ASKED.take(), []);
+    // A run of a model that it does not have needs no key.
+    let opened = |model| futures::executor::block_on(stored::opened(store, &test.config, &other, Some(model)));
+    assert!(matches!(opened("llama"), Ok(None)));
+    assert!(matches!(opened("gpt-5"), Err(stored::Unusable::Key(_))));
+}
+
+#[test]
 fn a_standard_provider_that_nobody_set_up_is_not_asked_for_one_that_cannot_be_used() {
     let test = Test::new();
     far_answers();
@@ -211,7 +230,7 @@ fn a_standard_provider_that_nobody_set_up_is_not_asked_for_one_that_cannot_be_us
     let asked = |hosts: &str, has_more: bool, rows: &[storage::model_providers::StoredProvider]| {
         let config = Config { provider_hosts: hosts.to_owned(), ..Config::default() };
         let config = config.with(unset.clone(), Vec::new(), has_more);
-        let all = futures::executor::block_on(stored::all(store, &config, rows));
+        let all = futures::executor::block_on(stored::all(store, &config, rows, Some("gpt-5")));
         all.for_run("gpt-5").iter().map(|provider| provider.name.clone()).collect::<Vec<_>>()
     };
     assert_eq!(asked("https://*:443", false, &rows), ["far"]);
