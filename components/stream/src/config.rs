@@ -129,10 +129,11 @@ pub(crate) async fn checks() -> Vec<Check> {
         address = Check::new("openai_base_url", Err(detail.to_owned()));
     }
     let more = models::parse(&variable("model_providers").await, &variable("model_provider_keys").await);
+    let key = variable("openai_api_key").await;
     let key = match &more {
         // Another provider may be the only one.
-        Ok(more) if !more.is_empty() || has_stored().await => Check::new("openai_api_key", Ok(())),
-        _ => settings::required("openai_api_key", &variable("openai_api_key").await),
+        Ok(more) if key.is_empty() && (!more.is_empty() || has_stored().await) => Check::new("openai_api_key", Ok(())),
+        _ => settings::required("openai_api_key", &key),
     };
     let wrong =
         |error| format!("model_providers or model_provider_keys cannot be used, so none of them is asked: {error}.");
