@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use storage::limits::{LimitKind, LimitsSet, Subject};
 
 use crate::{
-    script::{Answer, answer, text, tool_call},
+    script::{Answer, answer, chunk, text, tool_call},
     world::World,
 };
 
@@ -96,11 +96,23 @@ async fn the_last_provider_is_asked_again_as_the_only_one_would_be_and_its_words
 
 #[tokio::test(start_paused = true)]
 async fn a_later_round_goes_on_with_whoever_answered_and_signatures_go_to_nobody_else() {
-    let world = World::new([Answer::Unreachable, tool_call(&[("c1", "t", "{}")]), answer(&["done"])]);
-    let world = world.with_providers(&["far", "near"]).with_tool("t", false);
+    let call = json!({
+        "index": 0, "id": "c1", "type": "function", "function": {"name": "t", "arguments": "{}"},
+        "extra_content": {"google": {"thought_signature": "planted-signature"}},
+    });
+    let signed = json!({"reasoning_content": "planted-reasoning", "tool_calls": [call]});
+    let signed = Answer::Stream(vec![(5, Ok(chunk(signed, Some("tool_calls"))))]);
+    let world = World::new([Answer::Unreachable, signed, Answer::Unreachable, answer(&["done"])]);
+    let world = world.with_providers(&["far", "near", "last"]).with_tool("t", false);
     let run = world.send("go").await;
     assert_eq!(world.read(run, 0).await.text(), "done");
-    assert_eq!(world.asked_providers(), ["far", "near", "near"]);
+    assert_eq!(world.asked_providers(), ["far", "near", "near", "last"]);
+    let asked: Vec<String> = world.asked().iter().map(Value::to_string).collect();
+    for planted in ["planted-signature", "planted-reasoning"] {
+        assert!(asked[2].contains(planted), "whoever sent {planted} gets it back: {}", asked[2]);
+        assert!(!asked[3].contains(planted), "somebody else gets {planted}: {}", asked[3]);
+    }
+    assert!(asked[3].contains("result of"), "the call itself goes on: {}", asked[3]);
 }
 
 #[tokio::test(start_paused = true)]
