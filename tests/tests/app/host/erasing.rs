@@ -6,23 +6,26 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tests::{App, Host, Person, array, is_postgres, start_model, text, until};
 
-/// Some hundred statements to erase, and some megabytes to copy.
-const CONVERSATIONS: u32 = 2_000;
-const TITLE_CHARS: u32 = 4_096;
+/// A few more than a host erases at once: it pauses before the last of them, so however late it is killed, it is in the middle.
+const TO_ERASE: u32 = 4_020;
+/// Some megabytes.
+const TO_COPY: u32 = 2_000;
+const LONG_TITLE_CHARS: u32 = 4_096;
+const SHORT_TITLE_CHARS: u32 = 32;
 
 /// Gives somebody more conversations than anybody would begin here, with titles that cannot be compressed.
-async fn fill(host: &Host, person: &Person) -> Result<()> {
+async fn fill(host: &Host, person: &Person, conversations: u32, title_chars: u32) -> Result<()> {
     let user = text(&person.user, "/id")?;
     let random = if is_postgres() {
         format!(
             "(SELECT string_agg(md5(CAST(random() AS text) || CAST(i * s AS text)), '') FROM generate_series(1, {}) AS s)",
-            TITLE_CHARS / 32
+            title_chars / 32
         )
     } else {
-        format!("lower(hex(randomblob({})))", TITLE_CHARS / 2)
+        format!("lower(hex(randomblob({})))", title_chars / 2)
     };
     host.in_database(&format!(
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CONVERSATIONS})
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {conversations})
          INSERT INTO conversations (id, user_id, title, created_at, updated_at)
          SELECT '00000000-0000-7000-8000-' || substr(CAST(i + 1000000000000 AS text), 2), '{user}', {random}, i, i FROM n"
     ))
@@ -43,7 +46,7 @@ async fn whoever_is_being_erased_when_the_host_dies_is_erased_by_the_next_one() 
     let Some((mut host, app)) = App::own(options)? else { tests::skip!("needs a host to kill") };
     let (admin, person) = (Person::in_app(&app).await?, Person::in_app(&app).await?);
     admin.converse("scripted").await?;
-    fill(&host, &person).await?;
+    fill(&host, &person, TO_ERASE, SHORT_TITLE_CHARS).await?;
     let proof = json!({"password": Person::PASSWORD});
     let asked = person.request(Method::DELETE, "/api/account").json(&proof).send().await?;
     assert_eq!(asked.status(), StatusCode::ACCEPTED);
@@ -55,7 +58,7 @@ async fn whoever_is_being_erased_when_the_host_dies_is_erased_by_the_next_one() 
     };
     until("the first of it to be gone", async || {
         receipt(&app).await?;
-        Ok((left(&host, &person).await? < CONVERSATIONS).then_some(()))
+        Ok((left(&host, &person).await? < TO_ERASE).then_some(()))
     })
     .await?;
     host.kill()?;
@@ -69,7 +72,7 @@ async fn whoever_is_being_erased_when_the_host_dies_is_erased_by_the_next_one() 
     assert_eq!(left(&host, &person).await?, 0);
     let user = text(&person.user, "/id")?;
     let counted = host.in_database(&format!("SELECT inventory FROM erasures WHERE user_id = '{user}'")).await?;
-    assert!(counted.concat().concat().contains(&format!("\"conversations\":{CONVERSATIONS}")), "{counted:?}");
+    assert!(counted.concat().concat().contains(&format!("\"conversations\":{TO_ERASE}")), "{counted:?}");
     let gone = json!({"email": person.email, "password": Person::PASSWORD});
     let gone = app.request(Method::POST, "/auth/login").json(&gone).send().await?;
     assert_eq!(gone.status(), StatusCode::UNAUTHORIZED);
@@ -81,7 +84,7 @@ async fn whoever_is_being_erased_when_the_host_dies_is_erased_by_the_next_one() 
 async fn a_copy_that_breaks_off_says_so_and_can_be_asked_for_again() -> Result<()> {
     let Some((mut host, app)) = App::own(start_model()?.options())? else { tests::skip!("needs a host to kill") };
     let mut person = Person::in_app(&app).await?;
-    fill(&host, &person).await?;
+    fill(&host, &person, TO_COPY, LONG_TITLE_CHARS).await?;
     let mut copy = person.request(Method::GET, "/api/account/export").send().await?;
     assert_eq!(copy.status(), StatusCode::OK);
     copy.chunk().await?.context("the first of it")?;
@@ -95,7 +98,7 @@ async fn a_copy_that_breaks_off_says_so_and_can_be_asked_for_again() -> Result<(
     person.app = App::of(&host);
     let again = person.request(Method::GET, "/api/account/export").send().await?.bytes().await?;
     assert!(again.windows(4).any(|bytes| bytes == b"PK\x05\x06"), "it has its end");
-    assert!(again.len() > (CONVERSATIONS * TITLE_CHARS / 2) as usize, "{}", again.len());
+    assert!(again.len() > (TO_COPY * LONG_TITLE_CHARS / 2) as usize, "{}", again.len());
     Ok(())
 }
 
