@@ -71,7 +71,7 @@ enum Command {
     ExportDb(commands::export_db::Arguments),
     /// Copy such a file into an empty database, and compare; stop the app before
     ImportDb(commands::import_db::Arguments),
-    /// List the keys of an installation, or rotate them: `keys rotate`, also while it runs
+    /// List the keys of an installation, or rotate them: `keys rotate`, or people's data keys: `keys rotate-data`, also while it runs
     Keys(commands::keys::Arguments),
     /// Check whether somebody tampered with the audit log of a database
     Audit(commands::audit::Arguments),

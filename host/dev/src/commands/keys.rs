@@ -1,4 +1,4 @@
-//! `cargo dev keys`: lists the keys of an installation and rotates them, in its database, while it runs.
+//! `cargo dev keys`: lists the keys of an installation and rotates them and people's data keys, in its database, while it runs.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::repo::Repo;
 pub(crate) struct Arguments {
     #[command(flatten)]
     database: Database,
-    /// `list`, or `rotate` with `--purpose` and `--revoke`; `rotate --help` says more
+    /// `list`, `rotate` with `--purpose` and `--revoke`, or `rotate-data` with `--person`; `rotate --help` and `rotate-data --help` say more
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     command: Vec<String>,
 }
