@@ -67,11 +67,12 @@ pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<LimitsManage>,
 ) -> Result<Json<LimitList>> {
-    let items = bodies(admin.store().limits().await?);
+    let limits = admin.store().limits().await?;
+    let has_money = limits.iter().any(|limit| limit.kind.is_money());
+    let items = bodies(limits);
     let is_rate = |name: &str| name.ends_with("_per_minute");
     let defaults = admin.config.settings.iter().filter(|(name, _)| is_rate(name)).cloned().collect();
     let pricing = &admin.config.pricing;
-    let has_money = items.iter().any(|item| item.limits.keys().any(|kind| kind.starts_with("cost")));
     let warning = if pricing.are_unreadable() {
         Some(UNREADABLE_PRICES)
     } else {

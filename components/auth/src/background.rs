@@ -23,12 +23,12 @@ const AFTER_RESPONSE: Duration = Duration::from_millis(250);
 /// Steps in one look, each some statements: the next look goes on.
 const MAX_EXPIRY_STEPS: u32 = 100;
 
-/// The time between two looks at private keys: after an upgrade or a change of the master key, nothing hurries.
-const KEYS_INTERVAL: Duration = Duration::from_secs(60);
+/// The time between two looks at what does not hurry: private keys after an upgrade or a change of the master key, and sessions of long ago.
+const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
 thread_local! {
     static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
-    static LOOKED_AT_KEYS: Cell<Option<Instant>> = const { Cell::new(None) };
+    static TIDIED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Does what is due, after the response, unless this instance has just looked. A failure is logged; what is due waits for the next look.
@@ -63,8 +63,9 @@ async fn work<D: Database>(app: &App<D>, signing_key: &str) {
     if work.seals {
         note(sealing::seal(store, signing_key).await);
     }
-    if LOOKED_AT_KEYS.get().is_none_or(|looked| looked.elapsed() >= KEYS_INTERVAL) {
-        LOOKED_AT_KEYS.set(Some(Instant::now()));
+    if TIDIED.get().is_none_or(|tidied| tidied.elapsed() >= TIDY_INTERVAL) {
+        TIDIED.set(Some(Instant::now()));
+        note(store.forget_old_sessions().await.map(drop).map_err(Into::into));
         note(store.seal_own_secrets().await.map(drop).map_err(Into::into));
     }
 }

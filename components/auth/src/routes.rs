@@ -1,7 +1,5 @@
 //! The routes of accounts and sessions.
 
-use std::collections::BTreeMap;
-
 use axum::{
     Router,
     extract::State,
@@ -19,10 +17,7 @@ use storage::{
     provider_sessions::ProviderSession,
     sessions::{Lifetimes, Rotation, TokenHashes},
 };
-use web::{
-    Allowed, App, Authenticator, Json, Result, Session,
-    log::{Level, log},
-};
+use web::{Allowed, App, Authenticator, Json, Result, Session};
 
 use crate::{
     COMPONENT, account, api_keys,
@@ -245,11 +240,6 @@ pub(crate) async fn begin_session<D: Database>(
     if !begun {
         // The password was reset or the account suspended while it was checked.
         return Err(wrong_credentials().into());
-    }
-    // The session has begun, so it stands. The next one tidies up.
-    if let Err(error) = auth.store().forget_old_sessions().await {
-        let cause = BTreeMap::from([("cause", error.to_string())]);
-        log(COMPONENT, Level::Warn, "sessions that ended long ago could not be deleted", cause);
     }
     let issuer = auth.issuer().await?;
     let email = user.email.clone();

@@ -63,6 +63,9 @@ pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
 }
 
 async fn step(store: &Store<impl Database>) -> Result<bool, StorageError> {
+    if !store.has_encryption_work().await? {
+        return Ok(false);
+    }
     if store.seal_next_rows().await? || store.rewrap_next_keys().await? || store.reseal_next_provider_key().await? {
         return Ok(true);
     }

@@ -27,24 +27,33 @@ pub(crate) const fn place(event_id: &str) -> Place<'_> {
     Place { table: "audit_details", row: event_id, column: "detail" }
 }
 
-/// The SQL condition for events whose details outlive whoever did it: they say what was done to others, and nobody gets rid of them by being erased. The
-/// only list of them: [`outlives`] reads it.
-macro_rules! outliving {
-    () => {
-        "(audit_events.action LIKE 'user.%' OR audit_events.action LIKE 'group.%' OR audit_events.action LIKE 'role.%'
-          OR audit_events.action LIKE 'service_account.%' OR audit_events.action LIKE 'invitation.%'
-          OR audit_events.action LIKE 'retention.%' OR audit_events.action = 'limits.set' OR audit_events.action = 'session.end'
-          OR audit_events.action = 'policy.set')"
-    };
+/// The actions whose details outlive whoever did them, as patterns of SQL's `LIKE`: they say what was done to others, and nobody gets rid of them by being
+/// erased. Providers are those of models: where everybody's texts went.
+const OUTLIVING: [&str; 10] = [
+    "user.%",
+    "group.%",
+    "role.%",
+    "service_account.%",
+    "invitation.%",
+    "retention.%",
+    "limits.set",
+    "session.end",
+    "policy.set",
+    "provider.set",
+];
+
+/// The SQL condition for these.
+pub(crate) fn outliving() -> String {
+    let conditions: Vec<String> =
+        OUTLIVING.iter().map(|pattern| format!("audit_events.action LIKE '{pattern}'")).collect();
+    format!("({})", conditions.join(" OR "))
 }
-pub(crate) use outliving;
 
 /// Whether the details of an action outlive whoever did it.
 pub(crate) fn outlives(action: &str) -> bool {
-    let mut quoted = outliving!().split('\'').skip(1).step_by(2);
-    quoted.any(|pattern| match pattern.strip_suffix('%') {
+    OUTLIVING.iter().any(|pattern| match pattern.strip_suffix('%') {
         Some(beginning) => action.starts_with(beginning),
-        None => action == pattern,
+        None => action == *pattern,
     })
 }
 

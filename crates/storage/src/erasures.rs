@@ -92,7 +92,7 @@ const COUNTED: [(&str, &str); 12] = [
 
 /// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
 /// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
-const STEPS: [(&str, i64, &str); 8] = [
+const STEPS: [(&str, i64, &str); 7] = [
     ("erase_runs", WHOLES, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_conversations",
@@ -112,13 +112,9 @@ const STEPS: [(&str, i64, &str); 8] = [
     (
         "erase_audit_details",
         BATCH,
-        concat!(
-            "DELETE FROM audit_details WHERE event_id IN (
-                 SELECT audit_details.event_id FROM audit_details JOIN audit_events ON audit_events.id = audit_details.event_id
-                 WHERE audit_details.user_id = ?1 AND NOT ",
-            outliving!(),
-            " LIMIT ?2) RETURNING 1"
-        ),
+        "DELETE FROM audit_details WHERE event_id IN (
+             SELECT audit_details.event_id FROM audit_details JOIN audit_events ON audit_events.id = audit_details.event_id
+             WHERE audit_details.user_id = ?1 AND NOT {outliving} LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_invitations",
@@ -129,14 +125,6 @@ const STEPS: [(&str, i64, &str); 8] = [
         "erase_rate_limits",
         BATCH,
         "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE key LIKE '%' || ?1 || '%' LIMIT ?2) RETURNING 1",
-    ),
-    (
-        "erase_budget_use",
-        BATCH,
-        "DELETE FROM budget_use WHERE (subject, period) IN (
-             SELECT subject, period FROM budget_use
-             WHERE subject IN (SELECT 'user:' || CAST(?1 AS text) UNION ALL SELECT 'key:' || id FROM api_keys WHERE user_id = ?1)
-             LIMIT ?2) RETURNING 1",
     ),
 ];
 
@@ -314,7 +302,14 @@ impl<D: Database> Store<D> {
     /// As [`Self::request_erasure`].
     pub async fn erase_next(&self, user_id: Id, step: &mut usize) -> Result<bool, StorageError> {
         while let Some((name, batch, sql)) = STEPS.get(*step) {
-            let rows = self.database.query(Statement::new(name, *sql, [user_id.into(), (*batch).into()])).await?;
+            let rows = self
+                .database
+                .query(Statement::new(
+                    name,
+                    sql.replace("{outliving}", &outliving()),
+                    [user_id.into(), (*batch).into()],
+                ))
+                .await?;
             if !rows.is_empty() {
                 self.lease_erasure(user_id, TURN_MS).await?;
                 return Ok(true);

@@ -225,7 +225,7 @@ impl<D: Database> Store<D> {
             limits.len()
         );
         let parameters = [subject.to_string().into(), Json::Object(new).to_string().into(), name.as_str().into()];
-        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably().repeatably()).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters).durably()).await?;
         if let Some(row) = rows.first() {
             let before = row.columns(QUERY).optional_text()?.unwrap_or_default().to_owned();
             return Ok(LimitsSet::Set { before });

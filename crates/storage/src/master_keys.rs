@@ -160,7 +160,7 @@ impl<D: Database> Store<D> {
 }
 
 /// Where there is what a master key itself sealed: the keys of providers, and what earlier releases sealed so.
-const SEALED_EARLIER: [(&str, &str); 6] = [
+const SEALED_WITH_MASTER: [(&str, &str); 6] = [
     ("tool_secrets", "sealed"),
     ("second_factors", "sealed"),
     ("tool_connections", "authority"),
@@ -217,7 +217,7 @@ impl<D: Database> Store<D> {
                 " UNION ALL SELECT substr({column}, 4, 16), 0, 1, 0 FROM {table} WHERE substr({column}, 1, 3) = 'v1.'"
             )
         };
-        let sealed: String = SEALED_EARLIER.iter().map(sealed).collect();
+        let sealed: String = SEALED_WITH_MASTER.iter().map(sealed).collect();
         let own = |(table, _, column, _): &(&str, &str, &str, &str)| {
             format!(
                 " UNION ALL SELECT substr({column}, 4, 16), 0, 0, 1 FROM {table} WHERE substr({column}, 1, 3) = 'm1:'"
@@ -228,7 +228,7 @@ impl<D: Database> Store<D> {
             "SELECT master_key, CAST(SUM(people) AS bigint), CAST(SUM(secrets) AS bigint), CAST(SUM(own) AS bigint)
              FROM (SELECT master_key, 1 AS people, 0 AS secrets, 0 AS own FROM data_keys WHERE wrapped <> ''
                    UNION ALL SELECT former_master_key, 1, 0, 0 FROM data_keys WHERE former_id IS NOT NULL
-                   UNION ALL SELECT master_key, 0, 0, 1 FROM installation_keys{own}{sealed}) AS used
+                   UNION ALL SELECT master_key, 0, 0, 1 FROM installation_keys WHERE wrapped <> ''{own}{sealed}) AS used
              GROUP BY master_key ORDER BY master_key"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
@@ -335,7 +335,7 @@ impl<D: Database> Store<D> {
         if places.is_empty() {
             return Ok(());
         }
-        let secrets = SEALED_EARLIER.map(|(table, column)| {
+        let secrets = SEALED_WITH_MASTER.map(|(table, column)| {
             format!(" AND NOT EXISTS (SELECT 1 FROM {table} WHERE substr({column}, 1, 20) = 'v1.' || old.id || '.')")
         });
         let sql = format!(

@@ -2,7 +2,7 @@
 
 use crate::{Database, Statement, StorageError, Store};
 
-/// How long a list counts: servers get a new model every few weeks. One that could not be read, or is empty, is asked for sooner.
+/// How long a list counts: servers get a new model every few weeks. One that is empty, or could not be read just now, is asked for sooner.
 const FRESH_MS: i64 = 60 * 60 * 1000;
 const EMPTY_FRESH_MS: i64 = 60 * 1000;
 
@@ -64,7 +64,8 @@ impl<D: Database> Store<D> {
     pub async fn claim_model_listing(&self, server: &str) -> Result<bool, StorageError> {
         let sql = format!(
             "INSERT INTO model_listings (server, models, listed_at) VALUES (?1, '[]', now_ms())
-             ON CONFLICT (server) DO UPDATE SET listed_at = excluded.listed_at WHERE {} RETURNING server",
+             ON CONFLICT (server) DO UPDATE SET listed_at = excluded.listed_at - CASE WHEN model_listings.models = '[]' THEN 0 ELSE {FRESH_MS} - {EMPTY_FRESH_MS} END
+             WHERE {} RETURNING server",
             is_old()
         );
         let statement = Statement::new("claim_model_listing", sql, [server.into()]);

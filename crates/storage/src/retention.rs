@@ -118,11 +118,11 @@ pub(crate) fn read_lifetime(columns: &mut Columns<'_>, conversation: &mut Conver
     Ok(())
 }
 
-/// A run that is being answered or waits for something that can still come: a question that has not expired, an answer to one that its person gave within
+/// A run that somebody has a lease of, which keeps its conversation from being deleted in any case, or that is to be answered or waits for something that can still come: a question that has not expired, an answer to one that its person gave within
 /// a day and that nobody has acted on yet, or a task.
 fn in_use() -> String {
     format!(
-        "(runs.state IN {ACTIVE} AND NOT {ABANDONED} AND (runs.state <> 'awaiting_approval' OR runs.lease_expires_at > now_ms() OR {HAS_QUESTION}
+        "(runs.lease_expires_at > now_ms() OR runs.state IN {ACTIVE} AND NOT {ABANDONED} AND (runs.state <> 'awaiting_approval' OR {HAS_QUESTION}
              OR EXISTS (SELECT 1 FROM approvals WHERE approvals.run_id = runs.id AND approvals.decided_at > now_ms() - {DAY_MS})
              OR EXISTS (SELECT 1 FROM tool_tasks WHERE tool_tasks.run_id = runs.id AND tool_tasks.lapses_at > now_ms())))"
     )

@@ -11,9 +11,12 @@ use vault::{Place, VaultError, WrappedKey, looks_sealed};
 use crate::{
     Database, DatabaseError, Row, Statement, StorageError, Store, Value, audit_details,
     installation_secrets::OWN_SECRETS,
+    master_keys::IS_MASTER,
     sealing_targets::{Kind, ROWS, TARGETS, Target, secret_name},
 };
 
+/// The SQL condition for a table whose rows are to be looked at now.
+const DUE: &str = "finished_at IS NULL AND due_at <= now_ms()";
 /// How long a step may take before another host takes it, too.
 const CLAIM_MS: i64 = 10_000;
 /// When the second pass begins, after the migration: an hour after the first one. By then, nothing that was begun in clear goes on.
@@ -55,6 +58,25 @@ fn row_name(first: &str, second: &str) -> String {
 }
 
 impl<D: Database> Store<D> {
+    /// Whether there is anything for [`Self::seal_next_rows`] or about keys that were replaced: one read, since there seldom is.
+    ///
+    /// # Errors
+    /// Those of the database, and those of keys.
+    pub async fn has_encryption_work(&self) -> Result<bool, StorageError> {
+        const QUERY: &str = "has_encryption_work";
+        let sql = format!(
+            "SELECT CASE WHEN EXISTS (SELECT 1 FROM sealing_progress WHERE {DUE})
+                 OR EXISTS (SELECT 1 FROM data_keys WHERE former_id IS NOT NULL) THEN 1 ELSE 0 END,
+                 (SELECT COUNT(*) FROM generated_keys WHERE {IS_MASTER})"
+        );
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        let mut columns = row.columns(QUERY);
+        let (waits, made) = (columns.flag()?, usize::try_from(columns.integer()?).unwrap_or_default());
+        let configured = self.keyring.master().with_generated(&[])?.map_or(0, |keys| keys.ids().count());
+        Ok(waits || configured.saturating_add(made) > 1)
+    }
+
     /// Seals the next rows of earlier releases, if there are any and no other host does. `false`: there is nothing to do now.
     ///
     /// # Errors
@@ -176,15 +198,9 @@ impl<D: Database> Store<D> {
     async fn take_sealing_step(&self) -> Result<Option<Step>, StorageError> {
         const QUERY: &str = "take_sealing_step";
         // The condition stands twice: of two hosts that choose the same row, the second one finds it changed.
-        let due = "finished_at IS NULL AND due_at <= now_ms()";
-        // Most of the time there is nothing to do, and reading keeps nobody from writing.
-        let sql = format!("SELECT 1 FROM sealing_progress WHERE {due} LIMIT 1");
-        if self.database.query(Statement::new("has_sealing_step", sql, [])).await?.is_empty() {
-            return Ok(None);
-        }
         let sql = format!(
             "UPDATE sealing_progress SET due_at = now_ms() + {CLAIM_MS}
-             WHERE {due} AND name = (SELECT name FROM sealing_progress WHERE {due} ORDER BY pass, name LIMIT 1)
+             WHERE {DUE} AND name = (SELECT name FROM sealing_progress WHERE {DUE} ORDER BY pass, name LIMIT 1)
              RETURNING name, pass, passed, began_at"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;

@@ -2,7 +2,8 @@
 
 use domain::RunState;
 use storage::{
-    StorageError, Store,
+    StorageError, Store, Value,
+    audit::AuditEvent,
     leases::{Entry, Leave},
     runs::Batch,
 };
@@ -17,6 +18,7 @@ use crate::{
 on_each_database! {
     what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up,
     what_a_lost_key_sealed_is_not_sealed_again,
+    after_the_steps_of_the_runbook_no_key_is_missing,
     nothing_is_shown_as_it_is_stored_if_the_row_of_its_key_is_gone,
     a_destroyed_key_opens_and_seals_nothing_any_more,
     a_destroyed_key_ends_only_the_runs_of_its_person,
@@ -43,6 +45,35 @@ fn what_a_lost_key_sealed_is_told_in_words_after_it_was_given_up(place: Place) {
     // The store of before keeps what it knows for a minute, and writes nothing that nobody can read.
     let database = fixture.another_connection();
     assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE lost IS NOT NULL AND wrapped <> ''").len(), 1);
+}
+
+/// Each statement of the runbook, as it is written there.
+fn after_the_steps_of_the_runbook_no_key_is_missing(place: Place) {
+    let fixture = Fixture::new(place);
+    let ids = say_everything(&fixture);
+    let detail = AuditEvent {
+        user_id: ids.0,
+        action: "role.set",
+        subject: "auditor",
+        run_id: None,
+        call_id: None,
+        outcome: "ok",
+        detail: Some("planted-detail"),
+    };
+    block_on(fixture.store.append_audit(&detail)).unwrap();
+    let database = fixture.another_connection();
+    let lost = rows(&database, "SELECT DISTINCT master_key FROM installation_keys");
+    let [storage::Row(key)] = lost.as_slice() else { panic!("the detail has no key") };
+    let [Value::Text(key)] = key.as_slice() else { panic!() };
+    let runbook = include_str!("../../../../docs/runbooks/keys.md").split_once("## It is lost for good").unwrap().1;
+    let statements = runbook.split("```").nth(1).unwrap().trim_start_matches("sql");
+    let statements: Vec<_> = statements.split(";\n").map(str::trim).filter(|sql| !sql.is_empty()).collect();
+    assert_eq!(statements.len(), 3);
+    for sql in statements {
+        rows(&database, &sql.replace("the id that /ready names", key));
+    }
+    let used = block_on(Store::new(fixture.another_connection()).master_keys()).unwrap();
+    assert!(used.iter().all(|key| key.is_known && key.own == 0 && key.uses == 0), "{used:?}");
 }
 
 fn what_a_lost_key_sealed_is_not_sealed_again(place: Place) {

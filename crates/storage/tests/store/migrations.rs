@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use domain::{Id, ToolResult};
 use storage::{
-    Database, DatabaseError, Statement, StorageError, TransactionOutcome, Value,
-    migration::{MIGRATIONS, migrate},
+    Database, DatabaseError, Dialect, Statement, StorageError, TransactionOutcome, Value,
+    migration::{MIGRATIONS, Migration, migrate},
 };
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
 crate::on_each_database! {
     migrating_twice_applies_nothing_the_second_time,
     a_migration_that_was_missing_in_the_middle_is_applied,
+    a_database_with_the_earlier_text_of_the_record_is_brought_up_to_date,
     a_migration_that_was_changed_after_it_was_applied_is_refused,
     migrating_from_many_connections_at_once_applies_each_once,
     a_refused_guard_leaves_nothing_behind,
@@ -57,6 +58,51 @@ fn a_migration_that_was_missing_in_the_middle_is_applied(place: Place) {
         block_on(database.query(Statement::new("t", sql, []))).unwrap();
     }
     assert_eq!(block_on(migrate(&database)).unwrap(), ["0005_tool_secrets"]);
+}
+
+/// As builds made it that brought everything recorded before into the chain at once.
+fn a_database_with_the_earlier_text_of_the_record_is_brought_up_to_date(place: Place) {
+    let database = place.open();
+    let dialect = database.dialect();
+    let text = match dialect {
+        Dialect::Sqlite => include_str!("earlier/0020_audit_chain.sqlite.sql"),
+        Dialect::Postgres => include_str!("earlier/0020_audit_chain.postgres.sql"),
+    };
+    let run = |sql: &str, parameters: Vec<Value>| {
+        block_on(database.query(Statement::new("t", sql.to_owned(), parameters))).unwrap()
+    };
+    let old = |migration: &Migration| match migration.version {
+        20 => Migration { sqlite: text, postgres: text, ..*migration },
+        _ => *migration,
+    };
+    run(
+        "CREATE TABLE schema_migrations (version bigint PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL, applied_at bigint NOT NULL)",
+        vec![],
+    );
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version < 23).map(old) {
+        for statement in migration.statements(dialect) {
+            run(statement, vec![]);
+        }
+        let applied = vec![migration.version.into(), migration.name.into(), migration.hash(dialect).into()];
+        run("INSERT INTO schema_migrations (version, name, sha256, applied_at) VALUES (?1, ?2, ?3, 1)", applied);
+    }
+    let applied = block_on(migrate(&database)).unwrap();
+    assert_eq!(applied.first().copied(), Some("0023_retention"));
+    // It records, takes a backlog that an import brings, and seals both.
+    let event = |id: &str, at: i64| {
+        let sql =
+            "INSERT INTO audit_events (id, at, user_id, action, subject, outcome) VALUES (?1, ?2, 'u', 'a', 's', 'ok')";
+        run(sql, vec![id.into(), at.into()]);
+    };
+    run("INSERT INTO audit_backlog (last_id, after_id) VALUES ('b', '')", vec![]);
+    event("a", 0);
+    event("b", 0);
+    event("c", 5);
+    let arrived = || run("SELECT event_id FROM audit_arrivals ORDER BY event_id", vec![]).len();
+    assert_eq!(arrived(), 1, "those of the backlog wait for their turn");
+    run("INSERT INTO audit_backlog_steps (last_id, after_id, up_to) VALUES ('b', '', 'b')", vec![]);
+    assert_eq!(arrived(), 3);
+    assert!(block_on(migrate(&database)).unwrap().is_empty());
 }
 
 fn a_migration_that_was_changed_after_it_was_applied_is_refused(place: Place) {
