@@ -54,7 +54,7 @@ fn a_conversation_is_kept_as_long_as_its_person_or_a_rule_says_and_says_when_it_
     assert!(renamed.json["expires_at"].as_str().unwrap() >= goes.as_str());
     block_on(test.fixture.app.store().set_retention_rule("installation", Some(3))).unwrap();
     // An instance learns of the first rule within a second; a new one knows it.
-    let router = router(test.fixture.new_instance(), tests::config(""), |_, _, _| {});
+    let router = router(test.fixture.new_instance(), Arc::new(tests::config("")), |_, _, _| {});
     let listed = send(router, request(Method::GET, "/api/conversations", Some(&test.token), None));
     assert!(listed.json["items"][0]["expires_at"].as_str().unwrap() < goes.as_str(), "the rule is shorter");
     let kept = test.send(Method::PATCH, &path, Some(json!({"retention_days": null})));
