@@ -100,6 +100,8 @@ table! {
         LimitsManage = "limits:manage" [];
         /// Set how long conversations are kept
         RetentionManage = "retention:manage" [];
+        /// Read the metrics, for Prometheus
+        MetricsRead = "metrics:read" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
         /// Take the record elsewhere, with everybody's events

@@ -36,6 +36,7 @@ pub mod leases;
 pub mod limits;
 pub mod master_keys;
 pub mod messages;
+pub mod metrics;
 pub mod migration;
 pub mod model_dialects;
 pub mod model_listings;

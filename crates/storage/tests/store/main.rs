@@ -29,6 +29,7 @@ mod links;
 mod list_plans;
 mod lost_keys;
 mod master_keys;
+mod metrics;
 mod migrations;
 mod models;
 mod names;
