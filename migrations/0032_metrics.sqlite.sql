@@ -26,10 +26,11 @@ CREATE TABLE metric_changes (
     value bigint NOT NULL
 );
 
--- The values of each metric's first label that have series of their own. All others are 'other'.
+-- The values of each metric's first label that have series of their own, and when each was last counted, to the hour. All others are 'other'.
 CREATE TABLE metric_names (
     metric text NOT NULL,
     name text NOT NULL,
+    used_at bigint NOT NULL,
     PRIMARY KEY (metric, name)
 );
 
@@ -44,26 +45,48 @@ BEGIN
     FROM json_each(NEW.samples);
 END;
 
--- Adds all changes to the totals. A metric has at most max_names values of its first label.
-CREATE VIEW metric_folds AS SELECT CAST(NULL AS bigint) AS max_names WHERE 1 = 0;
+-- Adds the first max_changes of the changes to the totals. A metric has at most max_names values of its first label; if it has so many, those that were
+-- not counted since unused_since become 'other', with what they have, and make room. waiting is how many changes there were, up to one more than max_changes.
+CREATE VIEW metric_folds AS
+SELECT CAST(NULL AS bigint) AS max_names, CAST(NULL AS bigint) AS max_changes, CAST(NULL AS bigint) AS unused_since, CAST(NULL AS bigint) AS folded_at,
+    CAST(NULL AS bigint) AS waiting
+WHERE 1 = 0;
 
 CREATE TRIGGER fold_metrics INSTEAD OF INSERT ON metric_folds
 BEGIN
-    INSERT INTO metric_names (metric, name)
-    SELECT fresh.metric, fresh.name FROM (
+    INSERT INTO metric_totals (metric, label_1, label_2, label_3, label_4, bucket, value)
+    SELECT metric, 'other', label_2, label_3, label_4, bucket, SUM(value) FROM metric_totals
+    WHERE EXISTS (SELECT 1 FROM metric_names WHERE metric_names.metric = metric_totals.metric AND metric_names.name = metric_totals.label_1
+        AND metric_names.name <> 'other' AND metric_names.used_at < NEW.unused_since
+        AND (SELECT count(*) FROM metric_names AS places WHERE places.metric = metric_names.metric) >= NEW.max_names)
+    GROUP BY metric, label_2, label_3, label_4, bucket
+    ON CONFLICT (metric, label_1, label_2, label_3, label_4, bucket) DO UPDATE SET value = metric_totals.value + excluded.value;
+    DELETE FROM metric_totals
+    WHERE EXISTS (SELECT 1 FROM metric_names WHERE metric_names.metric = metric_totals.metric AND metric_names.name = metric_totals.label_1
+        AND metric_names.name <> 'other' AND metric_names.used_at < NEW.unused_since
+        AND (SELECT count(*) FROM metric_names AS places WHERE places.metric = metric_names.metric) >= NEW.max_names);
+    DELETE FROM metric_names WHERE used_at < NEW.unused_since
+        AND (SELECT count(*) FROM metric_names AS places WHERE places.metric = metric_names.metric) >= NEW.max_names;
+    INSERT INTO metric_names (metric, name, used_at)
+    SELECT fresh.metric, fresh.name, NEW.folded_at FROM (
         SELECT seen.metric, seen.name, row_number() OVER (PARTITION BY seen.metric ORDER BY seen.name) AS place
-        FROM (SELECT DISTINCT metric, label_1 AS name FROM metric_changes WHERE length(label_1) <= 100) AS seen
+        FROM (SELECT DISTINCT metric, label_1 AS name FROM metric_changes
+            WHERE length(label_1) <= 100 AND id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes)) AS seen
         WHERE NOT EXISTS (SELECT 1 FROM metric_names AS known WHERE known.metric = seen.metric AND known.name = seen.name)
     ) AS fresh
     WHERE fresh.place + (SELECT count(*) FROM metric_names AS known WHERE known.metric = fresh.metric) <= NEW.max_names;
+    UPDATE metric_names SET used_at = NEW.folded_at
+    WHERE used_at < NEW.folded_at - 3600000 AND (metric, name) IN (SELECT metric, label_1 FROM metric_changes
+        WHERE id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes));
     INSERT INTO metric_totals (metric, label_1, label_2, label_3, label_4, bucket, value)
     SELECT changed.metric, changed.name, changed.label_2, changed.label_3, changed.label_4, changed.bucket, SUM(changed.value) FROM (
         SELECT metric_changes.*, CASE WHEN known.name IS NULL THEN 'other' ELSE known.name END AS name
         FROM metric_changes LEFT JOIN metric_names AS known ON known.metric = metric_changes.metric AND known.name = metric_changes.label_1
+        WHERE metric_changes.id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes)
     ) AS changed
     WHERE 1 = 1 GROUP BY 1, 2, 3, 4, 5, 6
     ON CONFLICT (metric, label_1, label_2, label_3, label_4, bucket) DO UPDATE SET value = metric_totals.value + excluded.value;
-    DELETE FROM metric_changes;
+    DELETE FROM metric_changes WHERE id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes);
 END;
 
 -- However a run ends, also by a host of an earlier release: its end, what it used, and that another executor went on with it.
@@ -92,7 +115,8 @@ BEGIN
     VALUES (lower(hex(randomblob(16))), 'approvals_decided', NEW.decision, '', '', '', 0, 1);
 END;
 
--- As in 0020, and counts tool calls: those of runs and of programs. The name of a tool that there is not
+-- As in 0020, and counts what tool calls came to: those of runs and of programs, each once, and not the steps before. A run's task ends
+-- later, and so does a program's call whose question is answered with another request; a program looks after its tasks itself. The name of a tool that there is not
 -- may be a model's invention: its server is a question mark (63).
 DROP TRIGGER record_audit_entry;
 
@@ -100,7 +124,9 @@ CREATE TRIGGER record_audit_entry INSTEAD OF INSERT ON audit_entries
 BEGIN
     INSERT INTO metric_changes (id, metric, label_1, label_2, label_3, label_4, bucket, value)
     SELECT lower(hex(randomblob(16))), 'tool_calls', CASE WHEN unicode(NEW.subject) = 63 THEN 'unknown' ELSE NEW.subject END, NEW.outcome, '', '', 0, 1
-    WHERE NEW.action = 'tool.call' AND NOT EXISTS (SELECT 1 FROM audit_events WHERE audit_events.id = NEW.id);
+    WHERE NEW.action = 'tool.call' AND NEW.outcome NOT IN ('approval_asked', 'begun')
+        AND NOT (NEW.outcome = 'task' AND NEW.run_id IS NOT NULL) AND NOT (NEW.outcome = 'input_asked' AND NEW.run_id IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM audit_events WHERE audit_events.id = NEW.id);
     INSERT INTO audit_events (id, at, user_id, action, subject, run_id, call_id, outcome, detail_digest)
     VALUES (NEW.id, NEW.at, NEW.user_id, NEW.action, NEW.subject, NEW.run_id, NEW.call_id, NEW.outcome, NEW.detail_digest)
     ON CONFLICT (id) DO NOTHING;

@@ -94,8 +94,9 @@ pub(crate) async fn check(headers: &HeaderMap) -> Result<(), Refused> {
 /// Once in the life of an instance.
 async fn set_up_log(audience: &str) {
     static IS_SET_UP: AtomicBool = AtomicBool::new(false);
-    if !IS_SET_UP.swap(true, Ordering::Relaxed) && !audience.is_empty() && audience != ANYBODY {
-        log::set_up(audience, &spin_sdk::variables::get("log_level").await.unwrap_or_default());
+    if !IS_SET_UP.swap(true, Ordering::Relaxed) {
+        let name = Some(audience).filter(|name| !name.is_empty() && *name != ANYBODY);
+        log::set_up(name, &spin_sdk::variables::get("log_level").await.unwrap_or_default());
     }
 }
 

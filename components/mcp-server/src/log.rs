@@ -15,12 +15,15 @@ thread_local! {
     static COMPONENT: RefCell<String> = RefCell::new("mcp-server".to_owned());
 }
 
-/// Has lines of a server of this name written from the level on that the setting `log_level` says. What cannot be read changes nothing; `/ready` says so.
-pub(crate) fn set_up(component: &str, levels: &str) {
-    if let Ok(level) = logging::least(levels, component) {
+/// Has lines written from the level on that the setting `log_level` says, and under the server's name if it has one. What cannot be read changes nothing;
+/// `/ready` says so.
+pub(crate) fn set_up(name: Option<&str>, levels: &str) {
+    if let Some(name) = name {
+        COMPONENT.replace(name.to_owned());
+    }
+    if let Ok(level) = COMPONENT.with_borrow(|component| logging::least(levels, component)) {
         logging::write_from(level);
     }
-    COMPONENT.replace(component.to_owned());
 }
 
 /// Writes what the adapter itself has to say.

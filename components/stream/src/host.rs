@@ -83,7 +83,7 @@ impl<D: Database + 'static> Host for SpinHost<D> {
 
     async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
         let request = Self::request(provider, body).map_err(|error| unreachable(error.into()))?;
-        let response = http_client::send(request).await.map_err(unreachable)?;
+        let response = http_client::send_with_trace(request).await.map_err(unreachable)?;
         Ok(ModelAnswer {
             status: response.status.as_u16(),
             headers: response.headers,

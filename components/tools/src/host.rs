@@ -11,6 +11,7 @@ use mcp::{BodyStream, Transport, TransportError};
 use platform::{
     SpinClock, SpinDatabase,
     http_client::{self, HttpError},
+    measuring,
 };
 use serde_json::{Value, json};
 use spin_sdk::wasip3::http::types::ErrorCode;
@@ -28,7 +29,7 @@ pub(crate) struct SpinHost(pub(crate) App<SpinDatabase>);
 
 impl Transport for SpinHost {
     async fn send(&self, request: Request<Bytes>) -> Result<Response<BodyStream>, TransportError> {
-        let answer = http_client::send(request).await.map_err(failed)?;
+        let answer = http_client::send_with_trace(request).await.map_err(failed)?;
         let mut response = Response::new(Box::pin(answer.body.map_err(failed)) as BodyStream);
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
@@ -50,7 +51,11 @@ impl Clock for SpinHost {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        platform::spawn(task);
+        platform::spawn(async move {
+            task.await;
+            // A call may have gone on in it long after the head of its answer.
+            measuring::soon(COMPONENT);
+        });
     }
 }
 

@@ -101,6 +101,7 @@ impl<D: Database + 'static, H: Host> CallWorld<'_, D, H> {
         meta: &Map,
         redaction: &Redaction,
     ) -> Result<CallAnswer, ClientError> {
+        let _measured = metrics::ToolCall::begin(format!("{}:{}", tool.server, tool.name));
         let sessions = &self.tools.memory().sessions;
         let run_id = self.run.as_ref().map(|run| run.lease.run_id.to_string());
         let request_id = run_id.as_deref().unwrap_or(&self.id);
@@ -232,9 +233,7 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, values.collect()) };
         let began = self.tools.host().now();
         let call = async |server: &Server| self.called(tool, server, &arguments, &meta, &redaction(server)).await;
-        let measured = metrics::ToolCall::begin(format!("{}:{}", tool.server, tool.name));
         let asked = with_token(self.tools, self.server(tool)?, self.user_id, call).await?;
-        drop(measured);
         let (refusal, redaction) = (asked.refusal(), redaction(&asked.server));
         match asked.answer {
             Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),

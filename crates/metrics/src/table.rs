@@ -93,7 +93,7 @@ pub static PROVIDER_REQUESTS: Metric = Metric {
 /// Calls of tools, by what came of them.
 pub static TOOL_CALLS: Metric = Metric {
     name: "tool_calls",
-    help: "Steps of tool calls, by what came of them, as in the record.",
+    help: "Tool calls, by what came of them, as in the record.",
     kind: Kind::Counter,
     is_in_millionths: false,
     labels: &["tool", "outcome"],
@@ -133,7 +133,7 @@ pub static CACHE_HIT_RATIO: Metric = Metric {
 /// Sessions of people and programs.
 pub static ACTIVE_SESSIONS: Metric = Metric {
     name: "active_sessions",
-    help: "Sessions that have neither ended nor expired; more than 100000 are not counted.",
+    help: "Sessions that have neither ended nor expired; more than 10000 are not counted.",
     kind: Kind::Gauge,
     is_in_millionths: false,
     labels: &[],
@@ -149,7 +149,7 @@ pub static ACTIVE_RUNS: Metric = Metric {
 /// How long a run has waited for an executor.
 pub static QUEUE_AGE: Metric = Metric {
     name: "queue_age_seconds",
-    help: "How long the oldest run has waited for an executor; 0: none waits.",
+    help: "How long the oldest run has waited for an executor, up to ten minutes; 0: none waits.",
     kind: Kind::Gauge,
     is_in_millionths: true,
     labels: &[],

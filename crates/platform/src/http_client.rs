@@ -39,18 +39,43 @@ impl From<ErrorCode> for HttpError {
     }
 }
 
-/// Sends a request with its content length, and returns as soon as the head of the response arrives. Its receiver gets the trace of the work that sends it:
-/// random numbers, which say nothing about anybody.
+/// Where this application's own components are.
+const INSIDE: &str = ".spin.internal";
+
+/// Sends a request with its content length, and returns as soon as the head of the response arrives. A component of this application gets the trace of the
+/// work that sends it.
 ///
 /// # Errors
 /// [`HttpError`]; a status of 4xx or 5xx is a response, not an error.
 pub async fn send(
-    mut request: Request<Bytes>,
+    request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
+    let is_inside = request.uri().host().is_some_and(|host| host.ends_with(INSIDE));
+    sent(if is_inside { with_trace(request) } else { request }).await
+}
+
+/// The same for servers elsewhere that do a part of the work, so that whoever runs them finds it: tool servers and providers of models. They learn that
+/// their requests belong together, and an id that whoever asked may have chosen.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_with_trace(
+    request: Request<Bytes>,
+) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
+    sent(with_trace(request)).await
+}
+
+fn with_trace(mut request: Request<Bytes>) -> Request<Bytes> {
     let trace = trace_context::current().and_then(|scope| HeaderValue::try_from(scope.trace.traceparent()).ok());
     if let Some(trace) = trace {
         request.headers_mut().insert(TRACEPARENT, trace);
     }
+    request
+}
+
+async fn sent(
+    request: Request<Bytes>,
+) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
     let (head, body) = outgoing::send(request).await?.into_parts();
     let body = body.stream().map_err(HttpError::from);
     Ok(Response { status: head.status, headers: head.headers, body: Box::pin(body) })

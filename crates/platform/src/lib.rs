@@ -33,7 +33,7 @@ use web::{
     App,
     arriving::{Arriving, Wait},
     log::{Level, log},
-    serve::Served,
+    serve::Route,
     session,
     settings::{self, Check},
 };
@@ -79,7 +79,10 @@ pub async fn serve(
     checks: impl AsyncFnOnce() -> Vec<Check>,
     router: impl AsyncFnOnce(App<SpinDatabase>) -> Router,
 ) -> Answer {
-    accompanied(async {
+    let began = Instant::now();
+    variables::read_log_level(component).await;
+    let scope = web::serve::scope(request.headers());
+    let answer = async {
         let mut serving = None;
         let router = match instance::app(component).await {
             Ok(app) if request.uri().path() == settings::PATH => settings::router(app, checks().await),
@@ -99,18 +102,16 @@ pub async fn serve(
         };
         let method = request.method().clone();
         let mut answer = serve_router(component, request, router).await;
-        let served = answer.0.extensions_mut().remove::<Served>();
-        if let Some((app, Served { route, took })) = serving.zip(served) {
-            let route = route.as_ref().map_or("", |route| route.as_str());
-            metrics::http_request(component, method.as_str(), route, answer.0.status().as_u16(), took);
-            measuring::soon(component, &app);
-            if app.has_used_keys() {
-                note_used_keys(component, app);
-            }
+        let route = answer.0.extensions_mut().remove().and_then(|Route(route)| route);
+        let route = route.as_ref().map_or("", |route| route.as_str());
+        metrics::http_request(component, method.as_str(), route, answer.0.status().as_u16(), began.elapsed());
+        measuring::soon(component);
+        if let Some(app) = serving.filter(App::has_used_keys) {
+            note_used_keys(component, app);
         }
         answer
-    })
-    .await
+    };
+    trace_context::within(Some(scope), accompanied(answer)).await
 }
 
 /// Stores which keys were used, after the response has left. A use that could not be stored is stored with the next.

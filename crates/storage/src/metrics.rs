@@ -3,6 +3,7 @@
 //!
 //! Nothing here is about a person.
 
+use domain::Id;
 use metrics::{MAX_LABELS, Sample, VALUE, table};
 use serde_json::json;
 
@@ -17,8 +18,20 @@ use crate::{
 /// of all metrics stay some thousands.
 const MAX_NAMES: i64 = 100;
 
-/// The most sessions that are counted: some milliseconds of the database.
-const MAX_SESSIONS: u32 = 100_000;
+/// A name that was not counted for so long makes room for another, where all places are taken: a month of billing is over by then.
+const UNUSED_MS: i64 = 35 * 24 * 60 * 60 * 1000;
+/// Changes in one statement: less than a tenth of a second, in which SQLite lets nobody else write.
+const MAX_CHANGES: i64 = 20_000;
+/// Statements at once. What is left is for the next time.
+const MAX_FOLDS: u32 = 10;
+/// One of 256 additions makes the totals too.
+const FOLDS_AT: &str = "00";
+
+/// The most sessions that are counted: some ten milliseconds of the database, which reads a row for each.
+const MAX_SESSIONS: u32 = 10_000;
+
+/// A run that waits longer waits for its person to come back, not for an executor.
+const MAX_QUEUE_AGE_MS: i64 = 10 * 60 * 1000;
 
 /// The states of runs that have not ended, as the metric names them.
 const RUN_STATES: [&str; 4] = ["queued", "running", "awaiting_approval", "awaiting_task"];
@@ -50,16 +63,33 @@ impl<D: Database> Store<D> {
         let sql = "INSERT INTO metric_additions (samples) VALUES (?1)";
         let parameters = [serde_json::to_string(&samples)?.into()];
         self.database.query(Statement::new("add_metrics", sql, parameters)).await?;
+        // So that they do not pile up where nobody reads them, nor asks `auth` for anything. An id's end is random. If it fails, whoever comes next does it:
+        // what was to be added is there.
+        if Id::new().to_string().ends_with(FOLDS_AT) {
+            let _ = self.fold_metrics().await;
+        }
         Ok(())
     }
 
-    /// Adds everything that was counted to the totals. It may be done by anybody, at any time, also by several at once.
+    /// Adds what was counted to the totals, up to some hundred thousand changes. It may be done by anybody, at any time, also by several at once.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn fold_metrics(&self) -> Result<(), StorageError> {
-        let sql = "INSERT INTO metric_folds (max_names) VALUES (?1)";
-        self.database.query(Statement::new("fold_metrics", sql, [MAX_NAMES.into()]).repeatably()).await?;
+        const QUERY: &str = "fold_metrics";
+        let sql = format!(
+            "INSERT INTO metric_folds (max_names, max_changes, unused_since, folded_at, waiting)
+             SELECT {MAX_NAMES}, {MAX_CHANGES}, now_ms() - {UNUSED_MS}, now_ms(),
+                 (SELECT count(*) FROM (SELECT 1 AS one FROM metric_changes LIMIT {MAX_CHANGES} + 1) AS found)
+             RETURNING waiting"
+        );
+        for _ in 0..MAX_FOLDS {
+            let rows = self.database.query(Statement::new(QUERY, sql.as_str(), []).repeatably()).await?;
+            let waiting = rows.first().map_or(Ok(0), |row| row.columns(QUERY).integer())?;
+            if waiting <= MAX_CHANGES {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -94,7 +124,7 @@ impl<D: Database> Store<D> {
                  FROM runs WHERE {active}
              ) AS active GROUP BY active.state
              UNION ALL SELECT '{queue_age}', '', '', {none}, CAST(COALESCE((now_ms() - MIN(created_at)) * 1000, 0) AS bigint)
-             FROM runs WHERE {active} AND state = 'queued'
+             FROM runs WHERE {active} AND state = 'queued' AND created_at > now_ms() - {MAX_QUEUE_AGE_MS}
              UNION ALL SELECT '{approvals}', '', '', {none}, count(*) FROM runs JOIN approvals ON approvals.run_id = runs.id
              WHERE {active} AND state = 'awaiting_approval' AND approvals.decision IS NULL AND approvals.expires_at > now_ms()
              UNION ALL SELECT '{sessions}', '', '', {none}, count(*) FROM (

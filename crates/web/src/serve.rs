@@ -1,9 +1,6 @@
 //! From a request to its response: the id, the router, the problem if there was one, the log line.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     Router,
@@ -41,14 +38,9 @@ const OF_EVERY_ANSWER: [(HeaderName, HeaderValue); 5] = [
 /// The most bytes logged of an address, a method or a cause: clients send kilobytes of each, and people read the log.
 const MAX_LOGGED_BYTES: usize = 512;
 
-/// How a request was answered, for whoever measures: an extension of every answer.
+/// The template of an answer's route, for whoever measures: an extension of every answer. `None`: no route fits.
 #[derive(Clone, Debug)]
-pub struct Served {
-    /// The template of the route. `None`: no route fits.
-    pub route: Option<MatchedPath>,
-    /// The time until the answer's head.
-    pub took: Duration,
-}
+pub struct Route(pub Option<MatchedPath>);
 
 #[derive(Serialize)]
 struct Access<'a> {
@@ -66,14 +58,20 @@ struct Access<'a> {
     cause: Option<String>,
 }
 
-/// Answers a request. The response is always complete: errors become problems here and nowhere else. All of its work is in the request's scope, which
-/// continues the caller's trace.
+/// The scope of a request: it continues the caller's trace.
+#[must_use]
+pub fn scope(headers: &HeaderMap) -> Arc<Scope> {
+    let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    Arc::new(Scope { trace: TraceContext::continued(traceparent), request_id: Some(request_id(headers)) })
+}
+
+/// Answers a request. The response is always complete: errors become problems here and nowhere else. All of its work is in the request's [`scope`], which
+/// whoever calls may have entered before.
 pub async fn serve(component: &'static str, router: Router, request: Request<Body>) -> Response<Body> {
-    let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    let trace = TraceContext::continued(traceparent);
-    let request_id = request_id(request.headers());
-    let scope = Scope { trace, request_id: Some(request_id.clone()) };
-    trace_context::within(Some(Arc::new(scope)), answer(component, router, request, &request_id, trace)).await
+    let scope = trace_context::current().unwrap_or_else(|| scope(request.headers()));
+    let request_id = scope.request_id.clone().unwrap_or_default();
+    let trace = scope.trace;
+    trace_context::within(Some(scope), answer(component, router, request, &request_id, trace)).await
 }
 
 async fn answer(
@@ -114,20 +112,19 @@ async fn answer(
         response.headers_mut().entry(name).or_insert(value);
     }
 
-    let took = started.elapsed();
     let access = Access {
         parent_span_id: trace.parent_id(),
         method: &method,
         path: &path,
         route: route.as_ref().map(MatchedPath::as_str),
         status: response.status().as_u16(),
-        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         code: problem.as_ref().map(Problem::code),
         cause: problem.as_ref().and_then(Problem::causes).map(|cause| shown(&cause)),
     };
     let level = if response.status().is_server_error() { Level::Error } else { Level::Info };
     log(component, level, "request", access);
-    response.extensions_mut().insert(Served { route, took });
+    response.extensions_mut().insert(Route(route));
     response
 }
 
@@ -196,8 +193,8 @@ mod tests {
             .route("/nothing/{id}", get(async || crate::Error::from(Problem::not_found())));
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let response = block_on(serve("test", router, request));
-        let served = response.extensions().get::<Served>().unwrap();
-        (response.status().as_u16(), served.route.as_ref().map(|route| route.as_str().to_owned()))
+        let Route(route) = response.extensions().get::<Route>().unwrap();
+        (response.status().as_u16(), route.as_ref().map(|route| route.as_str().to_owned()))
     }
 
     #[test]

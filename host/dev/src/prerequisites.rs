@@ -77,6 +77,29 @@ pub(crate) fn cyrus(repo: &Repo) -> anyhow::Result<()> {
     install(repo, "Cyrus", packages, &step)
 }
 
+/// Ensures that there is a `promtool`, Prometheus' checker: of Debian's package, without the server that comes with it, in `target/promtool`.
+pub(crate) fn promtool(repo: &Repo) -> anyhow::Result<()> {
+    let folder = repo.target("promtool");
+    if starts(repo, "promtool") || folder.join("usr/bin/promtool").exists() {
+        return Ok(());
+    }
+    if !starts(repo, "apt-get") {
+        bail!("promtool is missing: install it (https://prometheus.io/download)");
+    }
+    std::fs::create_dir_all(&folder)?;
+    let step = Step {
+        log: "promtool",
+        doing: "fetching promtool",
+        done: "fetched promtool",
+        remedy: "`apt-get install prometheus` by hand, then start again.",
+    };
+    let _lock = repo.lock("apt.lock", "an installation")?;
+    // Whoever is not root cannot update the lists, which may be new enough.
+    let command = "apt-get update; apt-get download prometheus && \
+                   dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool && rm prometheus_*.deb";
+    step.run(repo, repo.command("sh").args(["-c", command]).current_dir(&folder))
+}
+
 fn starts(repo: &Repo, program: &str) -> bool {
     let output = repo.command(program).arg("--version").output();
     output.is_ok_and(|output| output.status.success())

@@ -1,5 +1,7 @@
 //! Metrics are exact: whoever counts at the same moment, whatever is deleted later, and however many names there are.
 
+use std::time::{Duration, Instant};
+
 use domain::{RunFailure, RunState, Usage};
 use metrics::{Recorder, Sample, VALUE, table};
 use storage::{
@@ -19,6 +21,9 @@ crate::on_each_database! {
     a_run_is_counted_with_what_is_written_anyway_and_stays_counted_when_it_is_deleted,
     a_tool_call_is_counted_with_its_record_and_a_decision_once,
     only_so_many_names_have_series_of_their_own_and_no_count_is_lost,
+    a_name_that_nobody_counts_any_more_makes_room_for_another,
+    where_there_is_room_every_series_stays,
+    however_many_changes_wait_they_are_added_in_steps,
     what_is_there_is_counted_when_it_is_asked,
 }
 
@@ -96,6 +101,7 @@ fn a_tool_call_is_counted_with_its_record_and_a_decision_once(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     for (subject, outcome) in [
+        ("clock:now", "approval_asked"),
         ("clock:now", "ok"),
         ("clock:now", "ok"),
         ("clock:now", "tool_error"),
@@ -135,6 +141,51 @@ fn only_so_many_names_have_series_of_their_own_and_no_count_is_lost(place: Place
     assert_eq!(value(&totals, "provider_requests", &[]), 192);
 }
 
+fn a_name_that_nobody_counts_any_more_makes_room_for_another(place: Place) {
+    let fixture = Fixture::new(place);
+    let count = |names: std::ops::Range<u32>| {
+        let recorder = Recorder::new();
+        names.for_each(|at| recorder.count(&table::PROVIDER_REQUESTS, &[&format!("name-{at:03}"), "ok"]));
+        block_on(fixture.store.add_metrics(&recorder.take())).unwrap();
+        totals(&fixture.store)
+    };
+    count(0..100);
+    let sql = "UPDATE metric_names SET used_at = 1 WHERE name >= 'name-010'";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    // Those that are counted just now are not known any more, and get places anew.
+    let totals = count(95..105);
+    let of = |name: &str| value(&totals, "provider_requests", &[name, "ok"]);
+    assert_eq!((of("name-009"), of("name-010"), of("name-099"), of("name-104")), (1, 0, 1, 1));
+    assert_eq!((of("other"), value(&totals, "provider_requests", &[])), (90, 110), "and nothing is lost");
+}
+
+fn where_there_is_room_every_series_stays(place: Place) {
+    let fixture = Fixture::new(place);
+    let add = |outcome: &str| {
+        let recorder = Recorder::new();
+        recorder.count(&table::RUN_TAKEOVERS, &[]);
+        recorder.count(&table::RUNS_ENDED, &[outcome, ""]);
+        block_on(fixture.store.add_metrics(&recorder.take())).unwrap();
+        totals(&fixture.store)
+    };
+    let before = add("error");
+    let sql = "UPDATE metric_names SET used_at = 1";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    assert_eq!(totals(&fixture.store), before);
+    let after = add("complete");
+    let of = |metric: &str, labels: &[&str]| value(&after, metric, labels);
+    assert_eq!((of("runs_ended", &["error"]), of("runs_ended", &["complete"]), of("run_takeovers", &[""])), (1, 1, 2));
+}
+
+fn however_many_changes_wait_they_are_added_in_steps(place: Place) {
+    let fixture = Fixture::new(place);
+    let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+               INSERT INTO metric_changes (id, metric, label_1, label_2, label_3, label_4, bucket, value)
+               SELECT CAST(i AS text), 'runs_ended', 'complete', '', '', '', 0, 1 FROM n";
+    block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    assert_eq!(value(&totals(&fixture.store), "runs_ended", &["complete"]), 50_000);
+}
+
 fn what_is_there_is_counted_when_it_is_asked(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
@@ -159,4 +210,43 @@ fn what_is_there_is_counted_when_it_is_asked(place: Place) {
     assert!((5_000_000..600_000_000).contains(&age_us), "{age_us}");
     assert_eq!(value(&now, "budget_used_ratio", &["installation", "tokens_per_month"]), 250_000);
     assert_eq!(value(&now, "active_sessions", &[]), 0);
+}
+
+/// `cargo test -p storage --test store -- --ignored --nocapture how_long_counting`.
+#[test]
+#[ignore = "measures"]
+fn how_long_counting_takes_while_others_count() {
+    const MANY: usize = 32;
+    const TIMES: usize = 50;
+    let Some(place) = Place::postgres() else { return };
+    let fixture = Fixture::new(place);
+    let mut took: Vec<_> = at_once(&fixture, MANY, |index, store| {
+        let routes: Vec<String> = (0..10).map(|at| format!("/api/things/{at}")).collect();
+        let add = || {
+            let recorder = Recorder::new();
+            for route in &routes {
+                recorder.observe(&table::HTTP_REQUEST_DURATION, &["chat", "GET", route], Duration::from_millis(3));
+            }
+            let samples = recorder.take();
+            let began = Instant::now();
+            block_on(store.add_metrics(&samples)).unwrap();
+            began.elapsed()
+        };
+        let took: Vec<_> = (0..TIMES).map(|_| add()).collect();
+        if index == 0 {
+            let began = Instant::now();
+            let read = totals(store).len();
+            println!("read {read} rows in {:?}", began.elapsed());
+        }
+        took
+    })
+    .into_iter()
+    .flatten()
+    .collect();
+    took.sort();
+    let at = |share: usize| took[(took.len() - 1) * share / 100];
+    println!("{} at once: median {:?}, 95 % {:?}, most {:?}", MANY, at(50), at(95), at(100));
+    let counted: i64 =
+        totals(&fixture.store).iter().filter(|sample| sample.bucket > 0).map(|sample| sample.value).sum();
+    assert_eq!(counted, i64::try_from(MANY * TIMES * 10).unwrap());
 }

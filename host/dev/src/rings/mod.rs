@@ -82,7 +82,7 @@ pub(crate) const RINGS: [Ring; 11] = [
         name: "crates",
         about: "libraries, the scripted model and this program",
         folder: "crates",
-        fetch: nothing,
+        fetch: checker_of_metrics,
         parts: |repo, manifest| {
             let packages = manifest.packages();
             tests(repo, manifest, |program| program.package != APP_TESTS && !packages.contains(&program.package))
@@ -233,6 +233,14 @@ fn needs(there: anyhow::Result<()>, install: impl FnOnce() -> anyhow::Result<()>
 fn servers_of_mail(repo: &Repo) -> anyhow::Result<Readiness> {
     if let Err(reason) = prerequisites::cyrus(repo) {
         aside(|| eprintln!("tests with Cyrus are skipped: {reason:#}"));
+    }
+    Ok(Readiness::Ready)
+}
+
+/// Without `promtool`, its test is skipped with a message.
+fn checker_of_metrics(repo: &Repo) -> anyhow::Result<Readiness> {
+    if let Err(reason) = prerequisites::promtool(repo) {
+        aside(|| eprintln!("the test with promtool is skipped: {reason:#}"));
     }
     Ok(Readiness::Ready)
 }
