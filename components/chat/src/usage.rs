@@ -5,7 +5,7 @@ use domain::Timestamp;
 use permissions::table::ConversationsRead;
 use problem::Problem;
 use serde::Serialize;
-use storage::{Database, budgets::Budget};
+use storage::{Database, budgets::Budget, usage::ModelUsage};
 use web::{Allowed, Json, Result};
 
 use crate::router::Chat;
@@ -19,8 +19,18 @@ pub(crate) struct OwnUsage {
     runs: u64,
     prompt_tokens: u64,
     completion_tokens: u64,
+    /// Of these tokens, what their programs used at `/v1`.
+    programs: ProgramsBody,
     tool_calls: u64,
     budgets: Vec<BudgetBody>,
+}
+
+/// What programs used.
+#[derive(Serialize)]
+struct ProgramsBody {
+    requests: u64,
+    prompt_tokens: u64,
+    completion_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -47,11 +57,19 @@ pub(crate) async fn read<D: Database>(
     let (store, user_id) = (chat.store(), session.user_id());
     let usage = store.usage_of(user_id, since).await?.ok_or_else(Problem::unauthenticated)?;
     let budgets = store.budgets_of(user_id, session.api_key().map(|key| key.id)).await?;
+    let read = |models: &[ModelUsage]| models.iter().map(|model| model.prompt_tokens).sum::<u64>();
+    let written = |models: &[ModelUsage]| models.iter().map(|model| model.completion_tokens).sum::<u64>();
+    let programs = ProgramsBody {
+        requests: usage.model_requests,
+        prompt_tokens: read(&usage.programs),
+        completion_tokens: written(&usage.programs),
+    };
     Ok(Json(OwnUsage {
         days: DAYS,
         runs: usage.runs,
-        prompt_tokens: usage.models.iter().map(|model| model.prompt_tokens).sum(),
-        completion_tokens: usage.models.iter().map(|model| model.completion_tokens).sum(),
+        prompt_tokens: read(&usage.models) + programs.prompt_tokens,
+        completion_tokens: written(&usage.models) + programs.completion_tokens,
+        programs,
         tool_calls: usage.tool_calls,
         budgets: budgets.into_iter().map(Into::into).collect(),
     }))

@@ -70,6 +70,8 @@ table! {
         ToolsManage = "tools:manage" [MEMBER];
         /// Use the gateway for programs
         GatewayUse = "gateway:use" [MEMBER, SERVICE];
+        /// Have models answer programs, at `/v1`; which ones, `models:use` says
+        ModelsCall = "models:call" [MEMBER, SERVICE];
         /// Set policies for everybody
         PoliciesManage = "policies:manage" [];
         /// See all accounts
