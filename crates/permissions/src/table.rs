@@ -70,6 +70,8 @@ table! {
         ToolsManage = "tools:manage" [MEMBER];
         /// Use the gateway for programs
         GatewayUse = "gateway:use" [MEMBER, SERVICE];
+        /// Have one's own events told to addresses
+        WebhooksUse = "webhooks:use" [MEMBER];
         /// Set policies for everybody
         PoliciesManage = "policies:manage" [];
         /// See all accounts
@@ -100,6 +102,8 @@ table! {
         LimitsManage = "limits:manage" [];
         /// Set how long conversations are kept
         RetentionManage = "retention:manage" [];
+        /// Have everybody's events told to addresses
+        WebhooksManage = "webhooks:manage" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
         /// Take the record elsewhere, with everybody's events

@@ -34,7 +34,7 @@ macro_rules! kept {
 }
 
 /// All sections.
-pub const SECTIONS: [Section; 14] = [
+pub const SECTIONS: [Section; 15] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
@@ -83,6 +83,13 @@ pub const SECTIONS: [Section; 14] = [
         rows: "tool_connections WHERE user_id = ?1",
         sealed: None,
         key: ["server", ALONE],
+    },
+    Section {
+        name: "webhooks",
+        columns: &["id", "server", "events", "created_at", "attempted_at", "delivered_at", "stopped_at"],
+        rows: "webhooks WHERE user_id = ?1",
+        sealed: None,
+        key: ["id", ALONE],
     },
     Section {
         name: "invitations",

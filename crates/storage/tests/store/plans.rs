@@ -69,8 +69,9 @@ const MESSAGES: u64 = 40_000;
 const RUNS: u64 = 20_000;
 const BATCHES: u64 = 40_000;
 
-/// A row for each key that was made here, and for each provider that administrators added, of which there are twenty at most.
-const FEW_ROWS: [&str; 2] = ["generated_keys", "model_providers"];
+/// A row for each key that was made here, and for each provider that administrators added, of which there are twenty at most. Of webhooks, only the first is
+/// looked for.
+const FEW_ROWS: [&str; 3] = ["generated_keys", "model_providers", "webhooks"];
 
 /// A database that records its statements.
 pub(crate) struct Recorder<'a> {
