@@ -27,6 +27,7 @@ import type {
   LimitSubject,
   Link,
   MadeApiKey,
+  MadeWebhook,
   Message,
   Model,
   ModelProvider,
@@ -54,6 +55,7 @@ import type {
   ToolProblem,
   Usage,
   User,
+  Webhook,
   Wanted,
 } from "./types.ts";
 
@@ -312,6 +314,18 @@ export const admin = {
   auditChain: () => send<AuditChain>("GET", "/api/admin/audit/chain"),
   audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),
 };
+
+/** Webhooks: one's own, or those of the installation. */
+const webhooksAt = (path: string) => ({
+  list: () => send<Page<Webhook> & { events: string[]; allowed_host: string | null }>("GET", path),
+  add: (url: string, events: string[]) => send<MadeWebhook>("POST", path, { body: { url, events }, once: true }),
+  remove: (id: string) => send<void>("DELETE", `${path}/${encodeURIComponent(id)}`),
+  test: (id: string) => send<void>("POST", `${path}/${encodeURIComponent(id)}/test`),
+});
+
+export type Webhooks = ReturnType<typeof webhooksAt>;
+export const ownWebhooks = webhooksAt("/api/webhooks");
+export const installationWebhooks = webhooksAt("/api/admin/webhooks");
 
 const adminPath = (rest: string, values: Record<string, string | null> = {}) => `/api/admin/${rest}${query(values)}`;
 const providerPath = (name: string) => adminPath(`providers/${encodeURIComponent(name)}`);

@@ -184,6 +184,27 @@ export type LimitSubject = {
 /** `warning`: why budgets of money do not hold as they should. */
 export type LimitList = Page<LimitSubject> & { currency: string; warning?: string; defaults: Record<string, string> };
 
+/** An address to which is told what happened. */
+export type Webhook = {
+  id: string;
+  server: string;
+  events: string[];
+  created_at: string;
+  waiting: number;
+  failures: number;
+  lost: number;
+  attempted_at: string | null;
+  /** `http_` and a status, or a word. */
+  answer: string | null;
+  delivered_at: string | null;
+  stopped_at: string | null;
+};
+
+export type MadeWebhook = { id: string; server: string; events: string[]; secret: string };
+
+/** What was spent in a time. Tokens of models without a price are not in the cost. */
+export type Spent = { cost: number; tokens: number; unpriced_tokens: number };
+
 /** What the person used lately, and what is left of the budgets that count for them. */
 export type OwnUsage = {
   days: number;
@@ -191,6 +212,10 @@ export type OwnUsage = {
   prompt_tokens: number;
   completion_tokens: number;
   tool_calls: number;
+  currency: string;
+  /** Costs are millionths of the currency. */
+  today: Spent;
+  this_month: Spent;
   budgets: { of: string; kind: LimitKind; amount: number; left: number }[];
 };
 

@@ -293,6 +293,19 @@ test("what failed after the person went elsewhere is not told there", async () =
   assert.deepEqual([chat.problem.value, readDraft(C)], [null, "Bye"]);
 });
 
+test("who asks a second time to stop does not wait for the stream", async () => {
+  serve(C, said(C, "r1", "Hello"), { active_run_id: "r1" });
+  const events = serveRun(runOf("r1", C));
+  await chat.open(C);
+  await until(() => events.isHeard, "the run");
+  answers.set("POST /api/runs/r1/cancel", () => Response.json(runOf("r1", C)));
+  await chat.stop();
+  assert.equal(chat.busy.value, true);
+  answers.set("POST /api/runs/r1/cancel", () => Response.json({ ...runOf("r1", C), state: "cancelled" }));
+  await chat.stop();
+  assert.deepEqual([chat.busy.value, chat.stopping.value], [false, false]);
+});
+
 test("an answer is stopped once, and that it could not be is said", async () => {
   serve(C, said(C, "r1", "Hello"), { active_run_id: "r1" });
   const events = serveRun(runOf("r1", C));

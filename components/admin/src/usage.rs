@@ -6,10 +6,7 @@ use models::Pricing;
 use permissions::table::UsageRead;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use storage::{
-    Database,
-    usage::{ModelUsage, PersonUsage},
-};
+use storage::{Database, usage::PersonUsage};
 use web::{Allowed, Json, Listing, Page, Query, Result};
 
 use crate::router::Admin;
@@ -65,15 +62,12 @@ impl UsageBody {
             cost,
             unpriced_tokens,
         };
-        for used in models.into_iter().chain(programs) {
-            let ModelUsage { model, prompt_tokens, completion_tokens, cost, uncosted: (read, written) } = used;
+        for model in models.into_iter().chain(programs) {
+            let (cost, unpriced_tokens) = model.cost_at(pricing.of_model(&model.model));
             body.cost = body.cost.saturating_add(cost);
-            body.prompt_tokens += prompt_tokens;
-            body.completion_tokens += completion_tokens;
-            match pricing.of_model(&model) {
-                Some(price) => body.cost = body.cost.saturating_add(price.cost(read, written)),
-                None => body.unpriced_tokens += read + written,
-            }
+            body.unpriced_tokens += unpriced_tokens;
+            body.prompt_tokens += model.prompt_tokens;
+            body.completion_tokens += model.completion_tokens;
         }
         body
     }

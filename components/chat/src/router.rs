@@ -111,7 +111,8 @@ mod tests {
     /// Of an installation with the model `m` and these others.
     pub(super) fn config(others: &str) -> Config {
         let standard = models::Provider::standard("https://own.example/v1", "", "m", others);
-        Config { default_model: "m".into(), standard, more: Vec::new(), has_more: false, rates: Rates::default() }
+        let (more, rates, pricing) = (Vec::new(), Rates::default(), models::Pricing::default());
+        Config { default_model: "m".into(), standard, more, has_more: false, rates, pricing }
     }
 
     pub(super) struct Test {
@@ -233,6 +234,25 @@ mod tests {
         let retried = test.send(Method::POST, &format!("{run}/retry"), None);
         assert_eq!((retried.status.as_u16(), &retried.json["run"]["state"]), (201, &json!("queued")));
         assert_eq!(code(&test.send(Method::POST, &format!("{run}/retry"), None)), (409, "run_active"));
+    }
+
+    #[test]
+    fn a_second_request_to_stop_ends_a_run_whose_executor_does_not() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}/messages", test.conversation());
+        let sent = test.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;
+        let run_id: Id = sent["run"]["id"].as_str().unwrap().parse().unwrap();
+        let (store, lease) = (test.fixture.app.store(), Lease { run_id, owner: Id::new() });
+        block_on(store.claim(lease, 60_000, "")).unwrap().unwrap();
+        let cancel = || test.send(Method::POST, &format!("/api/runs/{run_id}/cancel"), None);
+        let first = cancel();
+        assert_eq!((first.status.as_u16(), &first.json["state"]), (202, &json!("processing")));
+        let second = cancel();
+        assert_eq!((second.status.as_u16(), &second.json["state"]), (202, &json!("cancelled")));
+        let (state, batch) = (RunState::Complete, Batch::default());
+        let ending = Ending { state, failure: None, usage: None, message: None, batch };
+        assert!(!block_on(store.finish_run(lease, &ending)).unwrap(), "its executor can write nothing more");
+        assert_eq!(cancel().json["state"], "cancelled");
     }
 
     #[test]

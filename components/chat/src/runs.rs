@@ -43,7 +43,8 @@ pub(crate) async fn read<D: Database>(
     Ok(Json(run.into()))
 }
 
-/// The executor learns of the request within a tick and ends the run. Without an executor, the run is ended here.
+/// The executor learns of the request within a tick and ends the run. Without an executor, or if the person asks a second time, the run is ended here: the
+/// executor's host may have died, or hang.
 pub(crate) async fn cancel<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use storage::Database;
 use web::{Allowed, PathId, Query, Result, preferences};
 
-use crate::{host::SpinHost, reader::BodyReader, router::Stream, tools::Tools};
+use crate::{COMPONENT, host::SpinHost, reader::BodyReader, router::Stream, tools::Tools};
 
 #[derive(Deserialize)]
 pub(crate) struct Resume {
@@ -34,6 +34,7 @@ pub(crate) async fn events<D: Database + 'static>(
     let whose = (session.user_id(), run_id);
     let (preferences, access) = (preferences::passed_on(&headers), session.access().clone());
     let tools = Tools::new(app.clone(), whose, preferences, access, traceparent.clone());
+    let waking = app.clone();
     let host = SpinHost::new(app, Arc::clone(&config), tools, traceparent);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),
@@ -42,6 +43,8 @@ pub(crate) async fn events<D: Database + 'static>(
     };
     let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
         orchestrator::request_handler::read(&host, &config.settings, reading, BodyReader(outlet)).await;
+        // A run may have ended.
+        platform::webhooks::wake(COMPONENT, &waking);
     });
     Ok(stream(outflow))
 }

@@ -168,6 +168,10 @@ impl<D: Database + 'static> Tools<D> {
                 Ok::<_, ToolsError>(())
             })?;
             if let Some(answer) = answer {
+                if matches!(answer, ToolAnswer::ApprovalNeeded { .. }) {
+                    // The run may wait for a day, and its readers with it.
+                    platform::webhooks::wake(COMPONENT, &self.app);
+                }
                 return Ok(answer);
             }
         }

@@ -72,6 +72,8 @@ table! {
         GatewayUse = "gateway:use" [MEMBER, SERVICE];
         /// Have models answer programs, at `/v1`; which ones, `models:use` says
         ModelsCall = "models:call" [MEMBER, SERVICE];
+        /// Have one's own events told to addresses
+        WebhooksUse = "webhooks:use" [MEMBER];
         /// Set policies for everybody
         PoliciesManage = "policies:manage" [];
         /// See all accounts
@@ -102,6 +104,8 @@ table! {
         LimitsManage = "limits:manage" [];
         /// Set how long conversations are kept
         RetentionManage = "retention:manage" [];
+        /// Have everybody's events told to addresses
+        WebhooksManage = "webhooks:manage" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
         /// Take the record elsewhere, with everybody's events

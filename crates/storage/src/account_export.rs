@@ -85,6 +85,13 @@ pub const SECTIONS: [Section; 15] = [
         key: ["server", ALONE],
     },
     Section {
+        name: "webhooks",
+        columns: &["id", "server", "events", "created_at", "attempted_at", "delivered_at", "stopped_at"],
+        rows: "webhooks WHERE user_id = ?1",
+        sealed: None,
+        key: ["id", ALONE],
+    },
+    Section {
         name: "invitations",
         columns: &["id", "role", "created_at", "expires_at", "accepted_at", "revoked_at"],
         rows: "invitations WHERE created_by = ?1",

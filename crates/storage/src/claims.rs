@@ -4,7 +4,9 @@
 use domain::{Id, Run};
 
 use crate::{
-    Database, Statement, StorageError, Store, Value, model_dialects,
+    Database, Statement, StorageError, Store, Value,
+    database::places,
+    model_dialects,
     model_providers::{self, StoredProvider},
     runs::{ABANDONED, ABANDONED_NEW, CLAIMABLE, Lease, STORED_COLUMNS, SUSPENDED, failure, read_columns},
     sealed_texts::NO_KEY,
@@ -97,18 +99,16 @@ impl<D: Database> Store<D> {
         let Claiming { query, abandoned, more, condition, parameters: more_parameters, servers } = claiming;
         let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into()];
         parameters.extend(more_parameters);
-        let mut placeholders = Vec::new();
-        for server in servers.split(' ') {
-            parameters.push(server.into());
-            placeholders.push(format!("?{}", parameters.len()));
-        }
+        let first = parameters.len() + 1;
+        parameters.extend(servers.split(' ').map(Value::from));
+        let placeholders = places(first..=parameters.len());
         let (code, message) = failure(abandoned);
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
                  {}, {}, user_id, {}",
-            model_dialects::of_run(&placeholders.join(", ")),
+            model_dialects::of_run(&placeholders),
             model_providers::OF_RUN,
             tool_listings::offers_of_run(),
             self.stored_key("runs.user_id")

@@ -35,6 +35,7 @@ pub mod keys;
 pub mod leases;
 pub mod limits;
 pub mod master_keys;
+mod master_sealed;
 pub mod messages;
 pub mod migration;
 pub mod model_dialects;
@@ -63,6 +64,7 @@ pub mod tool_secrets;
 pub mod tool_tasks;
 pub mod usage;
 pub mod users;
+pub mod webhooks;
 
 pub use database::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, Value};
 pub use master_keys::MasterKey;

@@ -204,6 +204,18 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0031_model_requests.sqlite.sql"),
         postgres: include_str!("../../../migrations/0031_model_requests.postgres.sql"),
     },
+    Migration {
+        version: 33,
+        name: "0033_webhooks",
+        sqlite: include_str!("../../../migrations/0033_webhooks.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0033_webhooks.postgres.sql"),
+    },
+    Migration {
+        version: 34,
+        name: "0034_retention_changes",
+        sqlite: include_str!("../../../migrations/0034_retention_changes.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0034_retention_changes.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.

@@ -440,7 +440,7 @@ impl<D: Database> Store<D> {
     }
 
     /// Asks the owner's run to stop. `None`: the run does not exist or belongs to another person. A run that has ended is not changed. A run that
-    /// waits stops waiting.
+    /// waits stops waiting. Whoever asks a second time does not wait for the executor: its lease ends, so it can write nothing more, and the run is claimable.
     ///
     /// # Errors
     /// As [`Self::run`].
@@ -448,7 +448,8 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "request_cancel";
         const QUERY_AFTER: &str = "run_to_cancel";
         let sql = format!(
-            "UPDATE runs SET cancel_requested = 1 WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
+            "UPDATE runs SET lease_expires_at = CASE WHEN cancel_requested = 1 THEN 0 ELSE lease_expires_at END, cancel_requested = 1
+             WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
              RETURNING CASE WHEN {} THEN 1 ELSE 0 END",
             *CLAIMABLE
         );

@@ -1,6 +1,6 @@
 //! Which columns are sealed in the background, table by table, and the SQL that reads and changes their rows. `sealing.rs` takes the steps.
 
-use crate::{Value, second_factors, tool_connections::part};
+use crate::{Value, database::places, second_factors, tool_connections::part};
 
 /// The most rows of a step.
 pub(crate) const ROWS: usize = 32;
@@ -234,10 +234,7 @@ impl Target {
     /// The SQL that changes `count` rows which are as they were read, each with its key and with the old and the new value of each column.
     pub(crate) fn write_sql(&self, count: usize) -> String {
         let width = 2 + 2 * self.columns.len();
-        let row = |row: usize| {
-            let places: Vec<String> = (1..=width).map(|place| format!("?{}", row * width + place)).collect();
-            format!("({})", places.join(", "))
-        };
+        let row = |row: usize| format!("({})", places(row * width + 1..=(row + 1) * width));
         let rows: Vec<String> = (0..count).map(row).collect();
         let names: Vec<String> = self.columns.iter().map(|column| format!("old_{column}, new_{column}")).collect();
         let sets: Vec<String> = self.columns.iter().map(|column| format!("{column} = new.new_{column}")).collect();

@@ -1,8 +1,11 @@
 //! How much each person used, added up from their runs, the requests of their programs to models, and the record of their tool calls.
 
-use domain::{Id, Timestamp};
+use domain::{Id, Timestamp, prices::Price};
 
-use crate::{Database, Row, Statement, StorageError, Store, Value, database::after_page};
+use crate::{
+    Database, Row, Statement, StorageError, Store, Value,
+    database::{Columns, after_page},
+};
 
 /// What somebody used in a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +41,18 @@ pub struct ModelUsage {
     pub uncosted: (u64, u64),
 }
 
+impl ModelUsage {
+    /// What it cost, in millionths of the currency, where the model has this price today; and the tokens of which nobody knows what they cost.
+    #[must_use]
+    pub fn cost_at(&self, price: Option<Price>) -> (u64, u64) {
+        let (read, written) = self.uncosted;
+        match price {
+            Some(price) => (self.cost.saturating_add(price.cost(read, written)), 0),
+            None => (self.cost, read.saturating_add(written)),
+        }
+    }
+}
+
 impl<D: Database> Store<D> {
     /// What each person used since a moment, the newest accounts first, before the one at which the page before ended. Reads the runs
     /// of the people on the page.
@@ -62,6 +77,64 @@ impl<D: Database> Store<D> {
     pub async fn usage_of(&self, user_id: Id, since: Timestamp) -> Result<Option<PersonUsage>, StorageError> {
         let parameters = vec![since.as_millis().into(), first_run(since).into(), user_id.into()];
         Ok(self.usage_where("id = ?3", parameters).await?.into_iter().next())
+    }
+
+    /// What one person and their programs used since each of these moments, by model; the first must be the earliest.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn spent_by(
+        &self,
+        user_id: Id,
+        since: [Timestamp; 2],
+        currency: &str,
+    ) -> Result<[Vec<ModelUsage>; 2], StorageError> {
+        const QUERY: &str = "spent_by";
+        // What is not known in this currency counts at today's prices, as where the cost is not known at all.
+        let known = "used.cost IS NOT NULL AND used.currency = ?4";
+        let sums = |within: &str| {
+            let sum = |column: &str, condition: &str| {
+                format!("CAST(COALESCE(SUM(CASE WHEN {within} AND {condition} THEN used.{column} END), 0) AS bigint)")
+            };
+            [
+                sum("prompt_tokens", "1 = 1"),
+                sum("completion_tokens", "1 = 1"),
+                sum("cost", known),
+                sum("prompt_tokens", &format!("NOT ({known})")),
+                sum("completion_tokens", &format!("NOT ({known})")),
+            ]
+            .join(", ")
+        };
+        let of = |table: &str| {
+            format!(
+                "SELECT model, prompt_tokens, completion_tokens, cost, currency, created_at FROM {table}
+                 WHERE user_id = ?1 AND id >= ?5 AND created_at >= ?2"
+            )
+        };
+        let sql = format!(
+            "SELECT used.model, {}, {} FROM ({} UNION ALL {}) AS used GROUP BY used.model ORDER BY used.model",
+            sums("1 = 1"),
+            sums("used.created_at >= ?3"),
+            of("runs"),
+            of("model_requests")
+        );
+        let [first, second] = since;
+        let parameters = [
+            user_id.into(),
+            first.as_millis().into(),
+            second.as_millis().into(),
+            currency.into(),
+            first_run(first).into(),
+        ];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        let (mut longer, mut shorter) = (Vec::new(), Vec::new());
+        for row in &rows {
+            let mut columns = row.columns(QUERY);
+            let model = columns.text()?.to_owned();
+            longer.push(read_model(&mut columns, model.clone())?);
+            shorter.push(read_model(&mut columns, model)?);
+        }
+        Ok([longer, shorter])
     }
 
     async fn usage_where(&self, which: &str, parameters: Vec<Value>) -> Result<Vec<PersonUsage>, StorageError> {
@@ -131,6 +204,12 @@ fn first_run(since: Timestamp) -> Id {
     Id::first_of(Timestamp::from_millis(since.as_millis().saturating_sub(CLOCKS_APART_MS)))
 }
 
+fn read_model(columns: &mut Columns<'_>, model: String) -> Result<ModelUsage, StorageError> {
+    let mut count = || columns.integer().map(|number| u64::try_from(number).unwrap_or_default());
+    let (prompt_tokens, completion_tokens, cost) = (count()?, count()?, count()?);
+    Ok(ModelUsage { model, prompt_tokens, completion_tokens, cost, uncosted: (count()?, count()?) })
+}
+
 /// A person with one of their models.
 struct UsageRow {
     user_id: Id,
@@ -145,8 +224,6 @@ fn read(query: &'static str, row: &Row) -> Result<UsageRow, StorageError> {
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
     let (user_id, email) = (columns.id()?, columns.text()?.to_owned());
     let (model, times) = (columns.optional_text()?.map(str::to_owned), count(columns.integer()?));
-    let (prompt_tokens, completion_tokens) = (count(columns.integer()?), count(columns.integer()?));
-    let (cost, uncosted) = (count(columns.integer()?), (count(columns.integer()?), count(columns.integer()?)));
-    let model = model.map(|model| ModelUsage { model, prompt_tokens, completion_tokens, cost, uncosted });
-    Ok(UsageRow { user_id, email, times, model, tool_calls: count(columns.integer()?) })
+    let usage = read_model(&mut columns, model.clone().unwrap_or_default())?;
+    Ok(UsageRow { user_id, email, times, model: model.map(|_| usage), tool_calls: count(columns.integer()?) })
 }

@@ -254,6 +254,14 @@ impl<D: Database> App<D> {
         Ok(self.known().await?.has_retention_rules)
     }
 
+    /// Whether anybody had a webhook less than a second ago.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub async fn has_webhooks(&self) -> Result<bool, StorageError> {
+        Ok(self.known().await?.has_webhooks)
+    }
+
     /// Verifies a token or an API key and returns its session, with what the caller may do. A key opens what a session and the gateway do, within its
     /// scopes. It is no proof of a password, so it is no step of a log-in.
     ///

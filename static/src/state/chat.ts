@@ -233,17 +233,29 @@ export async function say(text: string): Promise<boolean> {
   }
 }
 
+/** The run that the server is being asked to stop: a double click is one request. */
+let asked: string | null = null;
+
+/** Has the answer stopped. Whoever asks again later does not wait for the host that writes it: the server ends the run at once. */
 export async function stop(): Promise<void> {
   if (isSending.peek()) return giveUp.abort();
   const runId = liveRunId.peek();
-  if (runId === null || stopping.peek()) return;
+  const id = conversationId.peek();
+  if (runId === null || id === null || asked === runId) return;
+  asked = runId;
   const here = page();
+  const again = stopping.peek();
   here.tell({ type: "stopping", asked: true });
   try {
-    await runs.cancel(runId);
+    const run = await runs.cancel(runId);
+    // The stream may hang with its host, so the page does not wait for it either.
+    if (again && run.state === "cancelled" && liveRunId.peek() === runId)
+      here.tell({ type: "concluded", runId, piece: await loadPiece(id), error: run.error });
   } catch (error) {
     here.tell({ type: "stopping", asked: false });
     await explain(error, here);
+  } finally {
+    asked = null;
   }
 }
 

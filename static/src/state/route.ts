@@ -6,7 +6,7 @@
  */
 import { signal } from "@preact/signals";
 
-export const SECTIONS = ["users", "invitations", "groups", "roles", "service-accounts", "sessions", "providers", "limits", "usage", "audit", "retention", "erasures", "keys", "settings"] as const;
+export const SECTIONS = ["users", "invitations", "groups", "roles", "service-accounts", "sessions", "providers", "limits", "usage", "audit", "retention", "erasures", "webhooks", "keys", "settings"] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export type Route =

@@ -119,10 +119,10 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
         <button
           id={BUTTON_ID}
           type={stops ? "button" : "submit"}
-          class={`grid size-10 shrink-0 place-items-center rounded-full pointer-coarse:size-11 ${stops ? "stop-button" : "send-button"}`}
-          aria-label={stops ? (stopping.value ? "Stopping" : "Stop") : "Send"}
-          title={stops ? "Stop" : "Send"}
-          aria-disabled={stops ? stopping.value : empty}
+          class={`grid size-10 shrink-0 place-items-center rounded-full pointer-coarse:size-11 ${stops ? `stop-button ${stopping.value ? "opacity-60" : ""}` : "send-button"}`}
+          aria-label={stops ? (stopping.value ? "Stopping. Stop at once" : "Stop") : "Send"}
+          title={stops ? (stopping.value ? "Stop at once" : "Stop") : "Send"}
+          aria-disabled={!stops && empty}
           onClick={(event) => {
             if (!stops) return;
             event.preventDefault();

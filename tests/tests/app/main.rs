@@ -16,3 +16,4 @@ mod operations;
 mod page;
 mod planted;
 mod tools;
+mod webhooks;

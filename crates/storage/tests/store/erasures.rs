@@ -109,11 +109,12 @@ const OF_THE_INSTALLATION: [&str; 22] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 23] = [
+const OF_A_PERSON: [&str; 25] = [
     "api_keys",
     "audit_details",
     "audit_events",
     "budget_use",
+    "budgets_reached",
     "data_keys",
     "identity_links",
     "invitations",
@@ -133,6 +134,9 @@ const OF_A_PERSON: [&str; 23] = [
     "user_group_members",
     "user_identities",
     "users",
+    // Ids of runs, until they are sent.
+    "webhook_deliveries",
+    "webhooks",
 ];
 
 /// A conversation in which everything happened: messages, events, calls, a question, a task.
@@ -242,6 +246,11 @@ fn person(fixture: &Fixture) -> User {
         format!("INSERT INTO password_resets VALUES ('p', 'hash', '{of}', 'x', 7, 1, 2, NULL, 3)"),
         format!("INSERT INTO invitations VALUES ('i1', 'hash', 'member', '{of}', 7, 1, 2, NULL, NULL, NULL)"),
         format!("INSERT INTO rate_limits VALUES ('log-in:proof:{of}', 9007199254740993)"),
+        format!("INSERT INTO budgets_reached VALUES ('user:{of}', 'tokens_per_day', '2026-11', 7, 1)"),
+        format!(
+            "INSERT INTO webhooks VALUES ('w', '{of}', '{PLANTED}', ' run.ended ', '{PLANTED}', 1, 0, 0, 0, 0, NULL, NULL, NULL, NULL)"
+        ),
+        format!("INSERT INTO webhook_deliveries VALUES ('w', 'evt_1', 'run.ended', '{PLANTED}', 1, 0, 1)"),
         "INSERT INTO user_groups VALUES ('g', 'g', '', 1)".to_owned(),
         format!("INSERT INTO user_group_members VALUES ('{of}', 'g', 1)"),
     ] {

@@ -43,6 +43,7 @@ mod sealing;
 mod second_factors;
 mod tasks;
 mod tools;
+mod webhooks;
 
 /// Makes two tests of each function that takes a `Place`.
 macro_rules! on_each_database {

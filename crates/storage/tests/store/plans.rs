@@ -69,8 +69,9 @@ const SMALL: [&str; 7] =
 /// task goes when its result is told, so there are as many as go on.
 const SWEPT: [&str; 2] = ["tool_tasks", "stopped"];
 
-/// A row for each key that was made here, and for each provider that administrators added, of which there are twenty at most.
-const FEW_ROWS: [&str; 2] = ["generated_keys", "model_providers"];
+/// A row for each key that was made here, and for each provider that administrators added, of which there are twenty at most. Of webhooks, only the first is
+/// looked for.
+const FEW_ROWS: [&str; 3] = ["generated_keys", "model_providers", "webhooks"];
 
 /// A database that records its statements.
 pub(crate) struct Recorder<'a> {

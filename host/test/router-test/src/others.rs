@@ -18,6 +18,7 @@ use storage::{
     messages::{Appended, IncomingMessage},
     runs::{Batch, Ending, Lease},
     sessions::TokenHashes,
+    webhooks::{NewWebhook, WebhookOwner},
 };
 use web::{App, Site};
 
@@ -188,13 +189,18 @@ async fn things_of(fixture: &Fixture, owner: &User) -> Vec<(&'static str, Id)> {
     let invitation = store.create_invitation(&session.to_string(), "member", maker, LONG_MS).await;
     let invitation = invitation.expect("it answers").expect("its maker may").id;
     things.extend([("session", session), ("program's grant", program), ("invitation", invitation)]);
+    let webhook =
+        NewWebhook { id: Id::new(), server: "https://a.example:443", events: &["run.ended".to_owned()], sealed: "" };
+    assert!(store.add_webhook(WebhookOwner::Person(owner.id), webhook).await.expect("it answers"));
+    things.push(("webhook", webhook.id));
     things
 }
 
 /// What the owner sees of their things.
 async fn seen_by_owner(store: &Store<SqliteFile>, owner: &User, things: &[(&'static str, Id)]) -> String {
     let mut seen = format!(
-        "{:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?}",
+        store.webhooks(WebhookOwner::Person(owner.id)).await.expect("it answers"),
         store.user(owner.id).await.expect("it answers"),
         store.conversations(owner.id, None, 100, true).await.expect("it answers"),
         store.api_keys(owner.id).await.expect("it answers"),

@@ -16,8 +16,16 @@ const ONCE: [&str; 5] = ["tool_tasks", "rate_limits", "invitations", FIRST[0], F
 const FIRST: [&str; 2] = ["audit_arrivals", "audit_backlog"];
 
 /// Of these, somebody has some, and some thousand of sessions after years.
-const SOME: [&str; 7] =
-    ["api_keys", "invitations", "password_resets", "sessions", "tool_tasks", "user_group_members", "user_identities"];
+const SOME: [&str; 8] = [
+    "api_keys",
+    "invitations",
+    "password_resets",
+    "sessions",
+    "tool_tasks",
+    "user_group_members",
+    "user_identities",
+    "webhooks",
+];
 
 fn recorded(database: &Real, work: impl FnOnce(&Store<Recorder<'_>>)) -> Vec<Statement> {
     let statements = Mutex::new(Vec::new());
