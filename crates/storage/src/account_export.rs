@@ -34,7 +34,7 @@ macro_rules! kept {
 }
 
 /// All sections.
-pub const SECTIONS: [Section; 15] = [
+pub const SECTIONS: [Section; 16] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],

@@ -109,7 +109,7 @@ const OF_THE_INSTALLATION: [&str; 22] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 25] = [
+const OF_A_PERSON: [&str; 26] = [
     "api_keys",
     "audit_details",
     "audit_events",
