@@ -198,6 +198,12 @@ pub const MIGRATIONS: &[Migration] = &[
         sqlite: include_str!("../../../migrations/0029_audit_backlog.sqlite.sql"),
         postgres: include_str!("../../../migrations/0029_audit_backlog.postgres.sql"),
     },
+    Migration {
+        version: 30,
+        name: "0030_assistants",
+        sqlite: include_str!("../../../migrations/0030_assistants.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0030_assistants.postgres.sql"),
+    },
 ];
 
 /// The number of our advisory lock, "edge" in ASCII. Any number will do that nobody else locks in the same database.
