@@ -43,8 +43,9 @@ async function make(page, name, instructions) {
 
 test("a person shares an assistant with their group, and a member begins a chat with it and changes the chat's settings", async (t) => {
   // The first account is an administrator's, who makes the group.
-  const { page: owner } = await person(t);
-  const { page: member } = await person(t);
+  const options = { reducedMotion: "reduce" };
+  const { page: owner } = await person(t, options);
+  const { page: member } = await person(t, options);
   const ids = await Promise.all([owner, member].map(async (page) => (await send(page, "GET", "/auth/me")).id));
   const group = await send(owner, "POST", "/api/admin/groups", { name: "Translators", roles: [] });
   for (const id of ids) await send(owner, "PUT", `/api/admin/groups/${group.id}/members/${id}`);

@@ -243,8 +243,14 @@ impl Complaint {
                 of_model || self.names(&["reasoning_effort", "reasoning effort", "reasoning.effort"])
             }
             Field::ResponseFormat => {
-                self.names(&["response_format", "response format", "text.format", "json_schema", "grammar"])
-                    || self.says(&["structured output", "guided decoding"])
+                self.names(&[
+                    "response_format",
+                    "response format",
+                    "text.format",
+                    "json_schema",
+                    "response_schema",
+                    "grammar",
+                ]) || self.says(&["structured output", "guided decoding"])
             }
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;

@@ -81,7 +81,7 @@ function Dialog({ onClose }: { onClose: () => void }) {
             <span>Take the settings of</span>
             <select class="field text-sm text-ink" value={chosen} onChange={(event) => choose(event.currentTarget.value)}>
               <option value="">
-                {before?.assistant ? `No other assistant than ${visible(before.assistant.name)}` : "No assistant"}
+                {before?.assistant ? `As they are, from ${visible(before.assistant.name)}` : "As they are"}
               </option>
               {usable.map((assistant) => (
                 <option key={assistant.id} value={assistant.id}>
