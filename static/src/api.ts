@@ -31,6 +31,7 @@ import type {
   Message,
   Model,
   ModelProvider,
+  ModelSettings,
   NewApiKey,
   OpenSession,
   OwnUsage,
@@ -158,9 +159,9 @@ export const conversations = {
   list: (cursor: string | null) =>
     send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
   /** If the response is lost, the created conversation stays empty. */
-  create: (model: string | null, signal: AbortSignal, temporary = false) =>
+  create: (chosen: { model?: string; assistant_id?: string }, signal: AbortSignal, temporary = false) =>
     send<Conversation>("POST", "/api/conversations", {
-      body: { ...(model === null ? {} : { model }), ...(temporary ? { temporary } : {}) },
+      body: { ...chosen, ...(temporary ? { temporary } : {}) },
       signal,
     }),
   get: (id: string) => send<Conversation>("GET", conversationPath(id)),
@@ -169,6 +170,8 @@ export const conversations = {
   keep: (id: string, days: number | null) =>
     send<Conversation>("PATCH", conversationPath(id), { body: { retention_days: days } }),
   chooseModel: (id: string, model: string) => send<Conversation>("PATCH", conversationPath(id), { body: { model } }),
+  configure: (id: string, change: { assistant_id?: string; settings: ModelSettings }) =>
+    send<Conversation>("PATCH", conversationPath(id), { body: change }),
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
   /** The same while the page is being left. If the request is lost, the server deletes a temporary chat by itself. */
   abandon: (id: string) => void fetch(conversationPath(id), { method: "DELETE", keepalive: true }).catch(() => undefined),
@@ -332,7 +335,7 @@ const providerPath = (name: string) => adminPath(`providers/${encodeURIComponent
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
 const runPath = (id: string) => `/api/runs/${encodeURIComponent(id)}`;
 
-function query(values: Record<string, string | null>): string {
+export function query(values: Record<string, string | null>): string {
   const given = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== null);
   return given.length > 0 ? `?${new URLSearchParams(given)}` : "";
 }
@@ -347,7 +350,7 @@ type Options = {
   once?: boolean;
 };
 
-async function send<T>(method: string, path: string, options: Options = {}): Promise<T> {
+export async function send<T>(method: string, path: string, options: Options = {}): Promise<T> {
   const { body, headers = {}, signal, renew = true, once = false } = options;
   const init: RequestInit = { method, headers, signal: signal ?? null };
   if (body !== undefined) {

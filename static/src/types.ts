@@ -280,6 +280,32 @@ export type Model = {
   price?: { input: number; output: number; currency: string } | null;
 };
 
+/** How the model answers; `null` is as usual. `tools`: patterns of those that may be used. */
+export type ModelSettings = {
+  instructions: string | null;
+  temperature: number | null;
+  max_output_tokens: number | null;
+  reasoning_effort: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | null;
+  tools: string[] | null;
+};
+
+export type NamedGroup = { id: string; name: string };
+
+/** Settings under a name. `groups`: with whom it is shared; null for whoever may not change it. */
+export type Assistant = {
+  id: string;
+  name: string;
+  description: string;
+  model: string | null;
+  settings: ModelSettings;
+  own: boolean;
+  owner_name: string | null;
+  groups: NamedGroup[] | null;
+  created_at: string;
+  updated_at: string;
+};
+export type AssistantContents = Pick<Assistant, "name" | "description" | "model" | "settings"> & { groups: string[] };
+
 export type Page<T> = { items: T[]; next_cursor: string | null };
 
 export type Conversation = {
@@ -295,6 +321,9 @@ export type Conversation = {
   retention_days?: number | null;
   /** When it is deleted unless it is used before; null: it is kept. */
   expires_at?: string | null;
+  /** The assistant that it was begun with, as it was then; and its settings. Lists do not say them. */
+  assistant?: { id: string; name: string } | null;
+  settings?: ModelSettings;
 };
 
 /** `arguments` is the model's text. It should be JSON but may be malformed. */

@@ -11,7 +11,7 @@ use http::Method;
 use storage::{Database, StorageError, Store};
 use web::{App, Authenticator};
 
-use crate::{config::Config, conversations, messages, runs, usage};
+use crate::{assistants, config::Config, conversations, messages, runs, usage};
 
 pub(crate) struct Chat<D> {
     app: App<D>,
@@ -69,6 +69,12 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, st
             get(conversations::read::<D>).patch(conversations::update::<D>).delete(conversations::delete::<D>),
         )
         .route("/api/conversations/{id}/messages", get(messages::list::<D>).post(messages::send::<D>))
+        .route("/api/assistants", get(assistants::list::<D>).post(assistants::create::<D>))
+        .route(
+            "/api/assistants/{id}",
+            get(assistants::read::<D>).patch(assistants::update::<D>).delete(assistants::delete::<D>),
+        )
+        .route("/api/groups", get(assistants::list_groups::<D>))
         .route("/api/usage", get(usage::read::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
         .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
@@ -78,11 +84,15 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, st
 }
 
 #[cfg(test)]
+mod assistant_tests;
+#[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod retention_tests;
+#[cfg(test)]
+mod settings_tests;
 
 #[cfg(test)]
 mod tests {
@@ -117,7 +127,7 @@ mod tests {
 
     pub(super) struct Test {
         pub(super) fixture: Fixture,
-        user_id: Id,
+        pub(super) user_id: Id,
         pub(super) token: String,
     }
 
@@ -128,7 +138,7 @@ mod tests {
             Self { fixture, user_id: user.id, token }
         }
 
-        fn router(&self) -> Router {
+        pub(super) fn router(&self) -> Router {
             router(self.fixture.app.clone(), Arc::new(config("other*")), |_, _, run_id| {
                 STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
             })

@@ -8,6 +8,7 @@ mod body;
 mod calls;
 mod complaint;
 pub mod dialect;
+mod generation;
 mod kept;
 pub mod learning;
 mod loose;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use calls::ToolCallRequest;
 pub use dialect::Dialect;
+pub use generation::{Generation, JsonFormat};
 pub use learning::{Lesson, Sent};
 pub use provider_error::{ProviderError, Reported};
 pub use redaction::Withheld;

@@ -11,7 +11,6 @@ use storage::{
 use crate::{
     Host, Reader, error_handler,
     llm_client::Stopped,
-    prompt_builder,
     reservation::{self, MAX_TRIES, TooLittle, fitting, is_reserved},
     session_manager::{Interrupted, RunSession},
     tokens,
@@ -64,12 +63,12 @@ impl RunBudget {
         Ok(())
     }
 
-    /// Reserves for a request and its answer. If the whole answer does not fit, for one of half of what is left, so that others can go on, too.
+    /// Reserves for a request and its answer of at most so many tokens. If the whole answer does not fit, for one of half of what is left, so that others can go on, too.
     pub(crate) async fn reserve<H: Host, R: Reader>(
         &mut self,
         session: &RunSession<'_, H, R>,
         prompt_tokens: u64,
-        context_window_tokens: u64,
+        answer_tokens: u64,
     ) -> Result<(), Stopped> {
         if !self.counts(session.host()).await {
             return Ok(());
@@ -79,7 +78,6 @@ impl RunBudget {
         {
             return Err(Stopped::Failed(error_handler::unreadable_prices()));
         }
-        let answer_tokens = prompt_builder::max_answer_tokens(context_window_tokens);
         let round = RoundEstimate { prompt_tokens, answer_tokens, price: self.price.unwrap_or_default() };
         let reserved = reservation::reserve(round, async |round| short(session, round).await).await?;
         let round = reserved.map_err(|TooLittle { budget, is_reserved }| {

@@ -60,10 +60,14 @@ macro_rules! table {
 
 table! {
     routes {
-        /// Read one's own conversations, messages and runs
+        /// Read one's own conversations, messages and runs, and the assistants that one can use
         ConversationsRead = "conversations:read" [MEMBER, SERVICE];
-        /// Write one's own conversations and messages, start and stop runs, decide about calls
+        /// Write one's own conversations, messages and assistants, start and stop runs, decide about calls
         ConversationsWrite = "conversations:write" [MEMBER, SERVICE];
+        /// Share one's own assistants with groups that one is in
+        AssistantsShare = "assistants:share" [MEMBER];
+        /// Change and delete assistants that others have shared
+        AssistantsManage = "assistants:manage" [];
         /// See which tools there are
         ToolsRead = "tools:read" [MEMBER, SERVICE];
         /// Set policies for oneself, and enter one's own secrets for tools

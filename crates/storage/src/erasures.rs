@@ -75,7 +75,7 @@ pub struct ErasureTurn {
 }
 
 /// What is counted before the first row goes: a name for the receipt, and the rows of the person ?1.
-const COUNTED: [(&str, &str); 14] = [
+const COUNTED: [(&str, &str); 15] = [
     ("conversations", "conversations WHERE conversations.user_id = erasures.user_id"),
     (
         "messages",
@@ -84,6 +84,7 @@ const COUNTED: [(&str, &str); 14] = [
     ("runs", "runs WHERE runs.user_id = erasures.user_id"),
     ("tool_calls", "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = erasures.user_id"),
     ("approvals", "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = erasures.user_id"),
+    ("assistants", "assistants WHERE assistants.user_id = erasures.user_id"),
     ("sessions", "sessions WHERE sessions.user_id = erasures.user_id"),
     ("api_keys", "api_keys WHERE api_keys.user_id = erasures.user_id"),
     ("identities", "user_identities WHERE user_identities.user_id = erasures.user_id"),

@@ -27,7 +27,7 @@ pub(crate) struct Target {
     is_chronological: bool,
 }
 
-pub(crate) const TARGETS: [Target; 13] = [
+pub(crate) const TARGETS: [Target; 16] = [
     Target {
         table: "conversations",
         key: ("id", Second::None),
@@ -49,6 +49,39 @@ pub(crate) const TARGETS: [Target; 13] = [
         columns: &["content", "tool_calls", "reasoning", "echo", "title"],
         kind: Kind::Texts,
         is_chronological: true,
+    },
+    Target {
+        table: "conversation_settings",
+        key: ("id", Second::None),
+        after: "id > ?1",
+        order: "id",
+        joined: "conversation_settings.id = new.key_1",
+        person: "(SELECT user_id FROM conversations WHERE conversations.id = conversation_settings.conversation_id)",
+        columns: &["settings"],
+        kind: Kind::Texts,
+        is_chronological: true,
+    },
+    Target {
+        table: "response_formats",
+        key: ("message_id", Second::None),
+        after: "message_id > ?1",
+        order: "message_id",
+        joined: "response_formats.message_id = new.key_1",
+        person: "(SELECT user_id FROM conversations WHERE conversations.id = response_formats.conversation_id)",
+        columns: &["format"],
+        kind: Kind::Texts,
+        is_chronological: true,
+    },
+    Target {
+        table: "assistants",
+        key: ("id", Second::None),
+        after: "id > ?1",
+        order: "id",
+        joined: "assistants.id = new.key_1",
+        person: "user_id",
+        columns: &["contents"],
+        kind: Kind::Texts,
+        is_chronological: false,
     },
     Target {
         table: "run_events",

@@ -5,6 +5,7 @@ import { busy, isSending, isTemporary, say, stop, stopping } from "../state/chat
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { isPaused } from "../state/pause.ts";
 import { Icon } from "./icons.tsx";
+import { AssistantPicker } from "./assistant-picker.tsx";
 import { ModelPicker } from "./model-picker.tsx";
 import { PauseNotice } from "./pause-notice.tsx";
 
@@ -132,7 +133,10 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
           {stops ? <span class="size-3 rounded-[3px]" /> : <Icon name="send" size={20} />}
         </button>
       </form>
-      <ModelPicker />
+      <div class="flex min-w-0 flex-wrap gap-x-2 short:hidden">
+        <ModelPicker />
+        <AssistantPicker />
+      </div>
     </>
   );
 }

@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 24] = [
+const WORDS: [(&str, &str, Option<&str>); 29] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
@@ -39,6 +39,11 @@ const WORDS: [(&str, &str, Option<&str>); 24] = [
     ),
     ("heron-credential", "the key of a provider of models", None),
     ("heron-header", "a header for a provider of models", None),
+    ("heron-assistant", "an assistant's name", None),
+    ("heron-purpose", "what an assistant is for", None),
+    ("heron-instructions", "instructions of an assistant and of a conversation", None),
+    ("heron-chosen", "the tools that a conversation uses", None),
+    ("heron-format", "the form of an answer", None),
     ("heron-program", "the name that a program registers, before anybody lets it in", None),
 ];
 
@@ -79,7 +84,7 @@ const NOTHING: [(&str, &str); 32] = [
 ];
 
 /// Routes into which the words are typed, or which take what others take.
-const TYPED: [&str; 19] = [
+const TYPED: [&str; 21] = [
     "POST /api/admin/groups",
     "PUT /api/admin/groups/{id}",
     "PUT /api/admin/providers/{name}",
@@ -91,6 +96,8 @@ const TYPED: [&str; 19] = [
     "PATCH /auth/me",
     "POST /auth/signup",
     "POST /oauth/register",
+    "POST /api/assistants",
+    "PATCH /api/assistants/{id}",
     "POST /api/conversations",
     "PATCH /api/conversations/{id}",
     "POST /api/conversations/{id}/messages",
@@ -177,6 +184,17 @@ async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
     let again = person.request(Method::POST, &messages).header("idempotency-key", "heron-repeat");
     let sent = taken("a message", again.json(&json!({"content": "heron-message"})).send().await?).await?;
     person.events(&text(&sent, "/run/id")?).await?.all().await?;
+    let settings = json!({"instructions": "heron-instructions", "tools": ["heron-chosen:*"]});
+    taken("settings", send(Method::PATCH, &path, json!({"settings": settings})).await?).await?;
+    let schema = json!({"type": "object", "description": "heron-format"});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "heron-format", "schema": schema}});
+    let body = json!({"content": "heron-message", "response_format": format});
+    let sent = taken("a form", send(Method::POST, &messages, body).await?).await?;
+    person.events(&text(&sent, "/run/id")?).await?.all().await?;
+    let body = json!({"name": "heron-assistant", "description": "heron-purpose", "settings": settings});
+    let assistant = taken("an assistant", send(Method::POST, "/api/assistants", body).await?).await?;
+    let path = format!("/api/assistants/{}", text(&assistant, "/id")?);
+    taken("an assistant", send(Method::PATCH, &path, json!({"description": "heron-purpose again"})).await?).await?;
     let body = json!({"content": ["heron-malformed"]});
     ensure!(!send(Method::POST, &messages, body).await?.status().is_success(), "it is taken");
     let arguments = json!({"expression": "heron-argument"}).to_string();

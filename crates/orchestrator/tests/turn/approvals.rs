@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{Decision, Id, RunState};
 use orchestrator::{Opened, ToolAnswer, open, tool_output};
 use serde_json::json;
-use storage::runs::Lease;
+use storage::{Database as _, Statement, runs::Lease};
 
 use crate::{
     script::{answer, tool_call},
@@ -15,6 +15,14 @@ use crate::{
 fn sending() -> World {
     World::new([tool_call(&[("c1", "mail_send", r#"{"to":"b@example.org"}"#)]), answer(&["Sent."])])
         .with_asking_tool("mail_send")
+}
+
+impl World {
+    /// Makes every question expire.
+    async fn expire_questions(&self) {
+        let sql = "UPDATE approvals SET expires_at = 0";
+        self.file().query(Statement::new("expire", sql, [])).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ mod script;
 mod servers;
 mod strict;
 mod tasks;
+mod wanted;
 mod world;
 
 use std::time::Duration;

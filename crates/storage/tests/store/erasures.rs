@@ -1,6 +1,10 @@
 //! Erasing people and conversations: nothing of them is left in any table, whoever is killed meanwhile, and everybody else keeps what is theirs.
 
-use domain::{Decision, Effect, Id, RunState, Timestamp, User};
+use domain::{
+    AssistantContents, ConversationSettings, Decision, Effect, Id, ModelSettings, ResponseFormat, RunState, Timestamp,
+    User,
+};
+use serde_json::value::RawValue;
 use storage::{
     Database as _, Dialect, Statement, Value,
     account_export::SECTIONS,
@@ -8,6 +12,7 @@ use storage::{
     approvals::Question,
     audit::AuditEvent,
     erasures::{ErasureRequested, ErasureTurn},
+    messages::{Appended, IncomingMessage},
     sessions::TokenHashes,
     tool_connections::{NewConnection, NewTokens},
     tool_secrets::ToolSecret,
@@ -109,8 +114,10 @@ const OF_THE_INSTALLATION: [&str; 22] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 26] = [
+const OF_A_PERSON: [&str; 28] = [
     "api_keys",
+    "assistant_groups",
+    "assistants",
     "audit_details",
     "audit_events",
     "budget_use",
@@ -143,7 +150,19 @@ const OF_A_PERSON: [&str; 26] = [
 fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
     let store = &fixture.store;
     let id = block_on(store.create_conversation(user.id, PLANTED, None)).unwrap().id;
-    let (_, run) = fixture.send(user, id, PLANTED);
+    let model = ModelSettings { instructions: Some(PLANTED.into()), ..ModelSettings::default() };
+    let settings = ConversationSettings { model, ..ConversationSettings::default() };
+    block_on(store.set_conversation_settings(user.id, id, None, &settings)).unwrap();
+    let schema = RawValue::from_string("{}".to_owned()).unwrap();
+    let format = ResponseFormat { name: PLANTED.into(), description: None, schema, strict: None };
+    let incoming = IncomingMessage {
+        content: PLANTED,
+        default_model: "m",
+        response_format: Some(&format),
+        ..IncomingMessage::default()
+    };
+    let sent = block_on(store.append_message(user.id, id, &incoming)).unwrap();
+    let Appended::Stored(_, run, _) = sent else { panic!("{sent:?}") };
     let lease = lease_of(&run);
     block_on(async {
         store.claim(lease, LEASE_MS, "").await.unwrap().unwrap();
@@ -196,8 +215,10 @@ fn nothing_of_a_deleted_conversation_is_left_in_any_table(place: Place) {
 /// The ids of somebody, and of their conversations and runs.
 fn ids(database: &Real, user: &User) -> Vec<String> {
     let of = user.id;
-    let sql =
-        format!("SELECT id FROM conversations WHERE user_id = '{of}' UNION SELECT id FROM runs WHERE user_id = '{of}'");
+    let sql = format!(
+        "SELECT id FROM conversations WHERE user_id = '{of}' UNION SELECT id FROM runs WHERE user_id = '{of}'
+         UNION SELECT id FROM assistants WHERE user_id = '{of}'"
+    );
     let rows = block_on(database.query(Statement::new("t", sql, []))).unwrap();
     let id = |row: &storage::Row| row.columns("t").id().unwrap().to_string();
     rows.iter().map(id).chain([of.to_string()]).collect()
@@ -222,6 +243,8 @@ fn person(fixture: &Fixture) -> User {
         assert!(store.create_session(Id::new(), &user, &token, 60_000).await.unwrap());
         let event = AuditEvent { detail: Some(PLANTED), ..AuditEvent::new(user.id, "a.b", "s") };
         store.append_audit(&event).await.unwrap();
+        let contents = AssistantContents { name: PLANTED.into(), ..AssistantContents::default() };
+        store.create_assistant(user.id, &contents, &[]).await.unwrap();
     });
     let of = user.id;
     let other = fixture.another_connection();
@@ -253,6 +276,7 @@ fn person(fixture: &Fixture) -> User {
         format!("INSERT INTO webhook_deliveries VALUES ('w', 'evt_1', 'run.ended', '{PLANTED}', 1, 0, 1)"),
         "INSERT INTO user_groups VALUES ('g', 'g', '', 1)".to_owned(),
         format!("INSERT INTO user_group_members VALUES ('{of}', 'g', 1)"),
+        format!("INSERT INTO assistant_groups SELECT id, 'g' FROM assistants WHERE user_id = '{of}'"),
     ] {
         block_on(other.query(Statement::new("t", sql, []))).unwrap();
     }

@@ -11,6 +11,7 @@
 mod accounts;
 mod api_keys;
 mod approvals;
+mod assistants;
 mod audit_chain;
 mod connections;
 mod conversations;
@@ -41,6 +42,7 @@ mod retention;
 mod runs;
 mod sealing;
 mod second_factors;
+mod settings;
 mod tasks;
 mod tools;
 mod webhooks;
