@@ -45,7 +45,7 @@ macro_rules! of_kept_conversations {
 }
 
 /// All sections.
-pub const SECTIONS: [Section; 18] = [
+pub const SECTIONS: [Section; 19] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
