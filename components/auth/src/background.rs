@@ -1,6 +1,6 @@
-//! Work that nobody waits for: sealing the audit log, erasing accounts, deleting conversations whose time is over, having webhooks sent, and encrypting
-//! private keys. This component does it after its own requests and whenever `/ready` asks about its settings, so every few seconds where somebody watches the installation (docs/adr/0040
-//! to 0043). The database decides whose work counts.
+//! Work that nobody waits for: sealing the audit log, erasing accounts, deleting conversations whose time is over, having webhooks sent, encrypting
+//! private keys, and adding up metrics. This component does it after its own requests and whenever `/ready` asks about its settings, so every few seconds
+//! where somebody watches the installation (docs/adr/0040 to 0043, 0049, 0050). The database decides whose work counts.
 
 use std::{
     cell::Cell,
@@ -23,7 +23,8 @@ const AFTER_RESPONSE: Duration = Duration::from_millis(250);
 /// Steps in one look, each some statements: the next look goes on.
 const MAX_EXPIRY_STEPS: u32 = 100;
 
-/// The time between two looks at what does not hurry: private keys after an upgrade or a change of the master key, and sessions of long ago.
+/// The time between two looks at what does not hurry: private keys after an upgrade or a change of the master key, sessions of long ago, and counts that
+/// nobody reads.
 const TIDY_INTERVAL: Duration = Duration::from_secs(60);
 
 thread_local! {
@@ -70,6 +71,7 @@ async fn work<D: Database + 'static>(app: &App<D>, signing_key: &str) {
         TIDIED.set(Some(Instant::now()));
         note(forget_sessions(store).await);
         note(store.seal_own_secrets().await.map(drop).map_err(Into::into));
+        note(store.fold_metrics().await.map_err(Into::into));
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     cell::RefCell,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,7 +15,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use inside_token::{InvalidToken, Keys, Published};
 
-use crate::log::warn;
+use crate::log::{self, warn};
 
 /// Where the keys are (`components/ops/src/keys.rs`).
 const KEYS: &str = "http://ops.spin.internal/internal/keys";
@@ -76,6 +77,7 @@ impl Refused {
 /// Refuses who may not call.
 pub(crate) async fn check(headers: &HeaderMap) -> Result<(), Refused> {
     let audience = spin_sdk::variables::get("audience").await.unwrap_or_default();
+    set_up_log(&audience).await;
     let checked = match audience.as_str() {
         ANYBODY => return Ok(()),
         "" => {
@@ -87,6 +89,14 @@ pub(crate) async fn check(headers: &HeaderMap) -> Result<(), Refused> {
         Refused::Caller(cause) => warn("a call is refused", &cause.to_string()),
         Refused::Unverifiable(cause) => warn("nobody can be verified", cause),
     })
+}
+
+/// Once in the life of an instance.
+async fn set_up_log(audience: &str) {
+    static IS_SET_UP: AtomicBool = AtomicBool::new(false);
+    if !IS_SET_UP.swap(true, Ordering::Relaxed) && !audience.is_empty() && audience != ANYBODY {
+        log::set_up(audience, &spin_sdk::variables::get("log_level").await.unwrap_or_default());
+    }
 }
 
 async fn verified(headers: &HeaderMap, audience: &str) -> Result<(), Refused> {

@@ -10,13 +10,14 @@ mod log;
 mod provider;
 mod to_provider;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
 use spin_sdk::http::Request;
+use trace_context::{Scope, TRACEPARENT, TraceContext};
 
 use provider::Composed;
 
@@ -32,6 +33,13 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Response<Body> {
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let trace = TraceContext::continued(text(TRACEPARENT));
+    let scope = Scope { trace, request_id: None };
+    trace_context::within(Some(Arc::new(scope)), answer(request)).await
+}
+
+async fn answer(request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     if !may_ask(&head.headers) {
         return refused(StatusCode::FORBIDDEN);

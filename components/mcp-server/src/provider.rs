@@ -40,7 +40,10 @@ impl mcp::Provider for Composed {
             wit::Reply::Live(notices) => {
                 let notices =
                     futures::stream::unfold(notices, async |mut notices| Some((notices.next().await?, notices)));
-                let notices = notices.inspect(log::write).map(from_provider::notice);
+                // They come when the answer is read, which nobody does for this request alone.
+                let scope = trace_context::current();
+                let notices = notices.inspect(move |notice| trace_context::with(scope.clone(), || log::write(notice)));
+                let notices = notices.map(from_provider::notice);
                 let pause = || spin_sdk::time::sleep(PROGRESS_INTERVAL).boxed_local();
                 Ok(Reply::Live(Box::pin(mcp::throttle(notices.boxed_local(), pause))))
             }

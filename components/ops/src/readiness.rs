@@ -153,6 +153,7 @@ async fn own() -> Vec<Check> {
         database_host: variable("database_host").await,
         search_url: variable("search_url").await,
         search_host: variable("search_host").await,
+        log_level: variable("log_level").await,
         hosts,
     };
     settings.checks()

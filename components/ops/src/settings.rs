@@ -3,7 +3,10 @@
 //! Pure: values in, checks out. Every other setting is checked by the component that uses it.
 
 use http::Uri;
-use web::settings::{AllowedHost, Check, allowed_host, web_address};
+use web::{
+    log,
+    settings::{AllowedHost, Check, allowed_host, web_address},
+};
 
 /// The modes of Spin's PostgreSQL client. `require` checks the certificate and the server's name.
 const SSL_MODES: [&str; 3] = ["disable", "prefer", "require"];
@@ -15,6 +18,7 @@ pub(crate) struct Settings {
     pub(crate) database_host: String,
     pub(crate) search_url: String,
     pub(crate) search_host: String,
+    pub(crate) log_level: String,
     /// Name and value of the variables that are only checked as allowed hosts.
     pub(crate) hosts: Vec<(&'static str, String)>,
 }
@@ -27,6 +31,7 @@ impl Settings {
             Check::new("database_host", self.database_host()),
             Check::new("search_url", self.search_url()),
             allowed_host("search_host", &self.search_host),
+            Check::new("log_level", self.log_level()),
         ];
         checks.extend(self.hosts.iter().map(|(name, value)| allowed_host(name, value)));
         checks
@@ -61,6 +66,11 @@ impl Settings {
         let fits = (host == "*" || server.host().is_some_and(|name| name.eq_ignore_ascii_case(host)))
             && (port == "*" || port.parse() == Ok(server_port));
         if fits { Ok(()) } else { Err("database_host does not allow the server that database_url names.".to_owned()) }
+    }
+
+    fn log_level(&self) -> Result<(), String> {
+        let wrong = |error| format!("log_level cannot be read, so info is used: {error}.");
+        log::least(&self.log_level, "").map(drop).map_err(wrong)
     }
 
     fn search_url(&self) -> Result<(), String> {
@@ -157,6 +167,13 @@ mod tests {
         assert!(with("http://127.0.0.1:8888", "http://127.0.0.1:8888").is_empty());
         assert_eq!(with("http://127.0.0.1:8888", "https://none.invalid"), ["search_url"]);
         assert_eq!(with("search.example.org", "search.example.org"), ["search_url", "search_host"]);
+    }
+
+    #[test]
+    fn a_level_of_the_log_must_be_one() {
+        let with = |level: &str| wrong(Settings { log_level: level.into(), ..right() });
+        assert!(with("warn, stream=debug").is_empty());
+        assert_eq!(with("info, stream=loud"), ["log_level"]);
     }
 
     #[test]

@@ -9,7 +9,10 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use orchestrator::{Opened, response_streamer::PREAMBLE};
 use permissions::table::ConversationsRead;
-use platform::outlet::{self, Outflow};
+use platform::{
+    measuring,
+    outlet::{self, Outflow},
+};
 use problem::Problem;
 use serde::Deserialize;
 use storage::Database;
@@ -30,12 +33,10 @@ pub(crate) async fn events<D: Database + 'static>(
     headers: HeaderMap,
 ) -> Result<Response> {
     let seen = last_event_id(&headers, resume)?;
-    let traceparent = headers.get("traceparent").cloned();
     let whose = (session.user_id(), run_id);
     let (preferences, access) = (preferences::passed_on(&headers), session.access().clone());
-    let tools = Tools::new(app.clone(), whose, preferences, access, traceparent.clone());
-    let waking = app.clone();
-    let host = SpinHost::new(app, Arc::clone(&config), tools, traceparent);
+    let tools = Tools::new(app.clone(), whose, preferences, access);
+    let host = SpinHost::new(app.clone(), Arc::clone(&config), tools);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),
         Opened::NothingMore => return Ok(StatusCode::NO_CONTENT.into_response()),
@@ -44,7 +45,8 @@ pub(crate) async fn events<D: Database + 'static>(
     let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
         orchestrator::request_handler::read(&host, &config.settings, reading, BodyReader(outlet)).await;
         // A run may have ended.
-        platform::webhooks::wake(COMPONENT, &waking);
+        platform::webhooks::wake(COMPONENT, &app);
+        measuring::soon(COMPONENT, &app);
     });
     Ok(stream(outflow))
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cache::Clock as _;
 use domain::{Id, ToolCall};
 use futures::{Stream, TryStreamExt as _};
-use http::{HeaderValue, Request, header};
+use http::{Request, header};
 use models::Provider;
 use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
 use platform::{
@@ -29,28 +29,19 @@ pub(crate) struct SpinHost<D> {
     app: App<D>,
     config: Arc<Config>,
     tools: Tools<D>,
-    traceparent: Option<HeaderValue>,
 }
 
 impl<D> SpinHost<D> {
-    pub(crate) const fn new(
-        app: App<D>,
-        config: Arc<Config>,
-        tools: Tools<D>,
-        traceparent: Option<HeaderValue>,
-    ) -> Self {
-        Self { app, config, tools, traceparent }
+    pub(crate) const fn new(app: App<D>, config: Arc<Config>, tools: Tools<D>) -> Self {
+        Self { app, config, tools }
     }
 
-    fn request(&self, provider: &Provider, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
+    fn request(provider: &Provider, body: Vec<u8>) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::post(provider.address.of(provider.api))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "text/event-stream");
         for (name, value) in provider.headers() {
             request = request.header(name, value);
-        }
-        if let Some(traceparent) = &self.traceparent {
-            request = request.header("traceparent", traceparent);
         }
         request.body(Bytes::from(body))
     }
@@ -91,7 +82,7 @@ impl<D: Database + 'static> Host for SpinHost<D> {
     }
 
     async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable> {
-        let request = self.request(provider, body).map_err(|error| unreachable(error.into()))?;
+        let request = Self::request(provider, body).map_err(|error| unreachable(error.into()))?;
         let response = http_client::send(request).await.map_err(unreachable)?;
         Ok(ModelAnswer {
             status: response.status.as_u16(),

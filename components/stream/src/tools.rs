@@ -7,7 +7,7 @@ use std::{pin::Pin, rc::Rc, sync::Arc};
 use bytes::Bytes;
 use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
+use http::{HeaderMap, Method, Request, StatusCode, header, request};
 use orchestrator::{Offered, ToolAnswer, ToolProgress};
 use permissions::Access;
 use platform::{
@@ -93,27 +93,20 @@ pub(crate) struct Tools<D> {
     preferences: HeaderMap,
     /// What the reader may do. A call is decided by what the person may do when it is made.
     access: Access,
-    traceparent: Option<HeaderValue>,
 }
 
 impl<D> Clone for Tools<D> {
     fn clone(&self) -> Self {
-        let Self { app, user_id, run_id, preferences, access, traceparent } = self;
-        let (preferences, access, traceparent) = (preferences.clone(), access.clone(), traceparent.clone());
-        Self { app: app.clone(), user_id: *user_id, run_id: *run_id, preferences, access, traceparent }
+        let Self { app, user_id, run_id, preferences, access } = self;
+        let (preferences, access) = (preferences.clone(), access.clone());
+        Self { app: app.clone(), user_id: *user_id, run_id: *run_id, preferences, access }
     }
 }
 
 impl<D: Database + 'static> Tools<D> {
     /// `tools` believes that it is this run from the run's lease, which outlives the person's token.
-    pub(crate) const fn new(
-        app: App<D>,
-        (user_id, run_id): (Id, Id),
-        preferences: HeaderMap,
-        access: Access,
-        traceparent: Option<HeaderValue>,
-    ) -> Self {
-        Self { app, user_id, run_id, preferences, access, traceparent }
+    pub(crate) const fn new(app: App<D>, (user_id, run_id): (Id, Id), preferences: HeaderMap, access: Access) -> Self {
+        Self { app, user_id, run_id, preferences, access }
     }
 
     /// What the model may be offered, by what this instance knows and what was read with the run's claim. An old list is had made anew ([`current`]).
@@ -203,9 +196,6 @@ impl<D: Database + 'static> Tools<D> {
     async fn send(&self, mut request: request::Builder, body: Bytes) -> Result<Body, ToolsError> {
         let proof = self.app.prove(TOOLS, Some(self.user_id), &self.run_id.to_string()).await;
         request = request.header(header::AUTHORIZATION, proof.map_err(ToolsError::Proof)?);
-        if let Some(traceparent) = &self.traceparent {
-            request = request.header("traceparent", traceparent);
-        }
         let response = http_client::send(request.body(body).map_err(HttpError::from)?).await?;
         if !response.status.is_success() {
             return Err(ToolsError::Status(response.status));

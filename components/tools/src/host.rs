@@ -60,7 +60,7 @@ impl Host for SpinHost {
         let told = |error: &web::Error| {
             self.log(
                 "a call of a tool server cannot be signed",
-                json!({ "component": component, "cause": error.causes() }),
+                json!({ "callee": component, "cause": error.causes() }),
             );
         };
         proof.inspect_err(told).ok()

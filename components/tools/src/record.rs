@@ -4,7 +4,7 @@ use domain::Id;
 use serde_json::json;
 use storage::{Database, StorageError, audit::AuditEvent};
 use tool_catalogue::Host;
-use toolbox::AuditEntry;
+use toolbox::{AuditCode, AuditEntry};
 use web::log::{Level, log};
 
 use crate::{config::COMPONENT, state::Tools};
@@ -23,6 +23,17 @@ pub(crate) async fn record<D: Database + 'static, H: Host>(
         outcome: entry.code.as_str(),
         ..AuditEvent::new(user_id, "tool.call", &subject)
     };
+    if matches!(
+        entry.code,
+        AuditCode::TimedOut
+            | AuditCode::Unreachable
+            | AuditCode::UpstreamFailed
+            | AuditCode::TooLarge
+            | AuditCode::GoneTool
+    ) {
+        let fields = json!({ "run_id": event.run_id, "tool": subject, "outcome": event.outcome });
+        log(COMPONENT, Level::Warn, "a tool failed", fields);
+    }
     let stored = tools.store().append_audit(&event).await;
     if let Err(error) = &stored {
         let fields = json!({ "tool": subject, "outcome": event.outcome, "cause": error.to_string() });

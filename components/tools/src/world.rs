@@ -199,7 +199,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
             return None;
         }
         let key = self.kept_under(key);
-        self.tools.memory().results.borrow().get(&key, self.tools.host().now()).cloned()
+        let found = self.tools.memory().results.borrow().get(&key, self.tools.host().now()).cloned();
+        metrics::cache_request(metrics::Cache::ToolResults, found.is_some());
+        found
     }
 
     async fn cache(&self, key: &str, outcome: &Outcome, ttl_ms: u64) {
@@ -233,7 +235,9 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let meta = if tool.remote { Map::new() } else { about_call(&self.id, &self.preferences, values.collect()) };
         let began = self.tools.host().now();
         let call = async |server: &Server| self.called(tool, server, &arguments, &meta, &redaction(server)).await;
+        let measured = metrics::ToolCall::begin(format!("{}:{}", tool.server, tool.name));
         let asked = with_token(self.tools, self.server(tool)?, self.user_id, call).await?;
+        drop(measured);
         let (refusal, redaction) = (asked.refusal(), redaction(&asked.server));
         match asked.answer {
             Ok(CallAnswer::Task(task)) => Ok(Reached::Task(Box::new(redacted(task, &redaction)))),

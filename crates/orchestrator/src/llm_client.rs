@@ -145,7 +145,13 @@ pub async fn ask<H: Host, R: Reader>(
 ) -> Result<(), Stopped> {
     let mut attempt = 1;
     loop {
-        let failure = match ask_once(session, asked, &prompt.body, round, told, budget).await {
+        let heard = ask_once(session, asked, &prompt.body, round, told, budget).await;
+        match &heard {
+            Ok(()) => metrics::provider_request(&asked.provider.name, "ok"),
+            Err(Stopped::Failed(failure)) => metrics::provider_request(&asked.provider.name, failure.code),
+            Err(Stopped::Interrupted(_) | Stopped::Refused(_)) => {}
+        }
+        let failure = match heard {
             Err(Stopped::Failed(failure)) if !round.has_begun() => failure.of(asked.provider),
             Err(Stopped::Failed(failure)) => return Err(Stopped::Failed(failure.of(asked.provider))),
             other => return other,
@@ -187,6 +193,7 @@ async fn ask_once<H: Host, R: Reader>(
     budget: &mut RunBudget,
 ) -> Result<(), Stopped> {
     let (host, silence) = (session.host(), asked.silence);
+    let began = host.now();
     let patience = models::head_patience(silence, asked.has_successor, asked.dialect.sends(Field::Stream));
     let answer = session.attend(patience, host.ask_model(asked.provider, body.to_vec())).await;
     let mut answer =
@@ -198,7 +205,7 @@ async fn ask_once<H: Host, R: Reader>(
     }
     let (mut unpacking, mut pieces) = (Unpacking::new(&answer.headers), Vec::new());
     let mut reading = Reading::of(asked.provider.api);
-    let mut finished_at = None;
+    let (mut finished_at, mut has_begun) = (None, false);
     loop {
         let chunk = match round.doubt() {
             _ if round.is_done() => None,
@@ -229,6 +236,9 @@ async fn ask_once<H: Host, R: Reader>(
         };
         if round.finish_reason.is_some() && (finished_at.is_none() || !pieces.is_empty()) {
             finished_at = Some(host.now());
+        }
+        if !std::mem::replace(&mut has_begun, round.has_begun()) && round.has_begun() {
+            metrics::first_token(&session.run.model, host.now().saturating_sub(began));
         }
         // The pieces before an error are passed on first.
         pass_on(session, &mut pieces, round, told)?;

@@ -110,6 +110,8 @@ table! {
         RetentionManage = "retention:manage" [];
         /// Have everybody's events told to addresses
         WebhooksManage = "webhooks:manage" [];
+        /// Read the metrics, for Prometheus
+        MetricsRead = "metrics:read" [];
         /// Read the record of who did what
         AuditRead = "audit:read" [];
         /// Take the record elsewhere, with everybody's events

@@ -6,6 +6,7 @@
 pub mod database;
 pub mod http_client;
 pub mod instance;
+pub mod measuring;
 pub mod outlet;
 pub mod postgres;
 pub mod sqlite;
@@ -33,6 +34,7 @@ use web::{
     App,
     arriving::{Arriving, Wait},
     log::{Level, log},
+    serve::Served,
     session,
     settings::{self, Check},
 };
@@ -96,9 +98,16 @@ pub async fn serve(
                 Router::new().fallback(move || async move { error })
             }
         };
-        let answer = serve_router(component, request, router).await;
-        if let Some(app) = serving.filter(App::has_used_keys) {
-            note_used_keys(component, app);
+        let method = request.method().clone();
+        let mut answer = serve_router(component, request, router).await;
+        let served = answer.0.extensions_mut().remove::<Served>();
+        if let Some((app, Served { route, took })) = serving.zip(served) {
+            let route = route.as_ref().map_or("", |route| route.as_str());
+            metrics::http_request(component, method.as_str(), route, answer.0.status().as_u16(), took);
+            measuring::soon(component, &app);
+            if app.has_used_keys() {
+                note_used_keys(component, app);
+            }
         }
         answer
     })
@@ -118,14 +127,15 @@ fn note_used_keys(component: &'static str, app: App<SpinDatabase>) {
 
 /// Answers a request with a router.
 pub async fn serve_router(component: &'static str, request: Request, router: Router) -> Answer {
+    variables::read_log_level(component).await;
     let wait = |duration| Box::pin(SendWrapper::new(sleep(duration))) as Wait;
     let arriving = |body| Body::new(Arriving::new(Body::new(body), wait));
     Answer(web::serve(component, router, request.map(arriving)).await)
 }
 
-/// Lets a task continue after the response was sent. Spin keeps the instance until the task ends.
+/// Lets a task continue after the response was sent, in the scope of whoever starts it. Spin keeps the instance until the task ends.
 pub fn spawn(task: impl Future<Output = ()> + 'static) {
-    spin_sdk::wasip3::spawn(task);
+    spin_sdk::wasip3::spawn(trace_context::inherit(task));
 }
 
 /// Runs work that waits for the host several times, beside a task that only sleeps until the work is done. The runtime under the SDK

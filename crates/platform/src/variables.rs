@@ -2,10 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use storage::DatabaseError;
+use web::log;
 
 /// The variables that this instance has read. They are the same for everybody. An instance lives only seconds after its last request, so a
 /// change takes effect soon.
@@ -32,4 +36,16 @@ pub async fn variable(name: &'static str) -> String {
     let value = spin_sdk::variables::get(name).await.map(|value| value.trim().to_owned()).unwrap_or_default();
     READ.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value.clone());
     value
+}
+
+/// Has the log written from the level on that the variable `log_level` names for this component, from the instance's first request on. What cannot be
+/// read changes nothing; `/ready` says so.
+pub(crate) async fn read_log_level(component: &str) {
+    static IS_READ: AtomicBool = AtomicBool::new(false);
+    if IS_READ.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if let Ok(level) = log::least(&variable("log_level").await, component) {
+        log::write_from(level);
+    }
 }

@@ -39,6 +39,7 @@ pub mod limits;
 pub mod master_keys;
 mod master_sealed;
 pub mod messages;
+pub mod metrics;
 pub mod migration;
 pub mod model_dialects;
 pub mod model_listings;

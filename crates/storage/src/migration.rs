@@ -211,6 +211,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0031_model_requests.postgres.sql"),
     },
     Migration {
+        version: 32,
+        name: "0032_metrics",
+        sqlite: include_str!("../../../migrations/0032_metrics.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0032_metrics.postgres.sql"),
+    },
+    Migration {
         version: 33,
         name: "0033_webhooks",
         sqlite: include_str!("../../../migrations/0033_webhooks.sqlite.sql"),

@@ -178,7 +178,9 @@ impl<D: Database> App<D> {
     /// Whether what is known about tokens and roles is fresh enough for a request. If it is not, the caller has it read ([`Self::read_access`]).
     #[must_use]
     pub fn knows_access(&self) -> bool {
-        self.usable().is_some()
+        let is_known = self.usable().is_some();
+        metrics::cache_request(metrics::Cache::Access, is_known);
+        is_known
     }
 
     /// Reads what decides about tokens and roles. [`Self::authenticate`] does so too; this is for a host that reads once for all concurrent requests.
@@ -295,8 +297,9 @@ impl<D: Database> App<D> {
         let mut known = self.known().await?;
         let now = self.inner.started.elapsed();
         // Only the identical token finds this cache entry.
-        let verified = self.verified().get(token, now).cloned();
-        let caller = match verified.filter(|(opens, _)| *opens == purpose) {
+        let verified = self.verified().get(token, now).cloned().filter(|(opens, _)| *opens == purpose);
+        metrics::cache_request(metrics::Cache::Tokens, verified.is_some());
+        let caller = match verified {
             Some((_, caller)) => caller,
             None => {
                 let verified = match known.verifier.verify(token, purpose) {
@@ -327,6 +330,7 @@ impl<D: Database> App<D> {
         let known = self.known().await?;
         let now = self.inner.started.elapsed();
         let found = self.keys().get(&hash, now).cloned();
+        metrics::cache_request(metrics::Cache::ApiKeys, found.is_some());
         let holder = match found {
             Some(holder) => holder,
             None => {

@@ -1,13 +1,22 @@
 //! From a request to its response: the id, the router, the problem if there was one, the log line.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::{Router, body::Body};
+use axum::{
+    Router,
+    body::Body,
+    extract::MatchedPath,
+    middleware::{self, Next},
+};
 use domain::Id;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use problem::{Problem, REQUEST_ID};
 use serde::Serialize;
 use tower_service::Service;
+use trace_context::{Scope, TRACEPARENT, TraceContext};
 
 use crate::{
     compression,
@@ -32,13 +41,23 @@ const OF_EVERY_ANSWER: [(HeaderName, HeaderValue); 5] = [
 /// The most bytes logged of an address, a method or a cause: clients send kilobytes of each, and people read the log.
 const MAX_LOGGED_BYTES: usize = 512;
 
+/// How a request was answered, for whoever measures: an extension of every answer.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The template of the route. `None`: no route fits.
+    pub route: Option<MatchedPath>,
+    /// The time until the answer's head.
+    pub took: Duration,
+}
+
 #[derive(Serialize)]
 struct Access<'a> {
-    request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
+    parent_span_id: Option<String>,
     method: &'a str,
     path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
     status: u16,
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,33 +66,47 @@ struct Access<'a> {
     cause: Option<String>,
 }
 
-/// Answers a request. The response is always complete: errors become problems here and nowhere else.
-pub async fn serve(component: &'static str, mut router: Router, mut request: Request<Body>) -> Response<Body> {
-    let started = Instant::now();
+/// Answers a request. The response is always complete: errors become problems here and nowhere else. All of its work is in the request's scope, which
+/// continues the caller's trace.
+pub async fn serve(component: &'static str, router: Router, request: Request<Body>) -> Response<Body> {
+    let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok());
+    let trace = TraceContext::continued(traceparent);
     let request_id = request_id(request.headers());
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    let scope = Scope { trace, request_id: Some(request_id.clone()) };
+    trace_context::within(Some(Arc::new(scope)), answer(component, router, request, &request_id, trace)).await
+}
+
+async fn answer(
+    component: &str,
+    router: Router,
+    mut request: Request<Body>,
+    request_id: &str,
+    trace: TraceContext,
+) -> Response<Body> {
+    let started = Instant::now();
+    if let Ok(value) = HeaderValue::from_str(request_id) {
         request.headers_mut().insert(REQUEST_ID, value);
     }
     let (method, path) = (shown(request.method().as_str()), shown(request.uri().path()));
-    let trace_id = trace_id(request.headers()).map(str::to_owned);
     let encoding = compression::wanted(request.headers());
 
     let (mut response, refused) = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
         (Response::default(), Some(too_many_headers()))
     } else {
-        match router.call(request).await {
+        match router.layer(middleware::from_fn(with_route)).call(request).await {
             Ok(response) => (response, None),
             Err(never) => match never {},
         }
     };
+    let route = response.extensions_mut().remove::<MatchedPath>();
     let problem = refused.or_else(|| response.extensions_mut().remove::<Problem>()).or_else(|| unrouted(&response));
     if let Some(problem) = &problem {
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = problem.to_response(&request_id).map(Body::from);
+        response = problem.to_response(request_id).map(Body::from);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
-    } else if let Ok(value) = HeaderValue::from_str(&request_id) {
+    } else if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
         response = compression::compressed(response, encoding).await;
     }
@@ -81,18 +114,30 @@ pub async fn serve(component: &'static str, mut router: Router, mut request: Req
         response.headers_mut().entry(name).or_insert(value);
     }
 
+    let took = started.elapsed();
     let access = Access {
-        request_id: &request_id,
-        trace_id: trace_id.as_deref(),
+        parent_span_id: trace.parent_id(),
         method: &method,
         path: &path,
+        route: route.as_ref().map(MatchedPath::as_str),
         status: response.status().as_u16(),
-        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         code: problem.as_ref().map(Problem::code),
         cause: problem.as_ref().and_then(Problem::causes).map(|cause| shown(&cause)),
     };
     let level = if response.status().is_server_error() { Level::Error } else { Level::Info };
     log(component, level, "request", access);
+    response.extensions_mut().insert(Served { route, took });
+    response
+}
+
+/// Tells with the answer which route it is from: only a layer behind the routing knows.
+async fn with_route(request: Request<Body>, next: Next) -> Response<Body> {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
     response
 }
 
@@ -138,9 +183,29 @@ fn request_id(headers: &HeaderMap) -> String {
         .map_or_else(|| Id::new().to_string(), str::to_owned)
 }
 
-/// The trace id of a `traceparent` (W3C Trace Context, section 3.2), for the log.
-fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let parent = headers.get("traceparent")?.to_str().ok()?;
-    let id = parent.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use futures::executor::block_on;
+
+    use super::*;
+
+    fn served(method: &str, path: &str) -> (u16, Option<String>) {
+        let router = Router::new()
+            .route("/things/{id}", get(async || "a thing"))
+            .route("/nothing/{id}", get(async || crate::Error::from(Problem::not_found())));
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = block_on(serve("test", router, request));
+        let served = response.extensions().get::<Served>().unwrap();
+        (response.status().as_u16(), served.route.as_ref().map(|route| route.as_str().to_owned()))
+    }
+
+    #[test]
+    fn a_request_is_measured_by_the_template_of_its_route_however_it_is_answered() {
+        let route = |route: &str| Some(route.to_owned());
+        assert_eq!(served("GET", "/things/7"), (200, route("/things/{id}")));
+        assert_eq!(served("GET", "/nothing/7"), (404, route("/nothing/{id}")));
+        assert_eq!(served("POST", "/things/7"), (405, route("/things/{id}")));
+        assert_eq!(served("GET", "/elsewhere/7"), (404, None));
+    }
 }

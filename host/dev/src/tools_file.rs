@@ -130,6 +130,7 @@ allowed_outbound_hosts = [{}]
 dependencies_inherit_configuration = true
 [component.mcp-{name}.variables]
 audience = "mcp-{name}"
+log_level = "{{{{ log_level }}}}"
 [component.mcp-{name}.dependencies]
 "{CONTRACT}" = {{ path = {} }}
 "#,

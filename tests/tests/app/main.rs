@@ -10,6 +10,7 @@ mod host;
 mod inside;
 mod isolation;
 mod load;
+mod logs;
 mod mcp;
 mod model;
 mod operations;

@@ -3,6 +3,7 @@
 
 mod hosts;
 mod limits;
+mod metrics;
 mod restart;
 
 /// Returns from a test that needs the server.

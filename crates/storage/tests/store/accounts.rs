@@ -84,7 +84,7 @@ fn a_used_token_gives_its_successor_for_a_while_and_later_ends_the_session(place
 }
 
 /// Runs an action in many threads at the same moment, each with its own connection.
-fn at_once<T: Send>(
+pub(crate) fn at_once<T: Send>(
     fixture: &Fixture,
     many: usize,
     act: impl Fn(usize, &Store<crate::places::Real>) -> T + Sync,

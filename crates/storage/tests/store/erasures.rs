@@ -88,7 +88,7 @@ fn not_planted(database: &Real, planted: &[String], listed: &[&str]) -> Vec<Stri
 }
 
 /// What belongs to the installation and to nobody in it.
-const OF_THE_INSTALLATION: [&str; 22] = [
+const OF_THE_INSTALLATION: [&str; 25] = [
     "audit_arrivals",
     "audit_backlog",
     "audit_chain",
@@ -98,6 +98,9 @@ const OF_THE_INSTALLATION: [&str; 22] = [
     "identity_providers",
     "inside_keys",
     "installation_keys",
+    "metric_changes",
+    "metric_names",
+    "metric_totals",
     "model_dialects",
     "model_listings",
     "model_providers",

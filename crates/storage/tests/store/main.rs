@@ -30,6 +30,7 @@ mod links;
 mod list_plans;
 mod lost_keys;
 mod master_keys;
+mod metrics;
 mod migrations;
 mod model_requests;
 mod models;

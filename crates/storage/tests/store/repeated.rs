@@ -110,6 +110,9 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let audit = fixture.another_connection();
     let audit = block_on(audit.query(Statement::new("t", "SELECT action FROM audit_events ORDER BY id", []))).unwrap();
     assert_eq!(audit.len(), 3, "the decision, the rotation and the call");
+    let counted = block_on(store.metric_totals()).unwrap();
+    let counted: Vec<_> = counted.iter().map(|sample| (sample.metric.as_str(), sample.value)).collect();
+    assert_eq!(counted, [("approvals_decided", 1), ("tool_calls", 1)], "by no answer that was lost");
     let listings = ["clock", ""].map(|server| NewListing { server, listing: "[]", ttl_ms: 60_000 });
     block_on(store.save_tool_listings(&listings)).unwrap();
     block_on(store.save_model_dialect("s", "m", "{}")).unwrap();

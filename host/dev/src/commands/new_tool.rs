@@ -198,6 +198,7 @@ allowed_outbound_hosts = ["{KEYS_HOST}"]
 dependencies_inherit_configuration = true
 [component.mcp-{name}.variables]
 audience = "mcp-{name}"
+log_level = "{{{{ log_level }}}}"
 [component.mcp-{name}.dependencies]
 "{CONTRACT}" = {{ path = "{provider}" }}
 [component.mcp-{name}.build]
