@@ -28,7 +28,7 @@ pub use calls::ToolCallRequest;
 pub use dialect::Dialect;
 pub use learning::{Lesson, Sent};
 pub use provider_error::{ProviderError, Reported};
-pub use redaction::Withheld;
+pub use redaction::{Withheld, without_credentials_of};
 pub use repair::repaired;
 pub use request::{Answer, Call, ChatRequest, Echo, FunctionTool, Part};
 pub use round::{CompletionError, Piece, Round, Usage};
