@@ -5,6 +5,7 @@
 
 mod answer;
 mod endpoint;
+mod references;
 mod request;
 mod tokens;
 mod usage;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{Endpoint, tokens};
+use crate::{Endpoint, references, tokens};
 
 /// More than APIs have: a body with thousands of fields is no request.
 const MAX_FIELDS: usize = 256;
@@ -19,9 +19,20 @@ const INCLUDE_USAGE: &str = "include_usage";
 /// Whether a provider keeps the answer.
 const STORE: &str = "store";
 
-/// Fields with which a request of Responses has something kept at a provider, or refers to it. All programs here use one account there, so a reference
-/// could be to what somebody else said.
-const KEPT_ELSEWHERE: [&str; 4] = ["previous_response_id", "conversation", "background", STORE];
+/// Fields with which a request has something kept at a provider, or refers to it. All programs here use one account there, so a reference could be to what
+/// somebody else said.
+const KEPT_ELSEWHERE: [&str; 5] = ["previous_response_id", "conversation", "background", "prompt", STORE];
+
+/// The fields of a conversation, which may refer to what is kept.
+const CONVERSATIONS: [&str; 2] = ["input", "messages"];
+
+/// What costs besides tokens, so that no budget sees it: a provider's own tools, and its faster tiers.
+const TOOLS: &str = "tools";
+const SEARCHES: &str = "web_search_options";
+const TIER: &str = "service_tier";
+/// Tools that the program runs.
+const OWN_TOOLS: [&str; 2] = ["function", "custom"];
+const USUAL_TIERS: [&str; 3] = ["auto", "default", "flex"];
 
 /// Fields with which gateways that may stand behind a provider are told to ask another model or server than the one that was checked here.
 const ELSEWHERE: [&str; 5] = ["models", "fallbacks", "api_base", "base_url", "api_key"];
@@ -59,6 +70,11 @@ pub enum InvalidRequest {
         "{0} is not taken here: this installation keeps no answers at a provider. Send the whole conversation in each request"
     )]
     Kept(&'static str),
+    /// It wants what costs besides tokens.
+    #[error(
+        "{0} is not taken here as it is: what a provider's own tools and faster tiers cost is in no budget. Tools of type function are taken"
+    )]
+    Extra(&'static str),
     /// It names another model or server.
     #[error("{0} is not taken here: this installation decides whom it asks for the model")]
     Elsewhere(&'static str),
@@ -73,7 +89,7 @@ impl InvalidRequest {
             Self::Model => Some("model"),
             Self::Stream => Some("stream"),
             Self::StreamOptions => Some(STREAM_OPTIONS),
-            Self::Case(field) | Self::Kept(field) | Self::Elsewhere(field) => Some(field),
+            Self::Case(field) | Self::Kept(field) | Self::Extra(field) | Self::Elsewhere(field) => Some(field),
         }
     }
 }
@@ -111,23 +127,53 @@ impl<'a> Fields<'a> {
 
     /// Refuses what asks for something else than what is checked here.
     fn check(&self, endpoint: Endpoint) -> Result<(), InvalidRequest> {
-        let deciding = DECIDING.iter().chain(&KEPT_ELSEWHERE).chain(&LENGTHS_OF_CHAT).chain(&LENGTHS_OF_RESPONSES);
-        for known in deciding.chain(&ELSEWHERE) {
-            let is_other = |name: &str| name != *known && name.len() <= MAX_KNOWN_BYTES && folded(name) == *known;
+        let extra = [TOOLS, SEARCHES, TIER];
+        let deciding = DECIDING
+            .iter()
+            .chain(&CONVERSATIONS)
+            .chain(&extra)
+            .chain(&KEPT_ELSEWHERE)
+            .chain(&LENGTHS_OF_CHAT)
+            .chain(&LENGTHS_OF_RESPONSES);
+        for known in deciding.chain(&ELSEWHERE).copied() {
+            let is_other = |name: &str| name != known && name.len() <= MAX_KNOWN_BYTES && folded(name) == known;
             if self.0.iter().any(|(name, _)| is_other(name)) {
                 return Err(InvalidRequest::Case(known));
             }
         }
-        let is_said = |field: &&&str| !matches!(self.get(field).map(RawValue::get), None | Some("null" | "false"));
-        if let Some(field) = KEPT_ELSEWHERE.iter().filter(|_| endpoint == Endpoint::Responses).find(is_said) {
+        let is_said = |field: &&str| !matches!(self.get(field).map(RawValue::get), None | Some("null" | "false"));
+        // Embeddings have a field `prompt` at some servers, and keep nothing.
+        let may_keep = |field: &&&str| endpoint == Endpoint::Responses || **field == STORE;
+        if let Some(field) = KEPT_ELSEWHERE.iter().filter(may_keep).find(|field| is_said(field)) {
             return Err(InvalidRequest::Kept(field));
         }
-        ELSEWHERE.iter().find(is_said).map_or(Ok(()), |field| Err(InvalidRequest::Elsewhere(field)))
+        if let Some(field) = CONVERSATIONS.iter().find(|field| self.get(field).is_some_and(references::is_in)) {
+            return Err(InvalidRequest::Kept(field));
+        }
+        let tools: Vec<Tool<'_>> = self.read(TOOLS).unwrap_or_default();
+        let is_own = |tool: &Tool<'_>| tool.r#type.as_deref().is_none_or(|kind| OWN_TOOLS.contains(&kind));
+        if !tools.iter().all(is_own) {
+            return Err(InvalidRequest::Extra(TOOLS));
+        }
+        if is_said(&SEARCHES) {
+            return Err(InvalidRequest::Extra(SEARCHES));
+        }
+        if self.read::<Name<'_>>(TIER).is_some_and(|Name(tier)| !USUAL_TIERS.contains(&&*tier)) {
+            return Err(InvalidRequest::Extra(TIER));
+        }
+        ELSEWHERE.iter().find(|field| is_said(field)).map_or(Ok(()), |field| Err(InvalidRequest::Elsewhere(field)))
     }
 
     fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
         self.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
     }
+}
+
+/// A tool.
+#[derive(serde::Deserialize)]
+struct Tool<'a> {
+    #[serde(borrow)]
+    r#type: Option<Cow<'a, str>>,
 }
 
 /// What a request says about its stream.
@@ -399,6 +445,26 @@ mod tests {
         for body in [long.as_str(), r#"{"model":"m","stream_options":[]}"#] {
             assert_eq!(refused(body), InvalidRequest::StreamOptions);
         }
+    }
+
+    #[test]
+    fn what_others_may_have_left_and_what_costs_besides_tokens_is_refused() {
+        let refused = |endpoint, rest: &str| {
+            Request::read(endpoint, format!(r#"{{"model":"m",{rest}}}"#).as_bytes()).map(drop).unwrap_err()
+        };
+        let (chat, responses) = (Endpoint::ChatCompletions, Endpoint::Responses);
+        for (endpoint, rest, error) in [
+            (chat, r#""store":true"#, InvalidRequest::Kept("store")),
+            (responses, r#""input":[{"type":"item_reference","id":"i"}]"#, InvalidRequest::Kept("input")),
+            (chat, r#""messages":[{"content":[{"file":{"file_id":"f"}}]}]"#, InvalidRequest::Kept("messages")),
+            (responses, r#""tools":[{"type":"function"},{"type":"web_search"}]"#, InvalidRequest::Extra("tools")),
+            (chat, r#""web_search_options":{}"#, InvalidRequest::Extra("web_search_options")),
+            (chat, r#""service_tier":"priority""#, InvalidRequest::Extra("service_tier")),
+        ] {
+            assert_eq!(refused(endpoint, rest), error, "{rest}");
+        }
+        let usual = r#"{"model":"m","store":false,"service_tier":"flex","tools":[{"type":"function","function":{"parameters":{"properties":{"file_id":{"type":"string"}}}}}]}"#;
+        assert!(self::chat(usual).is_ok());
     }
 
     #[test]
