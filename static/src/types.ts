@@ -157,6 +157,8 @@ export type Usage = {
   runs: number;
   prompt_tokens: number;
   completion_tokens: number;
+  /** Of programs at `/v1`. */
+  model_requests: number;
   tool_calls: number;
   /** In millionths of the currency, at today's prices. */
   cost: number;
@@ -211,6 +213,8 @@ export type OwnUsage = {
   runs: number;
   prompt_tokens: number;
   completion_tokens: number;
+  /** Of these tokens, what programs used at `/v1`. */
+  programs: { requests: number; prompt_tokens: number; completion_tokens: number };
   tool_calls: number;
   currency: string;
   /** Costs are millionths of the currency. */

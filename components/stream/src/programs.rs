@@ -17,19 +17,24 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use http::{HeaderMap, Method};
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use passthrough::{Endpoint, InvalidRequest, Request};
 use permissions::{Action, table::ModelsCall};
 use problem::Problem;
 use send_wrapper::SendWrapper;
-use serde_json::value::RawValue;
 use storage::{Database, model_requests::ModelRequestUsage};
-use web::{Allowed, App, Authenticator, Json, Result};
+use web::{
+    Allowed, App, Authenticator, Result,
+    extract::RawJson,
+    log::{Level, log},
+};
 
-use crate::{config::Config, outside::Outlet, router::Stream};
-use asking::ask;
+use crate::{COMPONENT, config::Config, outside::Outlet, router::Stream};
+use asking::{Question, ask};
 use beginning::Beginning;
 use delivery::{Deliver, deliver};
+use refusal::Refusal;
 use upstream::{Open, open};
 
 /// Pictures in a conversation have some megabytes. It is as much as a message may have as JSON, so an instance has room for four at once.
@@ -89,42 +94,41 @@ pub(crate) fn router<D: Database + 'static>(stream: Stream<D>, ways: Ways) -> Ro
 
 /// Clients of OpenAI's API look for errors in one form only.
 async fn in_openai_form(mut response: Response) -> Response {
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+    let is_unrouted = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+    let unrouted = || is_unrouted.then(|| Problem::method_not_allowed(""));
+    if let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(unrouted) {
         response.extensions_mut().insert(problem.with_openai_error());
     }
     response
 }
 
-type Body = Json<Box<RawValue>, MAX_BODY_BYTES>;
+type Body = RawJson<MAX_BODY_BYTES>;
 
 /// `POST /v1/chat/completions`.
 async fn chat_completions<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
-    headers: HeaderMap,
-    Json(body): Body,
+    RawJson(body): Body,
 ) -> Result<Response> {
-    pass(Endpoint::ChatCompletions, programs, session, headers, body).await
+    pass(Endpoint::ChatCompletions, programs, session, body).await
 }
 
 /// `POST /v1/responses`.
 async fn responses<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
-    headers: HeaderMap,
-    Json(body): Body,
+    RawJson(body): Body,
 ) -> Result<Response> {
-    pass(Endpoint::Responses, programs, session, headers, body).await
+    pass(Endpoint::Responses, programs, session, body).await
 }
 
 /// `POST /v1/embeddings`.
 async fn embeddings<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
-    headers: HeaderMap,
-    Json(body): Body,
+    RawJson(body): Body,
 ) -> Result<Response> {
-    pass(Endpoint::Embeddings, programs, session, headers, body).await
+    pass(Endpoint::Embeddings, programs, session, body).await
 }
 
 /// A request goes on, and its answer back. axum wants futures that may move to another thread. A guest has one, so none ever does.
@@ -132,34 +136,38 @@ fn pass<D: Database + 'static>(
     endpoint: Endpoint,
     programs: Programs<D>,
     session: Allowed<ModelsCall>,
-    headers: HeaderMap,
-    body: Box<RawValue>,
+    body: Bytes,
 ) -> impl Future<Output = Result<Response>> + Send {
-    SendWrapper::new(passed(endpoint, programs, session, headers, body))
+    SendWrapper::new(passed(endpoint, programs, session, body))
 }
 
 async fn passed<D: Database + 'static>(
     endpoint: Endpoint,
     programs: Programs<D>,
     session: Allowed<ModelsCall>,
-    headers: HeaderMap,
-    body: Box<RawValue>,
+    body: Bytes,
 ) -> Result<Response> {
-    let request = Request::read(endpoint, body.get().as_bytes()).map_err(|error| invalid(&error))?;
+    let request = &Request::read(endpoint, &body).map_err(|error| invalid(&error))?;
     let model = request.model();
+    if model.len() > MAX_MODEL_BYTES {
+        return Err(models::not_offered(model).into());
+    }
     session.check(&Action::UseModel(model))?;
     let providers = asking::providers(&programs, endpoint, model).await?;
     let first = providers.first().ok_or_else(|| models::not_offered(model))?;
-    let beginning = Beginning { programs: &programs, session: &session, endpoint, request: &request };
+    let beginning = Beginning { programs: &programs, session: &session, endpoint, request };
     let begun = beginning.begin(first).await?;
-    let asked = ask(programs.ways.open, &programs.config, &request, endpoint, &providers, &headers).await;
+    let question = Question { endpoint, body: &body, request, max_answer_tokens: begun.max_answer_tokens };
+    let asked = ask(programs.ways.open, &programs.config, question, &providers).await;
     let mut response = match asked {
         Ok((response, answered)) => {
-            (programs.ways.deliver)(response, delivery::work(&programs, &begun, endpoint, &request, answered))
+            (programs.ways.deliver)(response, delivery::work(&programs, &begun, endpoint, request, answered))
         }
         Err(refusal) => {
-            // A request that nobody answered costs nothing.
-            begun.settle(programs.app.store(), &ModelRequestUsage::default()).await?;
+            if let Err(error) = begun.settle(programs.app.store(), &unanswered(&refusal, request)).await {
+                let fields = serde_json::json!({ "cause": error.to_string() });
+                log(COMPONENT, Level::Error, "what a program used cannot be stored", fields);
+            }
             refusal.into_response()
         }
     };
@@ -167,9 +175,21 @@ async fn passed<D: Database + 'static>(
     Ok(response)
 }
 
+/// What a request cost that nobody answered: nothing, unless a provider may have read it.
+fn unanswered(refusal: &Refusal, request: &Request<'_>) -> ModelRequestUsage {
+    match refusal {
+        Refusal::Late(_) => ModelRequestUsage {
+            prompt_tokens: request.prompt_tokens(),
+            is_estimated: true,
+            ..ModelRequestUsage::default()
+        },
+        Refusal::Said(..) | Refusal::Ours(_) => ModelRequestUsage::default(),
+    }
+}
+
 fn invalid(error: &InvalidRequest) -> Problem {
     let problem =
-        Problem::new(http::StatusCode::BAD_REQUEST, "invalid_request", format!("This cannot be passed on: {error}."));
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_request", format!("This cannot be passed on: {error}."));
     match error.field() {
         Some(field) => problem.with_field(field),
         None => problem,

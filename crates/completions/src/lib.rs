@@ -30,7 +30,7 @@ pub use dialect::Dialect;
 pub use generation::{Generation, JsonFormat};
 pub use learning::{Lesson, Sent};
 pub use provider_error::{ProviderError, Reported};
-pub use redaction::Withheld;
+pub use redaction::{Withheld, without_credentials_of};
 pub use repair::repaired;
 pub use request::{Answer, Call, ChatRequest, Echo, FunctionTool, Part};
 pub use round::{CompletionError, Piece, Round, Usage};

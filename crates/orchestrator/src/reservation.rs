@@ -18,7 +18,7 @@ pub struct TooLittle {
     pub is_reserved: bool,
 }
 
-/// Reserves with `try_to`, which says which budgets are short. It returns what is reserved in the end.
+/// Reserves with `try_to`, which says which budgets are short; none of them: it is reserved. It returns what is reserved in the end.
 ///
 /// # Errors
 /// Those of `try_to`.

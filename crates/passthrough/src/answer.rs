@@ -4,20 +4,30 @@ use memchr::{memchr_iter, memmem, memrchr_iter};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::usage::{self, Usage};
+use crate::{
+    Endpoint,
+    usage::{self, Usage},
+};
 
 /// The beginning of an event that waits for its end. A longer one, which may carry a picture, goes on in pieces and unread.
 const MAX_HELD_BYTES: usize = 256 * 1024;
-/// How much of a body that is no stream is looked at again with what follows, because a report may come in two pieces. Reports have a few hundred bytes.
+/// How much of an answer is kept until its end, in case that nobody reports its tokens and they must be estimated. What is longer is estimated by its
+/// length. Sixteen answers of an instance have eight megabytes.
+const MAX_KEPT_BYTES: usize = 512 * 1024;
+/// How much of vectors is looked at again with what follows, because a report may come in two pieces. Reports have a few hundred bytes.
 const OVERLAP_BYTES: usize = 2 * 1024;
 
 /// An answer that is passed on.
 #[derive(Debug)]
 pub struct Answer {
+    endpoint: Endpoint,
     is_stream: bool,
     /// Whether reports of tokens that the program has not asked for are left out.
     hides_usage: bool,
+    /// Of a stream, the event whose end has not come; of vectors, what is looked at again.
     held: Vec<u8>,
+    kept: Vec<u8>,
+    bytes: u64,
     usage: Option<Usage>,
 }
 
@@ -38,8 +48,8 @@ struct Failure {
 impl Answer {
     /// For a stream of events, or for a body that is one JSON text.
     #[must_use]
-    pub const fn new(is_stream: bool, hides_usage: bool) -> Self {
-        Self { is_stream, hides_usage, held: Vec::new(), usage: None }
+    pub const fn new(endpoint: Endpoint, is_stream: bool, hides_usage: bool) -> Self {
+        Self { endpoint, is_stream, hides_usage, held: Vec::new(), kept: Vec::new(), bytes: 0, usage: None }
     }
 
     /// The tokens that were reported so far.
@@ -48,15 +58,28 @@ impl Answer {
         self.usage
     }
 
+    /// The beginning of the answer, and the length of all of it, in bytes.
+    #[must_use]
+    pub fn kept(&self) -> (&[u8], u64) {
+        (&self.kept, self.bytes)
+    }
+
     /// Takes a piece of the body and passes on what can go on.
     pub fn feed(&mut self, piece: &[u8], mut pass: impl FnMut(&[u8])) {
-        if !self.is_stream {
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        if self.endpoint == Endpoint::Embeddings {
             pass(piece);
             self.held.extend_from_slice(piece);
             self.usage = usage::last(&self.held).or(self.usage);
             let seen = self.held.len().saturating_sub(OVERLAP_BYTES);
             self.held.drain(..seen);
             return;
+        }
+        if self.kept.len().saturating_add(piece.len()) <= MAX_KEPT_BYTES {
+            self.kept.extend_from_slice(piece);
+        }
+        if !self.is_stream {
+            return pass(piece);
         }
         let Some((whole, rest)) = end_of_events(piece).and_then(|end| piece.split_at_checked(end)) else {
             self.held.extend_from_slice(piece);
@@ -79,11 +102,32 @@ impl Answer {
         self.held.extend_from_slice(rest);
     }
 
-    /// The body has ended.
+    /// The body has ended as it should.
     pub fn finish(&mut self, mut pass: impl FnMut(&[u8])) {
         let rest = std::mem::take(&mut self.held);
         if self.is_stream && !rest.is_empty() {
             self.pass_on(&rest, &mut pass);
+        }
+        if !self.is_stream && self.kept.len() as u64 == self.bytes {
+            self.usage = usage::of(&self.kept).or(self.usage);
+        }
+    }
+
+    /// What a stream that breaks off ends with, so that its reader does not take it for whole: clients read an error in the place of a chunk. Half of an
+    /// event is not passed on.
+    #[must_use]
+    pub fn broken_off(&self, message: &str) -> Option<String> {
+        let (code, kind) = ("provider_broke_off", "server_error");
+        let error = serde_json::json!({ "message": message, "type": kind, "param": null, "code": code });
+        match self.endpoint {
+            _ if !self.is_stream => None,
+            Endpoint::Responses => {
+                let event = serde_json::json!({ "type": "error", "message": message, "code": code, "param": null });
+                Some(format!("event: error\ndata: {event}\n\n"))
+            }
+            Endpoint::ChatCompletions | Endpoint::Embeddings => {
+                Some(format!("data: {}\n\n", serde_json::json!({ "error": error })))
+            }
         }
     }
 
@@ -92,16 +136,12 @@ impl Answer {
         if !usage::is_named(events) {
             return pass(events);
         }
-        if let Some(reported) = usage::last(events) {
-            self.usage = Some(reported);
-        } else {
-            return pass(events);
-        }
-        if !self.hides_usage {
-            return pass(events);
-        }
-        for event in each(events).filter(|event| !only_reports(event)) {
-            pass(event);
+        for event in each(events) {
+            let reported = data(event).and_then(usage::of);
+            self.usage = reported.or(self.usage);
+            if !(self.hides_usage && reported.is_some() && has_no_choices(event)) {
+                pass(event);
+            }
         }
     }
 }
@@ -134,11 +174,10 @@ fn data(event: &[u8]) -> Option<&[u8]> {
     event.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"data:")).map(<[u8]>::trim_ascii)
 }
 
-/// Whether an event reports tokens and says nothing else.
-fn only_reports(event: &[u8]) -> bool {
+/// Whether a chunk says nothing.
+fn has_no_choices(event: &[u8]) -> bool {
     let chunk = data(event).and_then(|data| serde_json::from_slice::<Chunk>(data).ok());
-    let is_empty = chunk.and_then(|chunk| chunk.choices).is_some_and(|choices| choices.is_empty());
-    is_empty && usage::last(event).is_some()
+    chunk.and_then(|chunk| chunk.choices).is_some_and(|choices| choices.is_empty())
 }
 
 /// Whether the first piece of an answer says that there is none, with a status that says otherwise: an error in the place of an event or of a body.
@@ -164,6 +203,11 @@ mod tests {
     const REPORT: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
+    /// A stream of Chat Completions.
+    fn chat(hides_usage: bool) -> Answer {
+        Answer::new(Endpoint::ChatCompletions, true, hides_usage)
+    }
+
     /// What is passed on of pieces.
     fn passed(answer: &mut Answer, pieces: &[&[u8]]) -> String {
         let mut out = Vec::new();
@@ -176,7 +220,7 @@ mod tests {
 
     #[test]
     fn events_go_on_at_once() {
-        let mut answer = Answer::new(true, true);
+        let mut answer = chat(true);
         let mut out = Vec::new();
         answer.feed(TEXT.as_bytes(), |bytes| out.extend_from_slice(bytes));
         assert_eq!(out, TEXT.as_bytes());
@@ -195,10 +239,10 @@ mod tests {
             cuts.extend([0, stream.len()]);
             cuts.sort_unstable();
             let pieces: Vec<&[u8]> = cuts.windows(2).map(|cut| &stream.as_bytes()[cut[0]..cut[1]]).collect();
-            let mut hiding = Answer::new(true, true);
+            let mut hiding = chat(true);
             prop_assert_eq!(passed(&mut hiding, &pieces), expected);
             prop_assert_eq!(hiding.usage(), Some(Usage { prompt_tokens: 9, completion_tokens: 4 }));
-            let mut showing = Answer::new(true, false);
+            let mut showing = chat(false);
             prop_assert_eq!(passed(&mut showing, &pieces), stream);
             prop_assert_eq!(showing.usage(), hiding.usage());
         }
@@ -208,7 +252,7 @@ mod tests {
             let text = "x".repeat(3_000);
             let body = format!("{{\"choices\":[{{\"message\":{{\"content\":\"{text}\"}}}}],\"usage\":{{\"prompt_tokens\":9,\"completion_tokens\":4}}}}");
             let (one, other) = body.split_at(cut.min(body.len()));
-            let mut answer = Answer::new(false, false);
+            let mut answer = Answer::new(Endpoint::ChatCompletions, false, false);
             prop_assert_eq!(passed(&mut answer, &[one.as_bytes(), other.as_bytes()]), body.clone());
             prop_assert_eq!(answer.usage(), Some(Usage { prompt_tokens: 9, completion_tokens: 4 }));
         }
@@ -217,7 +261,7 @@ mod tests {
     #[test]
     fn a_report_beside_the_last_words_is_no_reason_to_leave_them_out() {
         let last = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n";
-        let mut answer = Answer::new(true, true);
+        let mut answer = chat(true);
         assert_eq!(passed(&mut answer, &[last.as_bytes()]), last);
         assert_eq!(answer.usage(), Some(Usage { prompt_tokens: 1, completion_tokens: 1 }));
     }
@@ -225,10 +269,41 @@ mod tests {
     #[test]
     fn an_event_that_is_too_long_to_wait_for_goes_on_unread() {
         let long = format!("data: {}", "x".repeat(MAX_HELD_BYTES));
-        let mut answer = Answer::new(true, true);
+        let mut answer = chat(true);
         let mut out = 0;
         answer.feed(long.as_bytes(), |bytes| out += bytes.len());
         assert_eq!((out, answer.held.len()), (long.len(), 0));
+    }
+
+    #[test]
+    fn of_a_long_answer_the_beginning_is_kept() {
+        let mut answer = chat(false);
+        for _ in 0..10_000 {
+            answer.feed(TEXT.as_bytes(), |_| {});
+        }
+        let (kept, bytes) = answer.kept();
+        assert!(kept.len() <= MAX_KEPT_BYTES && answer.kept.capacity() <= 2 * MAX_KEPT_BYTES);
+        assert_eq!(bytes, 10_000 * TEXT.len() as u64);
+    }
+
+    #[test]
+    fn vectors_report_at_their_end_however_long_they_are() {
+        let mut answer = Answer::new(Endpoint::Embeddings, false, false);
+        let body = format!("{{\"data\":[{}0],\"usage\":{{\"prompt_tokens\":5}}}}", "0.25,".repeat(200_000));
+        let pieces: Vec<&[u8]> = body.as_bytes().chunks(999).collect();
+        assert_eq!(passed(&mut answer, &pieces), body);
+        assert_eq!(answer.usage(), Some(Usage { prompt_tokens: 5, completion_tokens: 0 }));
+    }
+
+    #[test]
+    fn what_broke_off_is_not_taken_for_whole() {
+        let mut answer = chat(true);
+        answer.feed(b"data: {\"choices\"", |_| panic!("half of an event"));
+        let said = answer.broken_off("It broke off.").unwrap();
+        assert!(is_failure(said.as_bytes()) && said.ends_with("\n\n"), "{said}");
+        let said = Answer::new(Endpoint::Responses, true, false).broken_off("It broke off.").unwrap();
+        assert!(is_failure(said.as_bytes()) && said.starts_with("event: error\n"), "{said}");
+        assert_eq!(Answer::new(Endpoint::Responses, false, false).broken_off("x"), None, "its body is cut");
     }
 
     #[test]

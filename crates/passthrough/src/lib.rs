@@ -5,11 +5,12 @@
 
 mod answer;
 mod endpoint;
+mod references;
 mod request;
 mod tokens;
 mod usage;
 
 pub use answer::{Answer, is_failure};
 pub use endpoint::Endpoint;
-pub use request::{InvalidRequest, Request};
+pub use request::{Additions, InvalidRequest, Request};
 pub use usage::Usage;

@@ -6,20 +6,37 @@ use domain::tokens::estimate;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What a picture, a sound or a file counts, which comes as one long text in base64. Providers count a picture of usual size like this.
+/// What a picture, a sound or a file counts at least, which comes as one long text in base64. Providers count a picture of usual size like this.
 const MEDIA_TOKENS: u64 = 1_000;
-/// No word is longer, so a text of this length without a space is no language.
+/// How many bytes of a large one count as a token.
+const MEDIA_BYTES_PER_TOKEN: u64 = 1_500;
+/// A text of which this much is base64 is no language.
 const MIN_MEDIA_BYTES: usize = 2_048;
+/// What text that cannot be read counts, such as half of a character: bytes for a token.
+const UNREAD_BYTES_PER_TOKEN: usize = 4;
 
-/// The tokens of a value. `None`: it is nested deeper than JSON is read (128), or no JSON.
+/// The tokens of a value. `None`: it is nested deeper than JSON is read (128).
 pub(crate) fn of(value: &RawValue) -> Option<u64> {
-    Tokens.deserialize(&mut serde_json::Deserializer::from_str(value.get())).ok()
+    match Tokens.deserialize(&mut serde_json::Deserializer::from_str(value.get())) {
+        Ok(tokens) => Some(tokens),
+        // serde_json says it in words only.
+        Err(error) if error.to_string().contains("recursion limit") => None,
+        Err(_) => Some(value.get().len().div_ceil(UNREAD_BYTES_PER_TOKEN) as u64),
+    }
 }
 
 fn of_text(text: &str) -> u64 {
-    let is_media = text.starts_with("data:")
-        || text.get(..MIN_MEDIA_BYTES).is_some_and(|beginning| !beginning.contains(char::is_whitespace));
-    if is_media { MEDIA_TOKENS } else { estimate(text) }
+    if is_media(text) { MEDIA_TOKENS.max(text.len() as u64 / MEDIA_BYTES_PER_TOKEN) } else { estimate(text) }
+}
+
+/// Whether a text is something else in base64: an address that begins with `data:`, or the bare value.
+fn is_media(text: &str) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-');
+    let value = match text.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")) {
+        Some((_, value)) => value,
+        None => text,
+    };
+    value.as_bytes().get(..MIN_MEDIA_BYTES).is_some_and(|beginning| beginning.iter().all(is_base64))
 }
 
 /// Adds up a value. `serde_json` limits the depth.
@@ -101,6 +118,18 @@ mod tests {
         assert_eq!(seen, MEDIA_TOKENS);
         assert_eq!(tokens(&format!("[\"{}\"]", "QUJD".repeat(1_000))), Some(MEDIA_TOKENS), "a sound has no address");
         assert_eq!(tokens("[[101, 2023, 102], [101, 102]]"), Some(5));
+        let long = format!("\"data:image/png;base64,{}\"", "A".repeat(6_000_000));
+        assert_eq!(tokens(&long), Some(4_000), "a large one counts more");
+    }
+
+    #[test]
+    fn texts_without_spaces_count_as_texts() {
+        for text in ["今天天气很好".repeat(1_000), "{'a':1,".repeat(1_000), format!("data: {}", "words ".repeat(1_000))]
+        {
+            assert_eq!(tokens(&format!("\"{text}\"")), Some(estimate(&text)));
+        }
+        // Half of a character, as programs write it that cut a text: it goes on, and is counted by its length.
+        assert_eq!(tokens(r#"["\ud83d words"]"#), Some(4));
     }
 
     #[test]

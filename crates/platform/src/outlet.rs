@@ -52,6 +52,8 @@ struct Waiting {
     closed: bool,
     /// Nothing more will be written.
     complete: bool,
+    /// What was written is not all of it.
+    broken: bool,
     /// The work waits until the host has taken all bytes.
     wanted: bool,
 }
@@ -85,6 +87,11 @@ impl Outlet {
         let mut waiting = self.0.borrow_mut();
         waiting.wanted = !waiting.closed && !waiting.bytes.is_empty();
         if waiting.wanted { Poll::Pending } else { Poll::Ready(!waiting.closed) }
+    }
+
+    /// The body ends here, and its reader is to see that it is not whole.
+    pub fn break_off(&self) {
+        self.0.borrow_mut().broken = true;
     }
 
     /// The bytes that wait for the host; `None` at the end.
@@ -146,6 +153,7 @@ async fn flow(outlet: &Outlet, mut writer: StreamWriter<u8>, end: FutureWriter<E
         }
     }
     drop(writer);
+    let is_broken = outlet.0.borrow().broken;
     // If the host does not take the end, the reader has left.
-    let _ = end.write(Ok(None)).await;
+    let _ = end.write(if is_broken { Err(ErrorCode::InternalError(None)) } else { Ok(None) }).await;
 }

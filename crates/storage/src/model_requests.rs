@@ -5,7 +5,7 @@ use domain::{Cost, Id};
 
 use crate::{
     Database, Statement, StorageError, Store, Value,
-    budgets::{self, ROOMS, Reservation, RoundEstimate, parsed},
+    budgets::{self, ROOMS, Reservation, RoundEstimate},
     rate_limits::{Asked, Bucket, Quota, RETRY_AFTER_US, STATES, asked, quotas},
 };
 
@@ -33,6 +33,8 @@ pub struct NewModelRequest<'a> {
 pub struct Begun {
     /// Whether it has reserved. If it has not, or if a limit is reached, it has not begun.
     pub reservation: Reservation,
+    /// Whether any budget counts for it.
+    pub has_budgets: bool,
     /// What is left of each limit. One that is reached says how long to wait.
     pub left: Vec<Quota>,
 }
@@ -56,7 +58,8 @@ impl<D: Database> Store<D> {
     /// Begins a request: takes from all limits, reserves in all budgets, and stores it; or does nothing of these.
     ///
     /// # Errors
-    /// Those of the database. If its answer was lost, it is unknown whether the request began; nobody settles it then.
+    /// Those of the database. If its answer was lost, it is unknown whether the request began;
+    /// [`Self::settle_model_request`] ends it then, and does nothing to one that is not there.
     pub async fn begin_model_request(&self, new: &NewModelRequest<'_>) -> Result<Begun, StorageError> {
         const QUERY: &str = "begin_model_request";
         let RoundEstimate { prompt_tokens, answer_tokens, price } = new.estimate;
@@ -90,8 +93,8 @@ impl<D: Database> Store<D> {
         let left = quotas(new.limits, columns.optional_text()?.unwrap_or_default());
         let rooms = columns.optional_text()?.unwrap_or_default();
         let (is_short, at) = (columns.flag()?, columns.timestamp()?);
-        let reservation = if is_short { Reservation::Short(parsed(rooms, at)) } else { Reservation::Reserved };
-        Ok(Begun { reservation, left })
+        let reservation = if is_short { budgets::short(QUERY, rooms, at)? } else { Reservation::Reserved };
+        Ok(Begun { reservation, has_budgets: !rooms.is_empty(), left })
     }
 
     /// Ends a request with what it used. One that has ended stays as it is.

@@ -47,6 +47,8 @@ export function OwnUsage() {
         <p class="mt-1 text-sm leading-6 text-soft tabular-nums">
           In the last {used.days} days: {used.runs.toLocaleString()} answers, {used.prompt_tokens.toLocaleString()} tokens read,{" "}
           {used.completion_tokens.toLocaleString()} written, {used.tool_calls.toLocaleString()} tool calls.
+          {used.programs.requests > 0 &&
+            ` Of these tokens, your programs' ${used.programs.requests.toLocaleString()} requests to models read ${used.programs.prompt_tokens.toLocaleString()} and wrote ${used.programs.completion_tokens.toLocaleString()}.`}
         </p>
       )}
       {used !== null && (

@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 29] = [
+const WORDS: [(&str, &str, Option<&str>); 31] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
@@ -23,6 +23,8 @@ const WORDS: [(&str, &str, Option<&str>); 29] = [
     ("heron-repeat", "an Idempotency-Key", Some("SQL compares it")),
     ("heron-argument", "a tool's arguments, and what the tool says of them", None),
     ("heron-gateway", "the same, from a program", None),
+    ("heron-asked", "what a program says to a model, and what it answers", None),
+    ("heron-odd", "the same, where it is refused", None),
     ("heron-refused", "a message that the model's server refuses", None),
     ("heron-malformed", "a body that is no message", None),
     ("heron-secret", "a secret for a tool", None),
@@ -84,7 +86,7 @@ const NOTHING: [(&str, &str); 32] = [
 ];
 
 /// Routes into which the words are typed, or which take what others take.
-const TYPED: [&str; 21] = [
+const TYPED: [&str; 24] = [
     "POST /api/admin/groups",
     "PUT /api/admin/groups/{id}",
     "PUT /api/admin/providers/{name}",
@@ -106,6 +108,9 @@ const TYPED: [&str; 21] = [
     "PUT /api/tools/secrets",
     "POST /mcp",
     "POST /mcp/{server}",
+    "POST /v1/chat/completions",
+    "POST /v1/embeddings",
+    "POST /v1/responses",
 ];
 
 /// Every route that takes a body is in one of the two lists above, and nothing else is. The gateway refuses other methods than POST.
@@ -204,6 +209,15 @@ async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
     ] {
         let (_, events) = person.hear(model, content).await?;
         ensure!(events.iter().any(|event| event.kind() == kind), "{content}: no {kind} in {events:?}");
+    }
+    for (path, content, is_taken) in [
+        ("/v1/chat/completions", "heron-asked", true),
+        ("/v1/embeddings", "heron-odd", false),
+        ("/v1/responses", "heron-odd", false),
+    ] {
+        let (model, messages) = ("scripted-echo=1-delay=0-ttft=0", json!([{"role": "user", "content": content}]));
+        let asked = send(Method::POST, path, json!({"model": model, "messages": messages, "input": content})).await?;
+        ensure!(asked.status().is_success() == is_taken, "{path}: {}", asked.text().await?);
     }
     let secret = json!({"server": "misbehaving", "name": "password", "value": "heron-secret"});
     taken("a secret", send(Method::PUT, "/api/tools/secrets", secret).await?).await?;

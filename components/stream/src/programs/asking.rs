@@ -1,17 +1,19 @@
 //! Whom a program's request goes to: the first provider that has the model, and after a failure before the first byte of an answer the next one, as in runs
 //! (docs/adr/0045). A provider whose own API is the request's comes before others.
 
+use std::{borrow::Cow, cell::RefCell, collections::BTreeSet, time::Duration};
+
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use models::{Provider, head_patience};
-use passthrough::{Endpoint, Request, is_failure};
+use passthrough::{Additions, Endpoint, Request, is_failure};
 use storage::Database;
 use web::log::{Level, log};
 
 use super::{
-    MAX_MODEL_BYTES, Programs,
+    Programs,
     refusal::{self, Refusal},
     upstream::{Open, Opened, Patience, Pieces},
 };
@@ -20,8 +22,14 @@ use crate::{COMPONENT, config::Config, stored};
 /// How much of an error is read. What is longer is no error of an API.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// The fields that we add to a request, for servers that refuse what they do not know.
-const ADDED: [&[u8]; 2] = [b"stream_options", b"include_usage"];
+/// How long a whole answer may take that is not streamed, as OpenAI's clients wait for it.
+const WHOLE_PATIENCE: Duration = Duration::from_secs(600);
+
+thread_local! {
+    /// The servers that refused a field that we add, so that they are asked without it from then on: their names, and the fields. There are as many as
+    /// providers, and the instance does not live long.
+    static REFUSED: RefCell<BTreeSet<(String, &'static str)>> = const { RefCell::new(BTreeSet::new()) };
+}
 
 /// What of a provider's headers is passed on. The others are about the provider's account, or about the connection.
 const PASSED: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
@@ -50,9 +58,6 @@ pub(crate) async fn providers<D: Database>(
     endpoint: Endpoint,
     model: &str,
 ) -> web::Result<Vec<Provider>> {
-    if model.len() > MAX_MODEL_BYTES {
-        return Ok(Vec::new());
-    }
     let store = programs.app.store();
     let all = stored::all(store, &programs.config, &store.model_providers().await?, Some(model)).await;
     let mut fitting: Vec<Provider> = all.of_model(model).into_iter().cloned().collect();
@@ -60,18 +65,26 @@ pub(crate) async fn providers<D: Database>(
     Ok(fitting)
 }
 
+/// What is asked, as it came and as it was read.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) body: &'a Bytes,
+    pub(crate) request: &'a Request<'a>,
+    /// The longest answer, if a budget has no room for a longer one.
+    pub(crate) max_answer_tokens: Option<u64>,
+}
+
 /// Asks one after the other, until one answers. Its response has no body yet.
 pub(crate) async fn ask(
     open: Open,
     config: &Config,
-    request: &Request<'_>,
-    endpoint: Endpoint,
+    question: Question<'_>,
     providers: &[Provider],
-    headers: &HeaderMap,
 ) -> Result<(Response, Answered), Refusal> {
     let (mut others, mut refusal) = (providers, None);
     while let Some((provider, successors)) = others.split_first() {
-        let asked = Asked { open, config, request, endpoint, provider, has_successor: !successors.is_empty(), headers };
+        let asked = Asked { open, config, question, provider, has_successor: !successors.is_empty() };
         match asked.ask().await {
             Ok(answered) => return Ok(answered),
             Err(new) => {
@@ -93,46 +106,71 @@ pub(crate) async fn ask(
 struct Asked<'a> {
     open: Open,
     config: &'a Config,
-    request: &'a Request<'a>,
-    endpoint: Endpoint,
+    question: Question<'a>,
     provider: &'a Provider,
     has_successor: bool,
-    headers: &'a HeaderMap,
+}
+
+/// The error that a provider sent.
+struct ErrorResponse {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
 }
 
 impl Asked<'_> {
     async fn ask(&self) -> Result<(Response, Answered), Refusal> {
-        let Self { request, provider, .. } = *self;
-        match self.ask_once(true).await? {
-            Ok(answered) => Ok(answered),
-            // It refuses a field that the program has not sent.
-            Err((_, _, body)) if request.asks_for_usage() && names_an_addition(&body) => {
-                self.ask_once(false).await?.map_err(|(status, headers, body)| {
-                    refusal::refused(provider, self.endpoint, (status, &headers, &body), request)
-                })
-            }
-            Err((status, headers, body)) => {
-                Err(refusal::refused(provider, self.endpoint, (status, &headers, &body), request))
-            }
+        let Question { endpoint, request, .. } = self.question;
+        let mut answer = self.ask_once().await?;
+        // It refuses a field that the program has not sent.
+        if let Err(error) = &answer
+            && self.learn_from(&error.body)
+        {
+            answer = self.ask_once().await?;
         }
+        answer.map_err(|ErrorResponse { status, headers, body }| {
+            refusal::refused(self.provider, endpoint, (status, &headers, &body), request)
+        })
+    }
+
+    /// What is added to the request for this provider.
+    fn additions(&self) -> Additions {
+        let Question { request, max_answer_tokens, .. } = self.question;
+        let all = Additions { usage: true, max_answer_tokens };
+        let server = self.provider.remembered_as();
+        let refused = REFUSED.with_borrow(|refused| {
+            request.added(all).filter(|field| refused.contains(&(server.clone(), *field))).collect::<Vec<_>>()
+        });
+        let is_refused = |only: Additions| request.added(only).any(|field| refused.contains(&field));
+        let usage = Additions { usage: true, max_answer_tokens: None };
+        let length = Additions { usage: false, max_answer_tokens };
+        Additions { usage: !is_refused(usage), max_answer_tokens: max_answer_tokens.filter(|_| !is_refused(length)) }
+    }
+
+    /// Whether an error names a field that was added.
+    fn learn_from(&self, error: &[u8]) -> bool {
+        let names = |field: &&str| memchr::memmem::find(error, field.as_bytes()).is_some();
+        let named: Vec<_> = self.question.request.added(self.additions()).filter(names).collect();
+        let server = self.provider.remembered_as();
+        REFUSED.with_borrow_mut(|refused| refused.extend(named.iter().map(|field| (server.clone(), *field))));
+        !named.is_empty()
     }
 
     /// The answer, or the error that the provider sent.
-    async fn ask_once(
-        &self,
-        reports_usage: bool,
-    ) -> Result<Result<(Response, Answered), (StatusCode, HeaderMap, Vec<u8>)>, Refusal> {
-        let Self { request, provider, .. } = *self;
-        let silence = self.config.settings.silence;
-        let patience = Patience { head: head_patience(silence, self.has_successor, request.streams()), silence };
+    async fn ask_once(&self) -> Result<Result<(Response, Answered), ErrorResponse>, Refusal> {
+        let Self { provider, question: Question { request, .. }, .. } = *self;
+        let (silence, streams) = (self.config.settings.silence, request.streams());
+        let longest = if streams { silence } else { silence.max(WHOLE_PATIENCE) };
+        let patience = Patience { head: head_patience(longest, self.has_successor, streams), silence };
         let unheard = |error| refusal::unheard(provider, error);
-        let sent = self.upstream_request(reports_usage).map_err(|error| {
+        let additions = self.additions();
+        let sent = self.upstream_request(additions).map_err(|error| {
             let error = platform::http_client::HttpError::from(error);
             unheard(error.into())
         })?;
         let Opened { status, headers, mut body } = (self.open)(sent, patience).await.map_err(unheard)?;
         if !status.is_success() {
-            return Ok(Err((status, headers, error_body(&mut body).await)));
+            return Ok(Err(ErrorResponse { status, headers, body: error_body(&mut body).await }));
         }
         let first = loop {
             match body.next().await {
@@ -142,33 +180,35 @@ impl Asked<'_> {
                 None => return Err(refusal::empty(provider)),
             }
         };
-        // The last one's error is passed on as it came.
-        if self.has_successor && is_failure(&first) {
+        // A stream's error of the last one is passed on as it came: its clients read it.
+        if (self.has_successor || !streams) && is_failure(&first) {
             return Err(refusal::failed(provider, &first, request));
         }
-        let is_stream =
-            headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        let kind = headers.get(header::CONTENT_TYPE);
+        let is_stream = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         let kept = PASSED.into_iter().filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())));
         response.headers_mut().extend(kept.chain(is_stream.then_some(UNBUFFERED)));
-        let hides_usage = reports_usage && request.asks_for_usage();
+        let hides_usage = additions.usage && request.asks_for_usage();
         let answered = Answered { provider: provider.clone(), first, rest: body, is_stream, hides_usage };
         Ok(Ok((response, answered)))
     }
 
-    fn upstream_request(&self, reports_usage: bool) -> Result<http::Request<Bytes>, http::Error> {
-        let accept = if self.request.streams() { "text/event-stream" } else { "application/json" };
-        let mut request = http::Request::post(self.provider.address.at(self.endpoint.path()))
+    fn upstream_request(&self, additions: Additions) -> Result<http::Request<Bytes>, http::Error> {
+        let Question { endpoint, body, request, .. } = self.question;
+        let accept = if request.streams() { "text/event-stream" } else { "application/json" };
+        let mut upstream = http::Request::post(self.provider.address.at(endpoint.path()))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, accept);
         for (name, value) in self.provider.headers() {
-            request = request.header(name, value);
+            upstream = upstream.header(name, value);
         }
-        if let Some(traceparent) = self.headers.get("traceparent") {
-            request = request.header("traceparent", traceparent);
-        }
-        request.body(Bytes::from(self.request.body(reports_usage).into_owned()))
+        upstream.body(match request.body(additions) {
+            // No copy: it may have megabytes.
+            Cow::Borrowed(_) => body.clone(),
+            Cow::Owned(body) => Bytes::from(body),
+        })
     }
 }
 
@@ -182,8 +222,4 @@ async fn error_body(body: &mut Pieces) -> Vec<u8> {
         }
     }
     read
-}
-
-fn names_an_addition(error: &[u8]) -> bool {
-    ADDED.iter().any(|field| memchr::memmem::find(error, field).is_some())
 }

@@ -2,7 +2,7 @@
 //! (docs/adr/0038), and by the same rules.
 
 use domain::{Id, prices::Price};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, StatusCode};
 use models::Provider;
 use orchestrator::{prompt_builder::max_answer_tokens, reservation};
 use passthrough::{Endpoint, Request};
@@ -17,7 +17,7 @@ use web::{
     limits::{RequestLimits, refused_by_budget},
 };
 
-use super::Programs;
+use super::{Programs, refusal::never_again};
 
 /// A request that is about to begin.
 pub(crate) struct Beginning<'a, D> {
@@ -32,6 +32,8 @@ pub(crate) struct Beginning<'a, D> {
 pub(crate) struct Begun {
     id: Id,
     user_id: Id,
+    /// The longest answer that is reserved, if a budget counts and the request allows a longer one: of each of its answers.
+    pub(crate) max_answer_tokens: Option<u64>,
     /// What is left of its limits, as a response says it.
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -55,7 +57,7 @@ impl<D: Database> Beginning<'_, D> {
         let limits = RequestLimits::of(self.session, &self.programs.config.rates);
         let estimate = self.estimate(first).await?;
         let id = Id::new();
-        let mut left = Vec::new();
+        let (mut left, mut has_budgets) = (Vec::new(), false);
         let reserved = reservation::reserve(estimate, async |estimate| {
             let new = NewModelRequest {
                 id,
@@ -67,32 +69,44 @@ impl<D: Database> Beginning<'_, D> {
                 estimate,
             };
             let begun = store.begin_model_request(&new).await?;
-            left = begun.left;
+            (left, has_budgets) = (begun.left, begun.has_budgets);
             Ok::<_, StorageError>(match begun.reservation {
                 Reservation::Short(budgets) => budgets,
                 Reservation::Reserved | Reservation::LeaseLost => Vec::new(),
             })
         });
-        let reserved = reserved.await?;
+        let reserved = match reserved.await {
+            Ok(reserved) => reserved,
+            Err(error) => {
+                // It may have begun, and its answer was lost.
+                let _ = store.settle_model_request(user_id, id, &ModelRequestUsage::default()).await;
+                return Err(error.into());
+            }
+        };
         limits.check(&left)?;
-        if let Err(short) = reserved {
+        let reserved = reserved.map_err(|short| {
             let refused = refused_by_budget(&short.budget, short.is_reserved);
-            return Err(limits.told(never_again(refused), &left).into());
-        }
-        Ok(Begun { id, user_id, headers: limits.headers(&left) })
+            limits.told(if short.is_reserved { refused } else { never_again(refused) }, &left)
+        })?;
+        let is_shortened =
+            self.request.max_answer_tokens().is_none() || reserved.answer_tokens < estimate.answer_tokens;
+        let max_answer_tokens =
+            (has_budgets && is_shortened).then(|| (reserved.answer_tokens / self.request.answers()).max(1));
+        Ok(Begun { id, user_id, max_answer_tokens, headers: limits.headers(&left) })
     }
 
-    /// What to reserve: for as long an answer as the request allows, or as a run would.
+    /// What to reserve: for as long an answer as the request allows, or as a run would; as often as it wants one.
     async fn estimate(&self, first: &Provider) -> Result<RoundEstimate> {
         let settings = &self.programs.config.settings;
-        let model = self.request.model();
+        let (request, model) = (self.request, self.request.model());
         let price = match settings.pricing.counted(first, model) {
             Some(price) => price,
             None => self.without_price().await?,
         };
         let window = first.facts(model).context_window_tokens.unwrap_or(settings.context_window_tokens);
-        let answer_tokens = self.request.answer_tokens().map_or(max_answer_tokens(window), |most| most.min(window));
-        Ok(RoundEstimate { prompt_tokens: self.request.prompt_tokens(), answer_tokens, price })
+        let one = request.max_answer_tokens().map_or(max_answer_tokens(window), |most| most.min(window));
+        let answer_tokens = one.saturating_mul(request.answers());
+        Ok(RoundEstimate { prompt_tokens: request.prompt_tokens(), answer_tokens, price })
     }
 
     /// The operator's prices cannot be read: whoever a budget of money counts for is not answered, as in runs.
@@ -103,11 +117,6 @@ impl<D: Database> Beginning<'_, D> {
             return Ok(Price::default());
         }
         let detail = "What models cost cannot be read here, and a budget of money counts for you, so no model is asked. An administrator must mend the prices; then try again.";
-        Err(never_again(Problem::new(http::StatusCode::TOO_MANY_REQUESTS, "budget", detail)).into())
+        Err(never_again(Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail)).into())
     }
-}
-
-/// OpenAI's clients send a request again that was refused with 429, unless this header says that it does not help.
-fn never_again(problem: Problem) -> Problem {
-    problem.with_header(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"))
 }

@@ -1,7 +1,12 @@
 //! An answer on its way to the program, piece by piece, as it comes: the work of a task that goes on when the program has left, so that what was used is
 //! settled in any case.
 
-use std::{future::poll_fn, pin::Pin, task::Poll};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -14,29 +19,51 @@ use platform::outlet::{self, Outlet};
 use storage::{Database, model_requests::ModelRequestUsage};
 use web::log::{Level, log};
 
-use super::{Programs, asking::Answered, beginning::Begun, upstream::Unheard};
+use super::{
+    Programs,
+    asking::Answered,
+    beginning::Begun,
+    upstream::{Alarm, Unheard},
+};
 use crate::COMPONENT;
 
-/// How much of an answer is kept until its end, in case that its provider reports no tokens and they must be estimated. What is longer is estimated by its
-/// length. Sixteen answers of an instance stay far below its memory.
-const MAX_KEPT_BYTES: usize = 512 * 1024;
+/// How long a program may read nothing, before it counts as one that has left: it holds one of the instance's places.
+const READING_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where an answer goes.
 pub(crate) trait Sink {
     /// Writes without waiting. `false`: the program has left.
     fn write(&mut self, bytes: &[u8]) -> bool;
 
-    /// Whether everything that was written has gone. `false`: the program has left.
-    fn poll_ready(&mut self) -> Poll<bool>;
+    /// Whether everything that was written has gone. `false`: the program has left, or reads nothing any more.
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<bool>;
+
+    /// The answer ends here and is not whole.
+    fn break_off(&mut self);
 }
 
-impl Sink for Outlet {
+/// A program that reads.
+struct Reader {
+    outlet: Outlet,
+    alarm: Alarm,
+}
+
+impl Sink for Reader {
     fn write(&mut self, bytes: &[u8]) -> bool {
-        self.write_bytes(bytes)
+        self.outlet.write_bytes(bytes)
     }
 
-    fn poll_ready(&mut self) -> Poll<bool> {
-        Self::poll_ready(self)
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let ready = self.outlet.poll_ready();
+        if ready.is_ready() {
+            self.alarm.hear();
+            return ready;
+        }
+        if self.alarm.rings(context) { Poll::Ready(false) } else { Poll::Pending }
+    }
+
+    fn break_off(&mut self) {
+        self.outlet.break_off();
     }
 }
 
@@ -48,7 +75,8 @@ pub(crate) type Deliver = fn(Response, Work) -> Response;
 
 /// On Spin: in a task of its own.
 pub(crate) fn deliver(mut response: Response, work: Work) -> Response {
-    let outflow = outlet::spawn("", move |outlet| work(Box::new(outlet)));
+    let outflow =
+        outlet::spawn("", move |outlet| work(Box::new(Reader { outlet, alarm: Alarm::new(READING_PATIENCE) })));
     response.extensions_mut().insert(outflow);
     response
 }
@@ -66,21 +94,21 @@ pub(crate) fn work<D: Database + 'static>(
     Box::new(move |mut sink| {
         Box::pin(async move {
             let Answered { provider, first, mut rest, is_stream, hides_usage } = answered;
-            let mut passing = Passing { answer: Answer::new(is_stream, hides_usage), kept: Kept::default() };
+            let mut answer = Answer::new(endpoint, is_stream, hides_usage);
             let mut next: Option<Result<Bytes, Unheard>> = Some(Ok(first));
-            let mut is_there = true;
+            let (mut is_there, mut is_whole) = (true, true);
             while let Some(piece) = next {
                 match piece {
-                    Ok(piece) => is_there = passing.pass(piece, &mut *sink),
+                    Ok(piece) => answer.feed(&piece, |bytes| is_there = is_there && sink.write(bytes)),
                     Err(error) => {
-                        // The program sees that its answer broke off.
                         let fields = serde_json::json!({ "cause": error.to_string(), "provider": provider.name });
                         log(COMPONENT, Level::Error, "an answer to a program broke off", fields);
+                        is_whole = false;
                         break;
                     }
                 }
                 // The next piece is read when this one has gone: nobody is sent more than they read.
-                is_there = is_there && poll_fn(|_| sink.poll_ready()).await;
+                is_there = is_there && poll_fn(|context| sink.poll_ready(context)).await;
                 if !is_there {
                     break;
                 }
@@ -88,12 +116,17 @@ pub(crate) fn work<D: Database + 'static>(
             }
             // The provider need not go on for somebody who has left.
             drop(rest);
-            if is_there {
-                passing.answer.finish(|bytes| {
-                    let _ = sink.write(bytes);
-                });
+            if is_there && is_whole {
+                answer.finish(|bytes| is_there = is_there && sink.write(bytes));
+            } else if is_there {
+                let message =
+                    format!("The provider {} broke off in the middle of its answer. Try again.", provider.name);
+                match answer.broken_off(&message) {
+                    Some(event) => drop(sink.write(event.as_bytes())),
+                    None => sink.break_off(),
+                }
             }
-            let (used, is_estimated) = passing.used(endpoint, prompt_tokens);
+            let (used, is_estimated) = used(&answer, endpoint, prompt_tokens, is_there && is_whole);
             let pricing = &programs.config.settings.pricing;
             let price = pricing.at(&provider, &model);
             let cost = price.map(|price| Cost {
@@ -111,61 +144,24 @@ pub(crate) fn work<D: Database + 'static>(
     })
 }
 
-/// An answer that is passed on, and what is kept of it.
-struct Passing {
-    answer: Answer,
-    kept: Kept,
-}
-
-impl Passing {
-    /// `false`: the program has left.
-    fn pass(&mut self, piece: Bytes, sink: &mut dyn Sink) -> bool {
-        let mut is_there = true;
-        self.answer.feed(&piece, |bytes| is_there = is_there && sink.write(bytes));
-        self.kept.keep(piece);
-        is_there
-    }
-
-    /// The tokens, and whether they are estimated because nobody reported them.
-    fn used(&self, endpoint: Endpoint, prompt_tokens: u64) -> (Usage, bool) {
-        match self.answer.usage() {
-            Some(usage) => (usage, false),
-            None => (Usage { prompt_tokens, completion_tokens: self.kept.tokens(endpoint) }, true),
+/// The tokens, and whether they are estimated. What is reported before an answer has ended may be less than it cost.
+fn used(answer: &Answer, endpoint: Endpoint, prompt_tokens: u64, has_ended: bool) -> (Usage, bool) {
+    match answer.usage() {
+        Some(reported) if has_ended => (reported, false),
+        reported => {
+            let estimated = Usage { prompt_tokens, completion_tokens: estimated_tokens(answer, endpoint) };
+            (reported.map_or(estimated, |reported| reported.max(estimated)), true)
         }
     }
 }
 
-/// The beginning of an answer.
-#[derive(Default)]
-struct Kept {
-    pieces: Vec<Bytes>,
-    kept_bytes: usize,
-    bytes: usize,
-}
-
-impl Kept {
-    fn keep(&mut self, piece: Bytes) {
-        self.bytes = self.bytes.saturating_add(piece.len());
-        if self.bytes <= MAX_KEPT_BYTES {
-            self.kept_bytes = self.bytes;
-            self.pieces.push(piece);
-        }
-    }
-
-    /// An estimate of the answer's tokens, read as a run reads it.
-    fn tokens(&self, endpoint: Endpoint) -> u64 {
-        let Some(api) = endpoint.api() else { return 0 };
-        let (mut reading, mut round, mut said) = (Reading::of(api), Round::default(), Vec::new());
-        for piece in &self.pieces {
-            if reading.feed(&mut round, piece, &mut said).is_err() {
-                break;
-            }
-            said.clear();
-        }
-        // Half an answer has tokens, too.
-        let _ = reading.finish(&mut round, &mut said);
-        let (kept, all) = (self.kept_bytes.max(1) as u64, self.bytes as u64);
-        let scaled = u128::from(answer_tokens(&round)) * u128::from(all) / u128::from(kept);
-        u64::try_from(scaled).unwrap_or(u64::MAX)
-    }
+/// An estimate of an answer's tokens, read as a run reads it.
+fn estimated_tokens(answer: &Answer, endpoint: Endpoint) -> u64 {
+    let Some(api) = endpoint.api() else { return 0 };
+    let (mut reading, mut round, mut said) = (Reading::of(api), Round::default(), Vec::new());
+    let (kept, bytes) = answer.kept();
+    // Half an answer has tokens, too.
+    let _ = reading.feed(&mut round, kept, &mut said).and_then(|()| reading.finish(&mut round, &mut said));
+    let scaled = u128::from(answer_tokens(&round)) * u128::from(bytes) / (kept.len().max(1) as u128);
+    u64::try_from(scaled).unwrap_or(u64::MAX)
 }

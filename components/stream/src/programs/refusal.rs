@@ -4,18 +4,14 @@ use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
 };
-use completions::Withheld;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use completions::{Withheld, without_credentials_of};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use models::Provider;
-use passthrough::{Endpoint, Request};
+use orchestrator::refusal;
+use passthrough::{Additions, Endpoint, Request};
 use problem::Problem;
 
 use super::upstream::Unheard;
-
-/// Replaces a credential of ours that a provider repeats.
-const SECRET: &str = "[secret]";
-/// Shorter texts occur by chance.
-const MIN_SECRET_BYTES: usize = 6;
 
 /// Why a provider does not answer.
 #[derive(Debug)]
@@ -24,6 +20,8 @@ pub(crate) enum Refusal {
     Said(StatusCode, Option<HeaderValue>, Vec<u8>),
     /// We say it.
     Ours(Problem),
+    /// It took too long, so it may have done the work.
+    Late(Problem),
 }
 
 impl Refusal {
@@ -31,14 +29,20 @@ impl Refusal {
     pub(crate) fn cause(&self) -> String {
         match self {
             Self::Said(status, ..) => format!("status {}", status.as_u16()),
-            Self::Ours(problem) => problem.code().to_owned(),
+            Self::Ours(problem) | Self::Late(problem) => problem.code().to_owned(),
         }
     }
 
-    /// Of two providers' refusals, what one says about the request is more useful than that another cannot be reached.
+    /// Of the refusals of two providers: what one says about the request is more useful than that another cannot be reached, and that may pass is more
+    /// useful than that an address is missing.
     pub(crate) fn or_before(self, before: Option<Self>) -> Self {
         match (self, before) {
-            (Self::Ours(_), Some(said @ Self::Said(..))) => said,
+            (Self::Ours(_) | Self::Late(_), Some(said @ Self::Said(..))) => said,
+            (Self::Ours(new), Some(Self::Ours(before)))
+                if before.status().is_server_error() && !new.status().is_server_error() =>
+            {
+                Self::Ours(before)
+            }
             (new, _) => new,
         }
     }
@@ -46,7 +50,7 @@ impl Refusal {
     /// The response.
     pub(crate) fn into_response(self) -> Response {
         match self {
-            Self::Ours(problem) => web::Error::from(problem).into_response(),
+            Self::Ours(problem) | Self::Late(problem) => web::Error::from(problem).into_response(),
             Self::Said(status, retry_after, body) => {
                 let mut response = Response::new(Body::from(body));
                 *response.status_mut() = status;
@@ -59,14 +63,27 @@ impl Refusal {
     }
 }
 
+/// OpenAI's clients send a request again that was refused with 429 or 5xx, unless this header says that it does not help.
+pub(crate) fn never_again(problem: Problem) -> Problem {
+    problem.with_header(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"))
+}
+
 /// A provider that cannot be reached, or that broke off before it said anything.
 pub(crate) fn unheard(provider: &Provider, error: Unheard) -> Refusal {
-    let (status, words) = match error {
-        Unheard::Silent => (StatusCode::GATEWAY_TIMEOUT, "does not answer in time"),
-        Unheard::Http(_) => (StatusCode::BAD_GATEWAY, "cannot be reached right now"),
-    };
-    let detail = format!("The provider {} {words}. Try again, or use another model.", provider.name);
-    Refusal::Ours(Problem::new(status, "provider_unreachable", detail).with_cause(error))
+    let name = &provider.name;
+    match error {
+        Unheard::Silent => {
+            let detail =
+                format!("The provider {name} does not answer in time. Ask for less at once, or use another model.");
+            let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "provider_silent", detail).with_cause(error);
+            // It may go on with the work, and would be paid for it again.
+            Refusal::Late(never_again(problem))
+        }
+        Unheard::Http(_) => {
+            let detail = format!("The provider {name} cannot be reached right now. Try again, or use another model.");
+            Refusal::Ours(Problem::new(StatusCode::BAD_GATEWAY, "provider_unreachable", detail).with_cause(error))
+        }
+    }
 }
 
 /// A provider whose answer is empty.
@@ -92,7 +109,16 @@ pub(crate) fn refused(
     if status == StatusCode::UNAUTHORIZED {
         let detail =
             format!("The provider {name} refuses this installation's key. Ask an administrator to enter another.");
-        return Refusal::Ours(Problem::new(StatusCode::BAD_GATEWAY, "provider_key_refused", detail));
+        return Refusal::Ours(never_again(Problem::new(StatusCode::BAD_GATEWAY, "provider_key_refused", detail)));
+    }
+    // Nor that its own budget is used up.
+    let withheld = Withheld::default();
+    let is_empty = status == StatusCode::PAYMENT_REQUIRED
+        || refusal::refused(status.as_u16(), headers, body, &withheld).refusal == Some(refusal::Refusal::Quota);
+    if is_empty {
+        let detail =
+            format!("The account of this installation at the provider {name} has nothing left. Ask an administrator.");
+        return Refusal::Ours(never_again(Problem::new(StatusCode::BAD_GATEWAY, "provider_account_empty", detail)));
     }
     let is_elsewhere = endpoint.api().is_some_and(|api| api != provider.api);
     if is_elsewhere && matches!(status.as_u16(), 404 | 405 | 501) {
@@ -105,11 +131,12 @@ pub(crate) fn refused(
     }
     if !(status.is_client_error() || status.is_server_error()) {
         let detail = format!("The provider {name} has moved. Ask an administrator to correct its address.");
-        return Refusal::Ours(Problem::new(StatusCode::BAD_GATEWAY, "provider_moved", detail));
+        return Refusal::Ours(never_again(Problem::new(StatusCode::BAD_GATEWAY, "provider_moved", detail)));
     }
     if is_object(body) {
         let retry_after = headers.get(header::RETRY_AFTER).cloned();
-        return Refusal::Said(status, retry_after, without_secrets(body, provider));
+        let body = without_credentials_of(&String::from_utf8_lossy(body), &provider.secrets());
+        return Refusal::Said(status, retry_after, body.into_bytes());
     }
     in_words(provider, status, body, request)
 }
@@ -117,7 +144,7 @@ pub(crate) fn refused(
 /// What is no error of the API, in a few words of it.
 fn in_words(provider: &Provider, status: StatusCode, said: &[u8], request: &Request<'_>) -> Refusal {
     let secrets = provider.secrets();
-    let withheld = Withheld { authorization: &secrets, request: &request.body(false) };
+    let withheld = Withheld { authorization: &secrets, request: &request.body(Additions::default()) };
     let words = withheld.shown(&String::from_utf8_lossy(said));
     let is_page = said.trim_ascii_start().starts_with(b"<");
     let detail = match words.is_empty() || is_page {
@@ -129,16 +156,4 @@ fn in_words(provider: &Provider, status: StatusCode, said: &[u8], request: &Requ
 
 fn is_object(body: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).is_ok()
-}
-
-/// A body without this installation's credentials, which some providers repeat when they refuse them.
-fn without_secrets(body: &[u8], provider: &Provider) -> Vec<u8> {
-    let text = String::from_utf8_lossy(body);
-    let secrets = provider.secrets();
-    let bare = |line: &str| line.split_once(' ').map(|(_, bare)| bare.to_owned());
-    let all = secrets.lines().flat_map(|line| [Some(line.to_owned()), bare(line)]).flatten();
-    let clean = all
-        .filter(|secret| secret.len() >= MIN_SECRET_BYTES)
-        .fold(text.into_owned(), |text, secret| text.replace(&secret, SECRET));
-    clean.into_bytes()
 }

@@ -1,6 +1,11 @@
 //! The routes for programs, natively, with providers that answer from a script.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, task::Poll};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -80,8 +85,12 @@ impl Sink for Collected {
         is_there
     }
 
-    fn poll_ready(&mut self) -> Poll<bool> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<bool> {
         Poll::Ready(true)
+    }
+
+    fn break_off(&mut self) {
+        self.bytes.borrow_mut().extend_from_slice(b"<broken off>");
     }
 }
 
@@ -229,6 +238,9 @@ fn a_server_that_does_not_know_the_field_we_add_is_asked_without_it() {
     assert_eq!(test.chat(streaming("m")).status, StatusCode::OK);
     let asked: Vec<bool> = asked().iter().map(|(.., body)| body.contains("stream_options")).collect();
     assert_eq!(asked, [true, false]);
+    answers([events(&[WORD, END, "[DONE]"])]);
+    assert_eq!(test.chat(streaming("m")).status, StatusCode::OK);
+    assert!(!self::asked()[0].2.contains("stream_options"), "it is remembered");
     // One that the program sent is its own.
     let mut body = streaming("m");
     body["stream_options"] = json!({"include_usage": true});
@@ -252,8 +264,12 @@ fn the_next_provider_is_asked_before_the_first_byte_of_an_answer_and_not_after()
     let mut breaks_off = events(&[WORD]);
     breaks_off.pieces.push(None);
     answers([breaks_off, events(&[WORD, END])]);
-    assert_eq!(test.chat(streaming("gpt-5")).text, format!("data: {WORD}\n\n"));
-    assert_eq!(asked().len(), 1);
+    let answered = test.chat(streaming("gpt-5")).text;
+    assert!(answered.starts_with(&format!("data: {WORD}\n\ndata: {{\"error\":")), "{answered}");
+    assert!(answered.contains("provider_broke_off") && asked().len() == 1);
+    let half = Sent { pieces: vec![Some("{\"choices\":".to_owned()), None], ..json_of(200, &Value::Null) };
+    answers([half]);
+    assert_eq!(test.chat(hi("m")).text, "{\"choices\":<broken off>");
 }
 
 #[test]
@@ -278,7 +294,13 @@ fn a_provider_speaks_for_itself_about_the_request_and_never_about_our_key() {
     assert_eq!((refused.status.as_u16(), &refused.json["error"]["type"]), (503, &json!("server_error")));
     answers([]);
     let refused = test.chat(hi("m"));
-    assert_eq!((refused.status.as_u16(), &refused.json["error"]["code"]), (504, &json!("provider_unreachable")));
+    assert_eq!((refused.status.as_u16(), &refused.json["error"]["code"]), (504, &json!("provider_silent")));
+    answers([json_of(
+        429,
+        &json!({"error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}}),
+    )]);
+    let refused = test.chat(hi("m"));
+    assert_eq!((refused.status.as_u16(), &refused.json["error"]["code"]), (502, &json!("provider_account_empty")));
     let far = r#"[{"name": "far", "base_url": "http://far.example/v1", "models": ["x"]}]"#;
     let mut test = Test::new("");
     test.config = config(far, r#"{"far": "planted-key-1"}"#);

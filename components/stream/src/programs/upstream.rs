@@ -57,19 +57,45 @@ pub(crate) type Open = fn(Request<Bytes>, Patience) -> Opening;
 pub(crate) fn open(request: Request<Bytes>, patience: Patience) -> Opening {
     Box::pin(async move {
         let response = within(patience.head, http_client::send(request)).await.ok_or(Unheard::Silent)??;
-        let (silence, is_heard) = (patience.silence, false);
-        let body = Patient { body: response.body, silence, is_heard, alarm: Box::pin(sleep(silence)) };
+        let body = Patient { body: response.body, alarm: Alarm::new(patience.silence) };
         Ok(Opened { status: response.status, headers: response.headers, body: Box::pin(body) })
     })
 }
 
-/// A body that ends with an error when it is silent. It has one timer, which is set anew only when it rings, so that a piece costs none.
+/// Rings when nothing has happened for a time, at the latest for twice that time. It has one timer, which is set anew only when it rings, so that what
+/// happens costs none.
+pub(crate) struct Alarm {
+    period: Duration,
+    timer: Pin<Box<dyn Future<Output = ()>>>,
+    is_quiet: bool,
+}
+
+impl Alarm {
+    pub(crate) fn new(period: Duration) -> Self {
+        Self { period, timer: Box::pin(sleep(period)), is_quiet: true }
+    }
+
+    /// Something has happened.
+    pub(crate) const fn hear(&mut self) {
+        self.is_quiet = false;
+    }
+
+    /// Whether it rings.
+    pub(crate) fn rings(&mut self, context: &mut Context<'_>) -> bool {
+        while self.timer.as_mut().poll(context).is_ready() {
+            self.timer = Box::pin(sleep(self.period));
+            if std::mem::replace(&mut self.is_quiet, true) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// A body that ends with an error when it is silent.
 struct Patient<B> {
     body: B,
-    silence: Duration,
-    /// Whether a piece has come since the timer was set.
-    is_heard: bool,
-    alarm: Pin<Box<dyn Future<Output = ()>>>,
+    alarm: Alarm,
 }
 
 impl<B: Stream<Item = Result<Bytes, HttpError>> + Unpin> Stream for Patient<B> {
@@ -78,15 +104,9 @@ impl<B: Stream<Item = Result<Bytes, HttpError>> + Unpin> Stream for Patient<B> {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         if let Poll::Ready(piece) = this.body.poll_next_unpin(context) {
-            this.is_heard = true;
+            this.alarm.hear();
             return Poll::Ready(piece.map(|piece| piece.map_err(Unheard::Http)));
         }
-        while this.alarm.as_mut().poll(context).is_ready() {
-            if !std::mem::take(&mut this.is_heard) {
-                return Poll::Ready(Some(Err(Unheard::Silent)));
-            }
-            this.alarm = Box::pin(sleep(this.silence));
-        }
-        Poll::Pending
+        if this.alarm.rings(context) { Poll::Ready(Some(Err(Unheard::Silent))) } else { Poll::Pending }
     }
 }

@@ -209,7 +209,7 @@ impl Subject {
     async fn request(&mut self, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         match (&mut self.person, self.dialect) {
             (Some(person), _) => person.turn(model).await,
-            (None, Dialect::Model) => client::completion_request(self.address, model, &self.key),
+            (None, Dialect::Model) => client::completion_request(self.address, client::COMPLETIONS, model, &self.key),
             (None, Dialect::App) => client::request("GET", self.address, &format!("/events?model={model}"), "", None),
         }
     }

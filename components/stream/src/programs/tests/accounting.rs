@@ -50,11 +50,42 @@ fn a_budget_that_is_used_up_refuses_and_one_that_is_not_lets_the_rest_be_used() 
     );
     assert!(refused.headers.contains_key(header::RETRY_AFTER) && refused.headers["x-should-retry"] == "false");
     assert_eq!((test.left(), test.usage().model_requests), (100, 1), "nothing was taken");
-    // A short answer still fits.
+    // A short answer still fits, and is made as short as what is left.
     let mut short = streaming("m");
     short["max_tokens"] = json!(20);
     answers([events(&[WORD, END, REPORT])]);
     assert_eq!(test.chat(short).status, StatusCode::OK);
+    assert!(asked()[0].2.contains(r#""max_tokens":20"#));
+}
+
+#[test]
+fn an_answer_is_no_longer_than_what_is_reserved_for_it() {
+    let test = Test::new("");
+    let sent = |body: Value| {
+        answers([events(&[WORD, END, REPORT])]);
+        assert_eq!(test.chat(body).status, StatusCode::OK);
+        asked().remove(0).2
+    };
+    assert!(!sent(streaming("m")).contains("max_"), "nobody has a budget");
+    test.budget(Subject::User(test.user.id), 4_100);
+    let mut long = streaming("m");
+    long["max_tokens"] = json!(100_000);
+    let body: Value = serde_json::from_str(&sent(long)).unwrap();
+    assert!((1_900..2_100).contains(&body["max_tokens"].as_u64().unwrap()), "{body}");
+    assert!(sent(streaming("m")).contains("\"max_completion_tokens\":"));
+}
+
+#[test]
+fn a_report_of_what_a_program_itself_has_sent_is_none() {
+    let test =
+        Test::new(r#"[{"name": "r", "base_url": "http://r.example/v1", "dialect": "responses", "models": ["x"]}]"#);
+    test.budget(Subject::User(test.user.id), 100_000);
+    let created = r#"{"type":"response.created","response":{"tools":[{"parameters":{"properties":{"usage":{"input_tokens":1,"output_tokens":0}}}}]}}"#;
+    let words = r#"{"type":"response.output_text.delta","delta":"The quick brown fox jumps over the lazy dog. "}"#;
+    answers([events(&[created, words, words, words])]);
+    LEAVES_AFTER.set(3);
+    let _ = test.post("/v1/responses", json!({"model": "x", "input": "hi", "stream": true}));
+    assert!(100_000 - test.left() > 20, "{}", test.left());
 }
 
 #[test]
