@@ -40,6 +40,7 @@ mod retention;
 mod runs;
 mod sealing;
 mod second_factors;
+mod spending;
 mod tasks;
 mod tools;
 mod webhooks;
