@@ -30,6 +30,8 @@ pub(crate) struct UsageBody {
     runs: u64,
     prompt_tokens: u64,
     completion_tokens: u64,
+    /// Requests of their programs at `/v1`, whose tokens and cost are in the sums.
+    model_requests: u64,
     tool_calls: u64,
     /// What it cost, in millionths of the currency; runs that do not know it at today's prices.
     cost: u64,
@@ -47,11 +49,20 @@ pub(crate) struct UsagePage {
 
 impl UsageBody {
     fn new(usage: PersonUsage, pricing: &Pricing) -> Self {
-        let PersonUsage { user_id, email, runs, models, tool_calls } = usage;
+        let PersonUsage { user_id, email, runs, models, model_requests, programs, tool_calls } = usage;
         let (prompt_tokens, completion_tokens, cost, unpriced_tokens) = (0, 0, 0, 0);
-        let mut body =
-            Self { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls, cost, unpriced_tokens };
-        for model in models {
+        let mut body = Self {
+            user_id,
+            email,
+            runs,
+            prompt_tokens,
+            completion_tokens,
+            model_requests,
+            tool_calls,
+            cost,
+            unpriced_tokens,
+        };
+        for model in models.into_iter().chain(programs) {
             let (cost, unpriced_tokens) = model.cost_at(pricing.of_model(&model.model));
             body.cost = body.cost.saturating_add(cost);
             body.unpriced_tokens += unpriced_tokens;

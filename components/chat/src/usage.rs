@@ -20,6 +20,8 @@ pub(crate) struct OwnUsage {
     runs: u64,
     prompt_tokens: u64,
     completion_tokens: u64,
+    /// Of these tokens, what their programs used at `/v1`.
+    programs: ProgramsBody,
     tool_calls: u64,
     /// The currency's code.
     currency: String,
@@ -28,6 +30,14 @@ pub(crate) struct OwnUsage {
     /// Since the beginning of the month, in UTC.
     this_month: Spent,
     budgets: Vec<BudgetBody>,
+}
+
+/// What programs used.
+#[derive(Serialize)]
+struct ProgramsBody {
+    requests: u64,
+    prompt_tokens: u64,
+    completion_tokens: u64,
 }
 
 /// What was spent.
@@ -87,6 +97,13 @@ pub(crate) async fn read<D: Database>(
     let (store, user_id) = (chat.store(), session.user_id());
     let usage = store.usage_of(user_id, since).await?.ok_or_else(Problem::unauthenticated)?;
     let budgets = store.budgets_of(user_id, session.api_key().map(|key| key.id)).await?;
+    let read = |models: &[ModelUsage]| models.iter().map(|model| model.prompt_tokens).sum::<u64>();
+    let written = |models: &[ModelUsage]| models.iter().map(|model| model.completion_tokens).sum::<u64>();
+    let programs = ProgramsBody {
+        requests: usage.model_requests,
+        prompt_tokens: read(&usage.programs),
+        completion_tokens: written(&usage.programs),
+    };
     let pricing = &chat.config.pricing;
     let [this_month, today] = store.spent_by(user_id, beginnings(Timestamp::now()), pricing.currency()).await?;
     Ok(Json(OwnUsage {
@@ -95,8 +112,9 @@ pub(crate) async fn read<D: Database>(
         this_month: Spent::new(&this_month, pricing),
         days: DAYS,
         runs: usage.runs,
-        prompt_tokens: usage.models.iter().map(|model| model.prompt_tokens).sum(),
-        completion_tokens: usage.models.iter().map(|model| model.completion_tokens).sum(),
+        prompt_tokens: read(&usage.models) + programs.prompt_tokens,
+        completion_tokens: written(&usage.models) + programs.completion_tokens,
+        programs,
         tool_calls: usage.tool_calls,
         budgets: budgets.into_iter().map(Into::into).collect(),
     }))

@@ -70,6 +70,8 @@ table! {
         ToolsManage = "tools:manage" [MEMBER];
         /// Use the gateway for programs
         GatewayUse = "gateway:use" [MEMBER, SERVICE];
+        /// Have models answer programs, at `/v1`; which ones, `models:use` says
+        ModelsCall = "models:call" [MEMBER, SERVICE];
         /// Have one's own events told to addresses
         WebhooksUse = "webhooks:use" [MEMBER];
         /// Set policies for everybody

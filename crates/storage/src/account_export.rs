@@ -34,7 +34,7 @@ macro_rules! kept {
 }
 
 /// All sections.
-pub const SECTIONS: [Section; 15] = [
+pub const SECTIONS: [Section; 16] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
@@ -123,6 +123,26 @@ pub const SECTIONS: [Section; 15] = [
             "updated_at",
         ],
         rows: concat!("runs WHERE user_id = ?1 AND ", kept!()),
+        sealed: None,
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "model_requests",
+        columns: &[
+            "id",
+            "api_key_id",
+            "api",
+            "model",
+            "provider",
+            "prompt_tokens",
+            "completion_tokens",
+            "is_estimated",
+            "cost",
+            "currency",
+            "created_at",
+            "ended_at",
+        ],
+        rows: "model_requests WHERE user_id = ?1",
         sealed: None,
         key: ["id", ALONE],
     },

@@ -105,10 +105,10 @@ pub(crate) fn counts(user_id: &str, api_key_id: &str) -> String {
 }
 
 /// A budget and what is left, in one text of a list.
-const ROOMS: &str =
+pub(crate) const ROOMS: &str =
     "string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room || ' ' || (room + reserved), ',')";
 
-fn parsed(rooms: &str, at: Timestamp) -> Vec<Budget> {
+pub(crate) fn parsed(rooms: &str, at: Timestamp) -> Vec<Budget> {
     let budget = |room: &str| {
         let mut words = room.split(' ');
         let (subject, kind) = (Subject::parse(words.next()?)?, LimitKind::parse(words.next()?)?);

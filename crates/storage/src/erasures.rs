@@ -75,7 +75,7 @@ pub struct ErasureTurn {
 }
 
 /// What is counted before the first row goes: a name for the receipt, and the rows of the person ?1.
-const COUNTED: [(&str, &str); 13] = [
+const COUNTED: [(&str, &str); 14] = [
     ("conversations", "conversations WHERE conversations.user_id = erasures.user_id"),
     (
         "messages",
@@ -90,13 +90,14 @@ const COUNTED: [(&str, &str); 13] = [
     ("tool_policies", "tool_policies WHERE tool_policies.user_id = erasures.user_id"),
     ("tool_secrets", "tool_secrets WHERE tool_secrets.user_id = erasures.user_id"),
     ("tool_connections", "tool_connections WHERE tool_connections.user_id = erasures.user_id"),
+    ("model_requests", "model_requests WHERE model_requests.user_id = erasures.user_id"),
     ("webhooks", "webhooks WHERE webhooks.user_id = erasures.user_id"),
     ("audit_details", "audit_details WHERE audit_details.user_id = erasures.user_id"),
 ];
 
 /// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
 /// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
-const STEPS: [(&str, i64, &str); 8] = [
+const STEPS: [(&str, i64, &str); 9] = [
     ("erase_runs", WHOLES, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_conversations",
@@ -107,6 +108,11 @@ const STEPS: [(&str, i64, &str); 8] = [
         "erase_tool_tasks",
         BATCH,
         "DELETE FROM tool_tasks WHERE (run_id, call_id) IN (SELECT run_id, call_id FROM tool_tasks WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
+    ),
+    (
+        "erase_model_requests",
+        BATCH,
+        "DELETE FROM model_requests WHERE user_id = ?1 AND id IN (SELECT id FROM model_requests WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_tool_policies",

@@ -41,6 +41,7 @@ pub mod migration;
 pub mod model_dialects;
 pub mod model_listings;
 pub mod model_providers;
+pub mod model_requests;
 pub mod own_account;
 pub mod provider_sessions;
 pub mod rate_limits;

@@ -199,6 +199,12 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0029_audit_backlog.postgres.sql"),
     },
     Migration {
+        version: 31,
+        name: "0031_model_requests",
+        sqlite: include_str!("../../../migrations/0031_model_requests.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0031_model_requests.postgres.sql"),
+    },
+    Migration {
         version: 33,
         name: "0033_webhooks",
         sqlite: include_str!("../../../migrations/0033_webhooks.sqlite.sql"),

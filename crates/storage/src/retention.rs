@@ -119,8 +119,8 @@ pub(crate) fn read_lifetime(columns: &mut Columns<'_>, conversation: &mut Conver
     Ok(())
 }
 
-/// A run that somebody has a lease of, which keeps its conversation from being deleted in any case, or that is to be answered or waits for something that can still come: a question that has not expired, an answer to one that its person gave within
-/// a day and that nobody has acted on yet, or a task.
+/// A run that somebody has a lease of, because then its conversation cannot be deleted in any case; or one that is to be answered or waits for something
+/// that can still come: a question that has not expired, an answer to one that its person gave within a day and that nobody has acted on yet, or a task.
 fn in_use() -> String {
     format!(
         "(runs.lease_expires_at > now_ms() OR runs.state IN {ACTIVE} AND NOT {ABANDONED} AND (runs.state <> 'awaiting_approval' OR {HAS_QUESTION}

@@ -109,7 +109,7 @@ const OF_THE_INSTALLATION: [&str; 22] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 24] = [
+const OF_A_PERSON: [&str; 26] = [
     "api_keys",
     "audit_details",
     "audit_events",
@@ -119,6 +119,8 @@ const OF_A_PERSON: [&str; 24] = [
     "identity_links",
     "invitations",
     "limits",
+    "model_request_charges",
+    "model_requests",
     "password_resets",
     "provider_sessions",
     "rate_limits",
@@ -233,6 +235,10 @@ fn person(fixture: &Fixture) -> User {
         ),
         format!("INSERT INTO limits VALUES ('user:{of}', 'tokens_per_day', 7)"),
         format!("INSERT INTO budget_use VALUES ('user:{of}', '2026-11', 1, 1)"),
+        format!(
+            "INSERT INTO model_requests (id, user_id, api, model, created_at) VALUES ('r', '{of}', 'embeddings', '{PLANTED}', 9007199254740993)"
+        ),
+        format!("INSERT INTO model_request_charges VALUES ('r', 'user:{of}', '2026-11', 1, 1, 9007199254740993)"),
         format!("INSERT INTO second_factors VALUES ('{of}', '{PLANTED}', 1, 1)"),
         format!("INSERT INTO recovery_codes VALUES ('{of}', '{PLANTED}', NULL)"),
         format!("INSERT INTO api_keys VALUES ('k', '{of}', '{PLANTED}', '{PLANTED}', 'one', '*', 1, NULL, NULL)"),

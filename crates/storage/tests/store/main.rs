@@ -30,6 +30,7 @@ mod list_plans;
 mod lost_keys;
 mod master_keys;
 mod migrations;
+mod model_requests;
 mod models;
 mod names;
 mod permissions;

@@ -67,9 +67,9 @@ pub(crate) fn completions_url(model: SocketAddr) -> String {
     format!("http://{model}/v1/chat/completions")
 }
 
-/// The request to the model, sent directly and by the native relay.
-pub(crate) fn completion_request(address: SocketAddr, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
-    request("POST", address, &completions_url(address), "bench", Some(&bench_guest::completion(model)))
+/// The request to the model, sent directly, by the native relay, and to gateways.
+pub(crate) fn completion_request(address: SocketAddr, model: &str, key: &str) -> anyhow::Result<Request<Full<Bytes>>> {
+    request("POST", address, &completions_url(address), key, Some(&bench_guest::completion(model)))
 }
 
 /// Sends all requests at the same moment, each on its own connection, and reads the streams to their end. The connections are opened before, so
