@@ -44,7 +44,7 @@ pub(crate) async fn events<D: Database + 'static>(
     let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
         orchestrator::request_handler::read(&host, &config.settings, reading, BodyReader(outlet)).await;
         // A run may have ended.
-        platform::webhooks::wake(COMPONENT, &waking);
+        platform::webhooks::wake_if_any(COMPONENT, &waking);
     });
     Ok(stream(outflow))
 }
