@@ -244,9 +244,9 @@ export async function stop(): Promise<void> {
   const runId = liveRunId.peek();
   const id = conversationId.peek();
   if (runId === null || id === null) return;
-  const now = performance.now();
-  if (asked?.runId === runId && now - asked.at < DOUBLE_CLICK_MS) return;
-  asked = { runId, at: now };
+  const at = performance.now();
+  if (asked?.runId === runId && at - asked.at < DOUBLE_CLICK_MS) return;
+  asked = { runId, at };
   const here = page();
   const again = stopping.peek();
   here.tell({ type: "stopping", asked: true });
