@@ -218,7 +218,8 @@ export const models = {
 
 export const runs = {
   get: (id: string) => send<Run>("GET", runPath(id)),
-  cancel: (id: string) => send<Run>("POST", `${runPath(id)}/cancel`),
+  /** `atOnce`: without waiting for the host that writes the answer. */
+  cancel: (id: string, atOnce: boolean) => send<Run>("POST", `${runPath(id)}/cancel${query({ at_once: atOnce ? "true" : null })}`),
   /** A repeated request is refused with `run_active`. */
   retry: (id: string) => send<{ run: Run }>("POST", `${runPath(id)}/retry`),
   decide: (id: string, callId: string, decision: Decision) =>

@@ -247,22 +247,24 @@ mod tests {
     }
 
     #[test]
-    fn a_second_request_to_stop_ends_a_run_whose_executor_does_not() {
+    fn a_run_whose_executor_does_not_end_it_is_ended_at_once_if_the_person_wants_that() {
         let test = Test::new();
         let path = format!("/api/conversations/{}/messages", test.conversation());
         let sent = test.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;
         let run_id: Id = sent["run"]["id"].as_str().unwrap().parse().unwrap();
         let (store, lease) = (test.fixture.app.store(), Lease { run_id, owner: Id::new() });
         block_on(store.claim(lease, 60_000, "")).unwrap().unwrap();
-        let cancel = || test.send(Method::POST, &format!("/api/runs/{run_id}/cancel"), None);
-        let first = cancel();
-        assert_eq!((first.status.as_u16(), &first.json["state"]), (202, &json!("processing")));
-        let second = cancel();
+        let cancel = |query: &str| test.send(Method::POST, &format!("/api/runs/{run_id}/cancel{query}"), None);
+        for _ in 0..2 {
+            let asked = cancel("");
+            assert_eq!((asked.status.as_u16(), &asked.json["state"]), (202, &json!("processing")));
+        }
+        let second = cancel("?at_once=true");
         assert_eq!((second.status.as_u16(), &second.json["state"]), (202, &json!("cancelled")));
         let (state, batch) = (RunState::Complete, Batch::default());
         let ending = Ending { state, failure: None, usage: None, message: None, batch };
         assert!(!block_on(store.finish_run(lease, &ending)).unwrap(), "its executor can write nothing more");
-        assert_eq!(cancel().json["state"], "cancelled");
+        assert_eq!(cancel("?at_once=true").json["state"], "cancelled");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) async fn events<D: Database + 'static>(
     let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
         orchestrator::request_handler::read(&host, &config.settings, reading, BodyReader(outlet)).await;
         // A run may have ended.
-        platform::webhooks::wake(COMPONENT, &app);
+        platform::webhooks::wake_if_any(COMPONENT, &app);
         measuring::soon(COMPONENT, &app);
     });
     Ok(stream(outflow))

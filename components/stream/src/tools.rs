@@ -165,7 +165,7 @@ impl<D: Database + 'static> Tools<D> {
             if let Some(answer) = answer {
                 if matches!(answer, ToolAnswer::ApprovalNeeded { .. }) {
                     // The run may wait for a day, and its readers with it.
-                    platform::webhooks::wake(COMPONENT, &self.app);
+                    platform::webhooks::wake_if_any(COMPONENT, &self.app);
                 }
                 return Ok(answer);
             }

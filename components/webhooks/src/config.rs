@@ -29,8 +29,13 @@ impl Config {
 
     /// Where webhooks may be. `None`: nowhere.
     pub(crate) fn allowed(&self) -> Option<&str> {
-        let host = self.webhook_host.as_str();
-        (AllowedHost::parse(host).is_some() && !host.contains(NOWHERE)).then_some(host)
+        self.grant().map(|_| self.webhook_host.as_str())
+    }
+
+    /// A range of addresses allows nothing here: names are not looked up, so nobody would know what it means.
+    fn grant(&self) -> Option<AllowedHost<'_>> {
+        let grant = AllowedHost::parse(&self.webhook_host)?;
+        (!grant.is_range() && !self.webhook_host.contains(NOWHERE)).then_some(grant)
     }
 
     /// The server of an address at which a webhook may be, as scheme, host and port. The error is for the person.
@@ -42,7 +47,7 @@ impl Config {
                     .to_owned(),
             );
         };
-        let Some(allowed) = self.allowed() else {
+        let Some(grant) = self.grant() else {
             return Err(format!(
                 "This installation sends no webhooks. Whoever deploys it can say where they may go, with {}=https://*:443 for any address over TLS.",
                 environment(WEBHOOK_HOST)
@@ -50,12 +55,13 @@ impl Config {
         };
         let host = address.host().unwrap_or_default();
         // A grant of everything is meant for the Internet, not for what only this network can reach.
-        let is_outside = !is_inside(host) && (!allowed.contains("://*:") || is_public_host(host));
-        if is_outside && AllowedHost::parse(allowed).is_some_and(|allowed| allowed.allows(&address)) {
+        let is_outside = !is_inside(host) && (!grant.is_anywhere() || is_public_host(host));
+        if is_outside && grant.allows(&address) {
             return Ok(server(&address));
         }
         Err(format!(
-            "This installation sends no webhooks there. The variable {WEBHOOK_HOST} says where they may go, now: {allowed}. Whoever deploys it can change {}.",
+            "This installation sends no webhooks there. The variable {WEBHOOK_HOST} says where they may go, now: {}. Whoever deploys it can change {}.",
+            self.webhook_host,
             environment(WEBHOOK_HOST)
         ))
     }
@@ -105,6 +111,24 @@ mod tests {
             assert_eq!(at(anywhere, url), None, "{url}");
         }
         assert_eq!(at(anywhere, &format!("https://example.org/{}", "a".repeat(2_000))), None);
+    }
+
+    #[test]
+    fn however_everything_is_granted_it_is_the_internet() {
+        for anywhere in ["https://*", "http://*", "https://*:*", "*://*:*"] {
+            for host in
+                ["10.0.0.5", "127.1", "0x7f.0.0.1", "0177.0.0.1", "10.1", "169.254.169.254", "localhost", "[::1]"]
+            {
+                for scheme in ["http", "https"] {
+                    assert_eq!(at(anywhere, &format!("{scheme}://{host}/")), None, "{anywhere} {scheme}://{host}");
+                }
+            }
+        }
+        assert!(at("https://*", "https://example.org/").is_some());
+        for range in ["https://10.0.0.0/8:443", "https://0.0.0.0/0:443"] {
+            assert_eq!(at(range, "https://10.0.0.5/"), None);
+            assert_eq!(at(range, "https://example.org/"), None);
+        }
     }
 
     #[test]

@@ -33,7 +33,9 @@ use crate::{
 
 /// Senders of one instance. Receivers that are there answer in a fraction of a second.
 const MAX_SENDERS: usize = 8;
-/// A sender goes on for so long, then it leaves the rest to the next: an instance is not to live for ever.
+/// A receiver that takes longer has its next message in another turn.
+const SLOW: Duration = Duration::from_secs(1);
+/// A sender goes on for so long, then it leaves the rest to the others.
 const WORK: Duration = Duration::from_secs(60);
 /// If something is due so soon, a sender waits for it: the first attempts follow each other without anybody coming by.
 const SOON_MS: i64 = 10_000;
@@ -90,64 +92,84 @@ pub(crate) async fn send_next<D: Database>(webhooks: &Webhooks<D>) -> Result<boo
     send(webhooks, &turn).await.map(|()| true)
 }
 
-/// Sends the messages of a turn, until one fails.
+/// Sends the messages of a turn, until one fails or the receiver is slow.
 async fn send<D: Database>(webhooks: &Webhooks<D>, turn: &WebhookTurn) -> Result<(), StorageError> {
     let is_allowed =
         turn.person.as_ref().is_none_or(|roles| access_of(roles).allows(&Action::Route(WebhooksUse::NAME)));
+    let receiver = if is_allowed { receiver(webhooks, turn).await? } else { Err("not_allowed") };
     let mut left = turn.messages.len();
+    if left == 0 {
+        return webhooks.store().end_webhook_turn(turn.id, turn.turn).await;
+    }
     for message in &turn.messages {
         left = left.saturating_sub(1);
-        let attempt = match is_allowed {
-            true => attempt(webhooks, turn, message, left > 0).await?,
-            // Whoever lost the permission gets nothing any more.
-            false => ("not_allowed".to_owned(), WebhookOutcome::GivenUp { pause_ms: 0 }),
+        let (answer, outcome) = match &receiver {
+            // Whoever lost the permission is told nothing any more.
+            Err(_) if !is_allowed => ("not_allowed".to_owned(), WebhookOutcome::GivenUp { pause_ms: 0 }),
+            Err(why) => failed(turn, message, why),
+            Ok(receiver) => attempt(webhooks, turn, receiver, message, left > 0).await,
         };
-        let (answer, outcome) = (&*attempt.0, attempt.1);
-        let stored = WebhookAttempt { webhook_id: turn.id, message, answer, outcome };
-        webhooks.store().store_webhook_attempt(&stored).await?;
-        if is_allowed && !matches!(outcome, WebhookOutcome::Delivered { .. }) {
+        let stored = WebhookAttempt { webhook_id: turn.id, turn: turn.turn, message, answer: &answer, outcome };
+        let is_own = webhooks.store().store_webhook_attempt(&stored).await?;
+        if !is_own || !matches!(outcome, WebhookOutcome::Delivered { goes_on: true, .. }) {
             break;
         }
     }
     Ok(())
 }
 
-/// What an attempt came to, in a word, and what follows.
-async fn attempt<D: Database>(
+/// Where the messages of a turn go, and with which secret; or why nowhere, in a word.
+async fn receiver<D: Database>(
     webhooks: &Webhooks<D>,
     turn: &WebhookTurn,
-    message: &WebhookMessage,
-    goes_on: bool,
-) -> Result<(String, WebhookOutcome), StorageError> {
-    let failed = |answer: &str| {
-        let pause_ms = pause_ms(turn.failures);
-        let outcome = match retry_after_ms(message.attempts) {
-            Some(after_ms) => WebhookOutcome::Retry { after_ms, pause_ms },
-            None => WebhookOutcome::GivenUp { pause_ms },
-        };
-        Ok((answer.to_owned(), outcome))
-    };
+) -> Result<Result<Sealed, &'static str>, StorageError> {
     let opened = match webhooks.store().open_webhook(turn.id, &turn.sealed).await {
         Ok(opened) => opened,
         Err(StorageError::Database(error)) => return Err(error.into()),
         // Somebody has to put the key back first.
-        Err(_) => return failed("key_missing"),
+        Err(_) => return Ok(Err("key_missing")),
     };
-    let Ok(Sealed { url, secret }) = serde_json::from_str(&opened) else { return failed("damaged") };
+    let Ok(sealed) = serde_json::from_str::<Sealed>(&opened) else { return Ok(Err("damaged")) };
     // What is allowed may have changed since it was made.
-    if webhooks.config.server_of(&url).is_err() {
-        return failed("address_not_allowed");
-    }
-    let Ok(request) = request(&url, &secret, message, Timestamp::now()) else { return failed("damaged") };
-    match (webhooks.send)(request).await {
+    let is_allowed = webhooks.config.server_of(&sealed.url).is_ok();
+    Ok(if is_allowed { Ok(sealed) } else { Err("address_not_allowed") })
+}
+
+/// What an attempt came to, in a word, and what follows.
+async fn attempt<D: Database>(
+    webhooks: &Webhooks<D>,
+    turn: &WebhookTurn,
+    Sealed { url, secret }: &Sealed,
+    message: &WebhookMessage,
+    has_more: bool,
+) -> (String, WebhookOutcome) {
+    let Ok(request) = request(url, secret, message, Timestamp::now()) else { return failed(turn, message, "damaged") };
+    let began = Instant::now();
+    let answer = (webhooks.send)(request).await;
+    let took = began.elapsed();
+    match answer {
         Ok(status) if status.is_success() => {
-            Ok((format!("http_{}", status.as_u16()), WebhookOutcome::Delivered { goes_on }))
+            // A slow receiver lets the others come first, and then waits as long as it made wait.
+            let is_slow = took >= SLOW;
+            let pause_ms = if is_slow { i64::try_from(took.as_millis()).unwrap_or_default() } else { 0 };
+            let outcome = WebhookOutcome::Delivered { goes_on: has_more && !is_slow, pause_ms };
+            (format!("http_{}", status.as_u16()), outcome)
         }
         // The specification's way to say that the receiver wants nothing any more.
-        Ok(StatusCode::GONE) => Ok(("http_410".to_owned(), WebhookOutcome::Gone)),
-        Ok(status) => failed(&format!("http_{}", status.as_u16())),
-        Err(Unanswered::Denied) => failed("address_not_allowed"),
-        Err(Unanswered::Unreachable) => failed("unreachable"),
-        Err(Unanswered::Slow) => failed("timeout"),
+        Ok(StatusCode::GONE) => ("http_410".to_owned(), WebhookOutcome::Gone),
+        Ok(status) => failed(turn, message, &format!("http_{}", status.as_u16())),
+        Err(Unanswered::Denied) => failed(turn, message, "address_not_allowed"),
+        Err(Unanswered::Unreachable) => failed(turn, message, "unreachable"),
+        Err(Unanswered::Slow) => failed(turn, message, "timeout"),
     }
+}
+
+/// A failure of this kind, and when the message is sent again.
+fn failed(turn: &WebhookTurn, message: &WebhookMessage, answer: &str) -> (String, WebhookOutcome) {
+    let pause_ms = pause_ms(turn.failures);
+    let outcome = match retry_after_ms(message.attempts) {
+        Some(after_ms) => WebhookOutcome::Retry { after_ms, pause_ms },
+        None => WebhookOutcome::GivenUp { pause_ms },
+    };
+    (answer.to_owned(), outcome)
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use storage::{
     Database,
     audit::AuditEvent,
+    rate_limits::Limit,
     webhooks::{MAX_WEBHOOKS, NewWebhook, Webhook, WebhookOwner},
 };
 use web::{Allowed, Json, PathId, Result, Session};
@@ -40,7 +41,7 @@ pub(crate) struct WebhookBody {
     waiting: i64,
     /// Attempts that failed since the last that succeeded.
     failures: i64,
-    /// Messages that were given up, and events that found too many waiting.
+    /// Messages that were given up, and events that found too many waiting, as far as they were counted.
     lost: i64,
     attempted_at: Option<Timestamp>,
     /// What the last attempt came to: `http_` and the status, or a word.
@@ -148,7 +149,23 @@ async fn remove<D: Database>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn test<D: Database + 'static>(webhooks: Webhooks<D>, owner: WebhookOwner, id: Id) -> Result<StatusCode> {
+/// Whoever sets up a receiver tries a few times; nobody is to have this installation call an address again and again.
+const TESTS_PER_MINUTE: u32 = 10;
+
+async fn test<D: Database + 'static>(
+    webhooks: Webhooks<D>,
+    session: &Session,
+    owner: WebhookOwner,
+    id: Id,
+) -> Result<StatusCode> {
+    // First, so that nobody loses a try, or learns anything, by naming what is not theirs.
+    if !webhooks.store().webhooks(owner).await?.iter().any(|webhook| webhook.id == id) {
+        return Err(Problem::not_found().into());
+    }
+    let limit = Limit::per_minute(format!("webhook-tests:{}", session.user_id()), TESTS_PER_MINUTE);
+    webhooks.store().take_rate(&[limit]).await?.map_err(|wait| {
+        Problem::rate_limited("You have sent many tests. Try again in a minute.", wait.0.div_ceil(1000))
+    })?;
     if !webhooks.store().test_webhook(owner, id, TEST).await? {
         return Err(Problem::not_found().into());
     }
@@ -203,7 +220,8 @@ pub(crate) async fn test_own<D: Database + 'static>(
     session: Allowed<WebhooksUse>,
     PathId(id): PathId,
 ) -> Result<StatusCode> {
-    test(webhooks, WebhookOwner::Person(session.user_id()), id).await
+    let owner = WebhookOwner::Person(session.user_id());
+    test(webhooks, &session, owner, id).await
 }
 
 /// `GET /api/admin/webhooks`.
@@ -235,8 +253,8 @@ pub(crate) async fn remove_all<D: Database>(
 /// `POST /api/admin/webhooks/{id}/test`.
 pub(crate) async fn test_all<D: Database + 'static>(
     State(webhooks): State<Webhooks<D>>,
-    _: Allowed<WebhooksManage>,
+    session: Allowed<WebhooksManage>,
     PathId(id): PathId,
 ) -> Result<StatusCode> {
-    test(webhooks, WebhookOwner::Installation, id).await
+    test(webhooks, &session, WebhookOwner::Installation, id).await
 }

@@ -17,7 +17,15 @@ const WEBHOOKS_ADDRESS: &str = "http://webhooks.spin.internal";
 /// Where it is woken. `spin.toml` has no trigger for it, so it cannot be reached from outside.
 pub const PATH: &str = "/internal/deliveries";
 
-/// Has what is due sent, if there is anybody to tell. `component` is the caller, for the log.
+/// Has what is due sent, if this instance knows that anybody has a webhook. It reads nothing: one that is younger than what the instance knows waits for the
+/// next look of `auth`.
+pub fn wake_if_any<D: Database + 'static>(component: &'static str, app: &App<D>) {
+    if app.had_webhooks() {
+        wake(component, app);
+    }
+}
+
+/// Has what is due sent. `component` is the caller, for the log.
 pub fn wake<D: Database + 'static>(component: &'static str, app: &App<D>) {
     let app = app.clone();
     spawn(async move {
@@ -32,9 +40,6 @@ pub fn wake<D: Database + 'static>(component: &'static str, app: &App<D>) {
 }
 
 async fn ask<D: Database>(app: &App<D>) -> Result<(), String> {
-    if !app.has_webhooks().await.map_err(|error| error.to_string())? {
-        return Ok(());
-    }
     let proof = app.prove(WEBHOOKS, None, "").await.map_err(|error| error.causes().unwrap_or_default())?;
     let request = Request::post(format!("{WEBHOOKS_ADDRESS}{PATH}")).header(header::AUTHORIZATION, proof);
     let request = request.body(Bytes::new()).map_err(|error| error.to_string())?;

@@ -93,6 +93,8 @@ pub struct NewWebhook<'a> {
 pub struct WebhookTurn {
     /// The webhook.
     pub id: Id,
+    /// The turn: what a sender stores that has lost it counts for nothing.
+    pub turn: Id,
     /// As in [`NewWebhook`].
     pub sealed: String,
     /// Attempts that failed, one after the other, until now.
@@ -123,6 +125,8 @@ pub struct WebhookMessage {
 pub struct WebhookAttempt<'a> {
     /// The webhook.
     pub webhook_id: Id,
+    /// The turn of the sender.
+    pub turn: Id,
     /// The message.
     pub message: &'a WebhookMessage,
     /// In a word.
@@ -134,10 +138,12 @@ pub struct WebhookAttempt<'a> {
 /// What follows an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WebhookOutcome {
-    /// The receiver has it. The next message can be sent at once; `goes_on`: by the same sender.
+    /// The receiver has it.
     Delivered {
-        /// Whether the turn goes on.
+        /// Whether the turn goes on. Otherwise it ends.
         goes_on: bool,
+        /// Milliseconds until the next turn, if this one ends.
+        pause_ms: i64,
     },
     /// It is sent again after a pause, and nothing is sent meanwhile for a shorter one.
     Retry {
@@ -156,7 +162,7 @@ pub enum WebhookOutcome {
 }
 
 impl<D: Database> Store<D> {
-    /// An owner's webhooks, the oldest first.
+    /// An owner's webhooks, the oldest first; as many as there are.
     ///
     /// # Errors
     /// Those of the database, as everywhere in this crate.
@@ -165,7 +171,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "SELECT id, server, events, created_at, failures, given_up, dropped, attempted_at, answer, delivered_at, stopped_at,
                  (SELECT COUNT(*) FROM webhook_deliveries WHERE webhook_deliveries.webhook_id = webhooks.id)
-             FROM webhooks WHERE {OWNED} ORDER BY id LIMIT {MAX_WEBHOOKS}"
+             FROM webhooks WHERE {OWNED} ORDER BY id"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [owner.into()])).await?;
         rows.iter().map(|row| read(QUERY, row)).collect()
@@ -177,10 +183,9 @@ impl<D: Database> Store<D> {
     /// As [`Self::webhooks`].
     pub async fn add_webhook(&self, owner: WebhookOwner, new: NewWebhook<'_>) -> Result<bool, StorageError> {
         let sql = format!(
-            "INSERT INTO webhooks (id, user_id, server, events, sealed, created_at, free_at, failures, given_up, dropped)
-             SELECT ?2, CAST(?1 AS text), ?3, ?4, ?5, now_ms(), 0, 0, 0, 0
-             WHERE (SELECT COUNT(*) FROM webhooks WHERE {OWNED} AND id <> ?2) < {MAX_WEBHOOKS}
-             ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING id"
+            "INSERT INTO new_webhooks (id, user_id, server, events, sealed, created_at, most)
+             SELECT ?2, CAST(?1 AS text), ?3, ?4, ?5, now_ms(), {MAX_WEBHOOKS}
+             WHERE (SELECT COUNT(*) FROM webhooks WHERE {OWNED} AND id <> ?2) < {MAX_WEBHOOKS} RETURNING id"
         );
         let NewWebhook { id, server, events, sealed } = new;
         let parameters =
@@ -199,15 +204,14 @@ impl<D: Database> Store<D> {
         Ok(!self.database.query(statement).await?.is_empty())
     }
 
-    /// Queues a message that tells nothing, to try an owner's webhook: it is due at once, also if the receiver is paused or was gone. One that waits already
-    /// is sent again, so nobody fills the queue. `false`: there is no such webhook.
+    /// Queues a message that tells nothing, to try an owner's webhook: it is due at once, also if the receiver is paused or was gone, and after the present
+    /// turn if a sender has it. One that waits already is sent again, so nobody fills the queue. `false`: there is no such webhook.
     ///
     /// # Errors
     /// As [`Self::webhooks`].
     pub async fn test_webhook(&self, owner: WebhookOwner, id: Id, kind: &str) -> Result<bool, StorageError> {
-        // A sender that has the webhook keeps it, unless its last attempt failed.
         let sql = format!(
-            "UPDATE webhooks SET stopped_at = NULL, free_at = CASE WHEN failures > 0 THEN 0 ELSE free_at END
+            "UPDATE webhooks SET stopped_at = NULL, free_at = CASE WHEN turn IS NULL THEN 0 ELSE free_at END
              WHERE {OWNED} AND id = ?2 RETURNING id"
         );
         let statement = Statement::new("free_webhook", sql, [owner.into(), id.into()]).repeatably();
@@ -240,26 +244,38 @@ impl<D: Database> Store<D> {
         self.open_with_master(WEBHOOKS, &id.to_string(), sealed).await
     }
 
-    /// Takes a turn to send the messages of a webhook for which something is due, and that no other sender has. `None`: there is none.
+    /// Takes a turn to send the messages of the webhook that waited longest of those for which something is due and that no other sender has. `None`: there
+    /// is none.
     ///
     /// # Errors
     /// As [`Self::webhooks`].
     pub async fn take_webhook_turn(&self) -> Result<Option<WebhookTurn>, StorageError> {
         const QUERY: &str = "take_webhook_turn";
         let sql = format!(
-            "UPDATE webhooks SET free_at = now_ms() + {TURN_MS}
-             WHERE id = (SELECT due.webhook_id FROM {DUE} ORDER BY due.due_at LIMIT 1)
-                 AND free_at <= now_ms()
+            "UPDATE webhooks SET free_at = now_ms() + {TURN_MS}, turn = ?1
+             WHERE id = (SELECT id FROM webhooks WHERE {IS_DUE} ORDER BY free_at, id LIMIT 1) AND free_at <= now_ms()
              RETURNING id, user_id, sealed, failures"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        let turn = Id::new();
+        let rows = self.database.query(Statement::new(QUERY, sql, [turn.into()])).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let mut columns = row.columns(QUERY);
         let (id, user_id) = (columns.id()?, columns.optional_id()?);
         let (sealed, failures) = (columns.text()?.to_owned(), columns.integer()?);
         let (person, messages) = self.due_messages(id, user_id).await?;
         let person = user_id.map(|_| person);
-        Ok(Some(WebhookTurn { id, sealed, failures, person, messages }))
+        Ok(Some(WebhookTurn { id, turn, sealed, failures, person, messages }))
+    }
+
+    /// Ends a turn in which nothing was sent.
+    ///
+    /// # Errors
+    /// As [`Self::webhooks`].
+    pub async fn end_webhook_turn(&self, id: Id, turn: Id) -> Result<(), StorageError> {
+        let sql = "UPDATE webhooks SET free_at = now_ms(), turn = NULL WHERE id = ?1 AND turn = ?2";
+        let statement = Statement::new("end_webhook_turn", sql, [id.into(), turn.into()]);
+        self.database.query(statement.repeatably()).await?;
+        Ok(())
     }
 
     async fn due_messages(
@@ -289,23 +305,27 @@ impl<D: Database> Store<D> {
         Ok((roles, messages))
     }
 
-    /// Stores what an attempt came to. If the webhook or the message is gone meanwhile, it does nothing.
+    /// Stores what an attempt came to. `false`: the webhook is gone, or another sender has it, and nothing was stored: this one stops.
     ///
     /// # Errors
     /// As [`Self::webhooks`].
-    pub async fn store_webhook_attempt(&self, attempt: &WebhookAttempt<'_>) -> Result<(), StorageError> {
-        let WebhookAttempt { webhook_id, message, answer, outcome } = attempt;
-        let (is_delivered, is_gone, retry_ms, pause_ms) = match *outcome {
-            WebhookOutcome::Delivered { goes_on } => (true, false, None, if goes_on { TURN_MS } else { 0 }),
-            WebhookOutcome::Retry { after_ms, pause_ms } => (false, false, Some(after_ms), pause_ms),
-            WebhookOutcome::GivenUp { pause_ms } => (false, false, None, pause_ms),
-            WebhookOutcome::Gone => (false, true, None, 0),
+    pub async fn store_webhook_attempt(&self, attempt: &WebhookAttempt<'_>) -> Result<bool, StorageError> {
+        let WebhookAttempt { webhook_id, turn, message, answer, outcome } = attempt;
+        let (is_delivered, is_gone, retry_ms, pause_ms, goes_on) = match *outcome {
+            WebhookOutcome::Delivered { goes_on: true, .. } => (true, false, None, TURN_MS, true),
+            WebhookOutcome::Delivered { goes_on: false, pause_ms } => (true, false, None, pause_ms, false),
+            WebhookOutcome::Retry { after_ms, pause_ms } => (false, false, Some(after_ms), pause_ms, false),
+            WebhookOutcome::GivenUp { pause_ms } => (false, false, None, pause_ms, false),
+            WebhookOutcome::Gone => (false, true, None, 0, false),
         };
-        let sql = "INSERT INTO webhook_attempts (webhook_id, id, attempts, answer, is_delivered, is_gone, attempted_at, retry_at, free_at)
-                   SELECT ?1, ?2, CAST(?3 AS bigint), ?4, CAST(?5 AS bigint), CAST(?6 AS bigint), now_ms(), now_ms() + CAST(?7 AS bigint),
-                       now_ms() + CAST(?8 AS bigint)";
+        let sql = "INSERT INTO webhook_attempts
+                       (webhook_id, turn, id, attempts, answer, is_delivered, is_gone, attempted_at, retry_at, free_at, next_turn)
+                   SELECT webhooks.id, webhooks.turn, ?3, CAST(?4 AS bigint), ?5, CAST(?6 AS bigint), CAST(?7 AS bigint), now_ms(),
+                       now_ms() + CAST(?8 AS bigint), now_ms() + CAST(?9 AS bigint), CAST(?10 AS text)
+                   FROM webhooks WHERE webhooks.id = ?1 AND webhooks.turn = ?2 RETURNING id";
         let parameters = [
             (*webhook_id).into(),
+            (*turn).into(),
             message.id.as_str().into(),
             message.attempts.saturating_add(1).into(),
             (*answer).into(),
@@ -313,9 +333,9 @@ impl<D: Database> Store<D> {
             is_gone.into(),
             retry_ms.into(),
             pause_ms.into(),
+            goes_on.then_some(*turn).into(),
         ];
-        self.database.query(Statement::new("store_webhook_attempt", sql, parameters)).await?;
-        Ok(())
+        Ok(!self.database.query(Statement::new("store_webhook_attempt", sql, parameters)).await?.is_empty())
     }
 
     /// In how many milliseconds the next message can be sent that waits; less than 0: some could be already. `None`: nothing waits.
@@ -324,20 +344,22 @@ impl<D: Database> Store<D> {
     /// As [`Self::webhooks`].
     pub async fn next_webhook_message_ms(&self) -> Result<Option<i64>, StorageError> {
         const QUERY: &str = "next_webhook_message";
-        let sql = "SELECT MIN(CASE WHEN webhooks.free_at > webhook_deliveries.due_at THEN webhooks.free_at ELSE webhook_deliveries.due_at END) - now_ms()
-                   FROM webhooks JOIN webhook_deliveries ON webhook_deliveries.webhook_id = webhooks.id WHERE webhooks.stopped_at IS NULL";
+        let sql = "SELECT MIN(CASE WHEN free_at > due_at THEN free_at ELSE due_at END) - now_ms() FROM (
+                       SELECT free_at, (SELECT MIN(due_at) FROM webhook_deliveries WHERE webhook_id = webhooks.id) AS due_at
+                       FROM webhooks WHERE stopped_at IS NULL) AS next WHERE due_at IS NOT NULL";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         rows.first().map_or(Ok(None), |row| row.columns(QUERY).optional_integer())
     }
 }
 
-/// The SQL of the messages that can be sent now.
-const DUE: &str = "webhook_deliveries AS due JOIN webhooks AS receiver ON receiver.id = due.webhook_id
-    WHERE due.due_at <= now_ms() AND receiver.free_at <= now_ms() AND receiver.stopped_at IS NULL";
+/// The SQL condition for a webhook with a message that can be sent now. It begins at the webhooks, which are few: of receivers that are away, thousands of
+/// messages may be due.
+const IS_DUE: &str = "free_at <= now_ms() AND stopped_at IS NULL
+    AND EXISTS (SELECT 1 FROM webhook_deliveries AS due WHERE due.webhook_id = webhooks.id AND due.due_at <= now_ms())";
 
 /// Whether a message can be sent now, as a column of a statement about work that nobody waits for.
 pub(crate) fn is_due() -> String {
-    format!("CASE WHEN EXISTS (SELECT 1 FROM {DUE}) THEN 1 ELSE 0 END")
+    format!("CASE WHEN EXISTS (SELECT 1 FROM webhooks WHERE {IS_DUE}) THEN 1 ELSE 0 END")
 }
 
 fn read(query: &'static str, row: &Row) -> Result<Webhook, StorageError> {

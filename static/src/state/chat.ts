@@ -234,29 +234,32 @@ export async function say(text: string): Promise<boolean> {
   }
 }
 
-/** The run that the server is being asked to stop: a double click is one request. */
-let asked: string | null = null;
+/** A double click is one request: for so long after the first, another is none. */
+const DOUBLE_CLICK_MS = 1_000;
+/** The run that the server was asked to stop, and when. */
+let asked: { runId: string; at: number } | null = null;
 
 /** Has the answer stopped. Whoever asks again later does not wait for the host that writes it: the server ends the run at once. */
 export async function stop(): Promise<void> {
   if (isSending.peek()) return giveUp.abort();
   const runId = liveRunId.peek();
   const id = conversationId.peek();
-  if (runId === null || id === null || asked === runId) return;
-  asked = runId;
+  if (runId === null || id === null) return;
+  const at = performance.now();
+  if (asked?.runId === runId && at - asked.at < DOUBLE_CLICK_MS) return;
+  asked = { runId, at };
   const here = page();
   const again = stopping.peek();
   here.tell({ type: "stopping", asked: true });
   try {
-    const run = await runs.cancel(runId);
+    const run = await runs.cancel(runId, again);
     // The stream may hang with its host, so the page does not wait for it either.
     if (again && run.state === "cancelled" && liveRunId.peek() === runId)
       here.tell({ type: "concluded", runId, piece: await loadPiece(id), error: run.error });
   } catch (error) {
+    asked = null;
     here.tell({ type: "stopping", asked: false });
     await explain(error, here);
-  } finally {
-    asked = null;
   }
 }
 

@@ -179,7 +179,7 @@ function Row({
           <p class="text-xs leading-5 text-soft">
             {webhook.waiting > 0 && `${webhook.waiting.toLocaleString()} waiting`}
             {webhook.waiting > 0 && webhook.lost > 0 && ", "}
-            {webhook.lost > 0 && `${webhook.lost.toLocaleString()} given up`}
+            {webhook.lost > 0 && `at least ${webhook.lost.toLocaleString()} given up`}
           </p>
         )}
       </div>

@@ -251,6 +251,19 @@ fn an_address_that_is_no_longer_allowed_gets_nothing() {
 }
 
 #[test]
+fn an_address_is_not_called_again_and_again() {
+    let test = Test::default();
+    let (id, _) = test.added("/api/webhooks", &test.token, &["run.ended"]);
+    let path = format!("/api/webhooks/{id}/test");
+    for _ in 0..10 {
+        test.test(&id);
+    }
+    assert_eq!(test.ask(Method::POST, &path, &test.token, None).status, StatusCode::TOO_MANY_REQUESTS);
+    test.send_due();
+    assert_eq!(got().len(), 1, "one waits at a time");
+}
+
+#[test]
 fn an_unknown_webhook_is_not_found() {
     let test = Test::default();
     let path = format!("/api/webhooks/{}/test", Id::new());

@@ -274,7 +274,7 @@ fn person(fixture: &Fixture) -> User {
         format!("INSERT INTO rate_limits VALUES ('log-in:proof:{of}', 9007199254740993)"),
         format!("INSERT INTO budgets_reached VALUES ('user:{of}', 'tokens_per_day', '2026-11', 7, 1)"),
         format!(
-            "INSERT INTO webhooks VALUES ('w', '{of}', '{PLANTED}', ' run.ended ', '{PLANTED}', 1, 0, 0, 0, 0, NULL, NULL, NULL, NULL)"
+            "INSERT INTO webhooks VALUES ('w', '{of}', '{PLANTED}', ' run.ended ', '{PLANTED}', 1, 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL)"
         ),
         format!("INSERT INTO webhook_deliveries VALUES ('w', 'evt_1', 'run.ended', '{PLANTED}', 1, 0, 1)"),
         "INSERT INTO user_groups VALUES ('g', 'g', '', 1)".to_owned(),

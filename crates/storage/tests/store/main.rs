@@ -44,6 +44,7 @@ mod runs;
 mod sealing;
 mod second_factors;
 mod settings;
+mod spending;
 mod tasks;
 mod tools;
 mod webhooks;

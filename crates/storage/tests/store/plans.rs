@@ -272,7 +272,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
         assert!(store.end_grant(user_id, program).await.unwrap());
         store.user_of_token(user_id, Some(id(RUN, 1))).await.unwrap().unwrap();
         store.access_state("tests", 60_000, Offers::Unless(None)).await.unwrap();
-        store.request_cancel(user_id, run.id).await.unwrap();
+        store.request_cancel(user_id, run.id, false).await.unwrap();
         let message = Some(answer("so far", "cancelled"));
         let (state, batch) = (RunState::Cancelled, Batch { last_id: 200, frames: "end".into() });
         assert!(store.finish_run(lease, &Ending { state, failure: None, usage: None, message, batch }).await.unwrap());

@@ -26,6 +26,10 @@ crate::on_each_database! {
     a_budget_that_only_waits_for_others_is_not_told,
     what_is_not_stored_is_not_told,
     two_senders_never_have_one_webhook,
+    what_happens_beside_removals_and_full_queues_is_stored,
+    a_budget_of_a_day_that_is_over_is_told_once_too,
+    what_programs_reserve_is_not_used_and_what_they_used_is,
+    webhooks_that_are_added_at_once_are_no_more_than_an_owner_may_have,
     a_message_that_failed_is_due_again_later_and_is_lost_in_the_end,
     a_queue_has_an_end,
     a_webhook_goes_with_its_account,
@@ -54,18 +58,20 @@ fn turn(fixture: &Fixture) -> Option<WebhookTurn> {
     block_on(fixture.store.take_webhook_turn()).unwrap()
 }
 
-fn attempt(fixture: &Fixture, webhook_id: Id, message: &WebhookMessage, outcome: WebhookOutcome) {
-    let attempt = WebhookAttempt { webhook_id, message, answer: "http_200", outcome };
-    block_on(fixture.store.store_webhook_attempt(&attempt)).unwrap();
+fn attempt(fixture: &Fixture, turn: &WebhookTurn, message: &WebhookMessage, outcome: WebhookOutcome) -> bool {
+    let attempt = WebhookAttempt { webhook_id: turn.id, turn: turn.turn, message, answer: "http_200", outcome };
+    block_on(fixture.store.store_webhook_attempt(&attempt)).unwrap()
 }
 
 /// Everything that waits, sent: type and data, by webhook.
 fn told(fixture: &Fixture) -> Vec<(Id, String, serde_json::Value)> {
     let mut told = Vec::new();
-    while let Some(WebhookTurn { id, messages, .. }) = turn(fixture) {
-        for message in &messages {
-            told.push((id, message.kind.clone(), serde_json::from_str(&message.data).unwrap()));
-            attempt(fixture, id, message, WebhookOutcome::Delivered { goes_on: false });
+    while let Some(taken) = turn(fixture) {
+        let mut left = taken.messages.len();
+        for message in &taken.messages {
+            left -= 1;
+            told.push((taken.id, message.kind.clone(), serde_json::from_str(&message.data).unwrap()));
+            assert!(attempt(fixture, &taken, message, WebhookOutcome::Delivered { goes_on: left > 0, pause_ms: 0 }));
         }
     }
     told
@@ -178,6 +184,60 @@ fn a_budget_that_only_waits_for_others_is_not_told(place: Place) {
     assert!(told(&fixture).is_empty());
 }
 
+fn a_budget_of_a_day_that_is_over_is_told_once_too(place: Place) {
+    let fixture = Fixture::new(place);
+    add(&fixture, WebhookOwner::Installation, &["budget.reached"]);
+    set(&fixture, "installation", &[(LimitKind::TokensPerDay, 1_000)]);
+    execute(&fixture, "INSERT INTO budget_use VALUES ('installation', '2020-01-01', 0, 0)", vec![]);
+    for tokens in [999, 1_000, 1_001, 1_002] {
+        let sql = format!("UPDATE budget_use SET tokens = {tokens} WHERE period = '2020-01-01'");
+        execute(&fixture, &sql, vec![]);
+    }
+    assert_eq!(told(&fixture).len(), 1);
+}
+
+fn what_programs_reserve_is_not_used_and_what_they_used_is(place: Place) {
+    let fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    add(&fixture, WebhookOwner::Installation, &["budget.reached"]);
+    set(&fixture, "installation", &[(LimitKind::TokensPerDay, 1_000)]);
+    let period = "(SELECT name FROM budget_periods WHERE length = 'day')";
+    for sql in [
+        format!(
+            "INSERT INTO model_requests (id, user_id, api, model, created_at) VALUES ('m', '{}', 'responses', 'm', 1)",
+            ada.id
+        ),
+        format!(
+            "INSERT INTO model_request_charges SELECT 'm', 'installation', name, 1000, 0, 9007199254740993 FROM {period} AS day"
+        ),
+        format!("INSERT INTO budget_use SELECT 'installation', name, 0, 0 FROM {period} AS day"),
+        "UPDATE budget_use SET tokens = tokens + 1000".to_owned(),
+    ] {
+        execute(&fixture, &sql, vec![]);
+    }
+    assert!(told(&fixture).is_empty(), "what is only reserved is not used");
+    let sql = "UPDATE model_requests SET prompt_tokens = 900, completion_tokens = 100, ended_at = 2 WHERE id = 'm'";
+    execute(&fixture, sql, vec![]);
+    assert_eq!(told(&fixture).len(), 1);
+}
+
+fn webhooks_that_are_added_at_once_are_no_more_than_an_owner_may_have(place: Place) {
+    let fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    let stores: Vec<_> = (0..4).map(|_| storage::Store::new(fixture.another_connection())).collect();
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    let new = NewWebhook { id: Id::new(), server: "s", events: &[], sealed: "" };
+                    block_on(store.add_webhook(WebhookOwner::Person(ada.id), new)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(block_on(fixture.store.webhooks(WebhookOwner::Person(ada.id))).unwrap().len(), MAX_WEBHOOKS);
+}
+
 fn what_is_not_stored_is_not_told(place: Place) {
     let fixture = Fixture::new(place);
     let ada = fixture.user("ada@example.org");
@@ -204,19 +264,78 @@ fn two_senders_never_have_one_webhook(place: Place) {
     });
     assert_eq!(turns, 1);
     assert!(turn(&fixture).is_none());
-    // The sender died: after its turn, another one goes on.
+    // A sender is late: after its turn, another one goes on, and what the late one stores counts for nothing.
     execute(&fixture, "UPDATE webhooks SET free_at = 0 WHERE id = ?1", vec![id.into()]);
-    assert_eq!(turn(&fixture).unwrap().messages.len(), 1);
+    let late = turn(&fixture).unwrap();
+    execute(&fixture, "UPDATE webhooks SET free_at = 0 WHERE id = ?1", vec![id.into()]);
+    let other = turn(&fixture).unwrap();
+    let delivered = WebhookOutcome::Delivered { goes_on: false, pause_ms: 0 };
+    assert!(!attempt(&fixture, &late, &late.messages[0], delivered));
+    assert!(attempt(&fixture, &other, &other.messages[0], delivered));
+    // Nothing was sent in a turn: the next one can begin at once.
+    end_a_run(&fixture, &ada);
+    let unused = turn(&fixture).unwrap();
+    block_on(fixture.store.end_webhook_turn(unused.id, unused.turn)).unwrap();
+    let removed = turn(&fixture).unwrap();
+    assert!(block_on(fixture.store.remove_webhook(WebhookOwner::Person(ada.id), id)).unwrap());
+    assert!(!attempt(&fixture, &removed, &removed.messages[0], delivered), "it is gone");
+}
+
+/// What happens while a webhook is being removed, or while others' queues are full, is stored all the same.
+fn what_happens_beside_removals_and_full_queues_is_stored(place: Place) {
+    let fixture = Fixture::new(place);
+    let ada = fixture.user("ada@example.org");
+    let full = |owner| {
+        let id = add(&fixture, owner, &["audit.recorded", "run.ended"]);
+        let rows: Vec<String> =
+            (0..1_000).map(|n| format!("('{id}', 'evt_{n}', 'run.ended', '{{}}', 1, 0, 1)")).collect();
+        let sql = format!(
+            "INSERT INTO webhook_deliveries (webhook_id, id, type, data, occurred_at, attempts, due_at) VALUES {}",
+            rows.join(", ")
+        );
+        execute(&fixture, &sql, vec![]);
+        id
+    };
+    let ids: Vec<Id> = (0..6).map(|_| full(WebhookOwner::Installation)).collect();
+    let stores: Vec<_> = (0..4).map(|_| storage::Store::new(fixture.another_connection())).collect();
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(|| {
+                for _ in 0..8 {
+                    block_on(store.append_audit(&AuditEvent::new(ada.id, "role.set", "auditor"))).unwrap();
+                    if let Some(taken) = block_on(store.take_webhook_turn()).unwrap() {
+                        let outcome = WebhookOutcome::Retry { after_ms: 0, pause_ms: 0 };
+                        // None if it was removed meanwhile.
+                        let Some(message) = taken.messages.first() else { continue };
+                        let attempt = WebhookAttempt {
+                            webhook_id: taken.id,
+                            turn: taken.turn,
+                            message,
+                            answer: "timeout",
+                            outcome,
+                        };
+                        block_on(store.store_webhook_attempt(&attempt)).unwrap();
+                    }
+                }
+            });
+        }
+        for id in &ids[..3] {
+            assert!(block_on(fixture.store.remove_webhook(WebhookOwner::Installation, *id)).unwrap());
+        }
+    });
+    let recorded = block_on(fixture.store.audit_records(Some(ada.id), None, 100)).unwrap();
+    assert_eq!(recorded.iter().filter(|event| event.action == "role.set").count(), 32);
+    assert!(block_on(fixture.store.webhooks(WebhookOwner::Installation)).unwrap().iter().any(|left| left.dropped > 0));
 }
 
 fn a_message_that_failed_is_due_again_later_and_is_lost_in_the_end(place: Place) {
     let fixture = Fixture::new(place);
     let ada = fixture.user("ada@example.org");
-    let id = add(&fixture, WebhookOwner::Person(ada.id), &["run.ended"]);
+    add(&fixture, WebhookOwner::Person(ada.id), &["run.ended"]);
     end_a_run(&fixture, &ada);
     let taken = turn(&fixture).unwrap();
     let message = &taken.messages[0];
-    attempt(&fixture, id, message, WebhookOutcome::Retry { after_ms: 60_000, pause_ms: 30_000 });
+    attempt(&fixture, &taken, message, WebhookOutcome::Retry { after_ms: 60_000, pause_ms: 30_000 });
     assert!(turn(&fixture).is_none());
     let next_ms = block_on(fixture.store.next_webhook_message_ms()).unwrap().unwrap();
     assert!((50_000..=60_000).contains(&next_ms), "{next_ms}");
@@ -226,11 +345,11 @@ fn a_message_that_failed_is_due_again_later_and_is_lost_in_the_end(place: Place)
     execute(&fixture, "UPDATE webhook_deliveries SET due_at = 0", vec![]);
     let again = turn(&fixture).unwrap();
     assert_eq!((again.messages[0].attempts, &again.messages[0].id), (1, &message.id));
-    attempt(&fixture, id, &again.messages[0], WebhookOutcome::GivenUp { pause_ms: 0 });
+    assert!(attempt(&fixture, &again, &again.messages[0], WebhookOutcome::GivenUp { pause_ms: 0 }));
     let shown = only(&fixture, WebhookOwner::Person(ada.id));
     assert_eq!((shown.waiting, shown.failures, shown.given_up), (0, 2, 1));
     // Whoever was late tells nothing new.
-    attempt(&fixture, id, &again.messages[0], WebhookOutcome::GivenUp { pause_ms: 0 });
+    assert!(!attempt(&fixture, &again, &again.messages[0], WebhookOutcome::GivenUp { pause_ms: 0 }));
     assert_eq!(only(&fixture, WebhookOwner::Person(ada.id)), shown);
     assert_eq!(block_on(fixture.store.next_webhook_message_ms()).unwrap(), None);
 }
