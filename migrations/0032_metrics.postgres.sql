@@ -120,6 +120,22 @@ CREATE TRIGGER count_run AFTER UPDATE OF state, attempt, prompt_tokens, completi
         OR NEW.cost IS DISTINCT FROM OLD.cost)
     EXECUTE FUNCTION count_run();
 
+CREATE FUNCTION count_model_request() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO metric_changes (id, metric, label_1, label_2, label_3, label_4, bucket, value)
+    SELECT CAST(gen_random_uuid() AS text), counted.metric, NEW.model, counted.label_2, '', '', 0, counted.value FROM (VALUES
+        ('tokens', 'prompt', COALESCE(NEW.prompt_tokens, 0)),
+        ('tokens', 'completion', COALESCE(NEW.completion_tokens, 0)),
+        ('cost', COALESCE(NEW.currency, ''), COALESCE(NEW.cost, 0))
+    ) AS counted (metric, label_2, value)
+    WHERE counted.value > 0;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER count_model_request AFTER UPDATE OF ended_at ON model_requests FOR EACH ROW
+    WHEN (NEW.ended_at IS NOT NULL AND OLD.ended_at IS NULL) EXECUTE FUNCTION count_model_request();
+
 CREATE FUNCTION count_decision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO metric_changes (id, metric, label_1, label_2, label_3, label_4, bucket, value)

@@ -108,6 +108,19 @@ BEGIN
     WHERE counted.value > 0;
 END;
 
+-- What a program used at /v1, once it is settled.
+CREATE TRIGGER count_model_request AFTER UPDATE OF ended_at ON model_requests
+WHEN NEW.ended_at IS NOT NULL AND OLD.ended_at IS NULL
+BEGIN
+    INSERT INTO metric_changes (id, metric, label_1, label_2, label_3, label_4, bucket, value)
+    SELECT lower(hex(randomblob(16))), counted.metric, NEW.model, counted.label_2, '', '', 0, counted.value FROM (
+        SELECT 'tokens' AS metric, 'prompt' AS label_2, COALESCE(NEW.prompt_tokens, 0) AS value
+        UNION ALL SELECT 'tokens', 'completion', COALESCE(NEW.completion_tokens, 0)
+        UNION ALL SELECT 'cost', COALESCE(NEW.currency, ''), COALESCE(NEW.cost, 0)
+    ) AS counted
+    WHERE counted.value > 0;
+END;
+
 CREATE TRIGGER count_decision AFTER UPDATE OF decision ON approvals
 WHEN OLD.decision IS NULL AND NEW.decision IS NOT NULL
 BEGIN

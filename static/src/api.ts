@@ -27,9 +27,11 @@ import type {
   LimitSubject,
   Link,
   MadeApiKey,
+  MadeWebhook,
   Message,
   Model,
   ModelProvider,
+  ModelSettings,
   NewApiKey,
   OpenSession,
   OwnUsage,
@@ -54,6 +56,7 @@ import type {
   ToolProblem,
   Usage,
   User,
+  Webhook,
   Wanted,
 } from "./types.ts";
 
@@ -156,9 +159,9 @@ export const conversations = {
   list: (cursor: string | null) =>
     send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
   /** If the response is lost, the created conversation stays empty. */
-  create: (model: string | null, signal: AbortSignal, temporary = false) =>
+  create: (chosen: { model?: string; assistant_id?: string }, signal: AbortSignal, temporary = false) =>
     send<Conversation>("POST", "/api/conversations", {
-      body: { ...(model === null ? {} : { model }), ...(temporary ? { temporary } : {}) },
+      body: { ...chosen, ...(temporary ? { temporary } : {}) },
       signal,
     }),
   get: (id: string) => send<Conversation>("GET", conversationPath(id)),
@@ -167,6 +170,8 @@ export const conversations = {
   keep: (id: string, days: number | null) =>
     send<Conversation>("PATCH", conversationPath(id), { body: { retention_days: days } }),
   chooseModel: (id: string, model: string) => send<Conversation>("PATCH", conversationPath(id), { body: { model } }),
+  configure: (id: string, change: { assistant_id?: string; settings: ModelSettings }) =>
+    send<Conversation>("PATCH", conversationPath(id), { body: change }),
   remove: (id: string) => send<void>("DELETE", conversationPath(id)),
   /** The same while the page is being left. If the request is lost, the server deletes a temporary chat by itself. */
   abandon: (id: string) => void fetch(conversationPath(id), { method: "DELETE", keepalive: true }).catch(() => undefined),
@@ -213,7 +218,8 @@ export const models = {
 
 export const runs = {
   get: (id: string) => send<Run>("GET", runPath(id)),
-  cancel: (id: string) => send<Run>("POST", `${runPath(id)}/cancel`),
+  /** `atOnce`: without waiting for the host that writes the answer. */
+  cancel: (id: string, atOnce: boolean) => send<Run>("POST", `${runPath(id)}/cancel${query({ at_once: atOnce ? "true" : null })}`),
   /** A repeated request is refused with `run_active`. */
   retry: (id: string) => send<{ run: Run }>("POST", `${runPath(id)}/retry`),
   decide: (id: string, callId: string, decision: Decision) =>
@@ -313,12 +319,24 @@ export const admin = {
   audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),
 };
 
+/** Webhooks: one's own, or those of the installation. */
+const webhooksAt = (path: string) => ({
+  list: () => send<Page<Webhook> & { events: string[]; allowed_host: string | null }>("GET", path),
+  add: (url: string, events: string[]) => send<MadeWebhook>("POST", path, { body: { url, events }, once: true }),
+  remove: (id: string) => send<void>("DELETE", `${path}/${encodeURIComponent(id)}`),
+  test: (id: string) => send<void>("POST", `${path}/${encodeURIComponent(id)}/test`),
+});
+
+export type Webhooks = ReturnType<typeof webhooksAt>;
+export const ownWebhooks = webhooksAt("/api/webhooks");
+export const installationWebhooks = webhooksAt("/api/admin/webhooks");
+
 const adminPath = (rest: string, values: Record<string, string | null> = {}) => `/api/admin/${rest}${query(values)}`;
 const providerPath = (name: string) => adminPath(`providers/${encodeURIComponent(name)}`);
 const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
 const runPath = (id: string) => `/api/runs/${encodeURIComponent(id)}`;
 
-function query(values: Record<string, string | null>): string {
+export function query(values: Record<string, string | null>): string {
   const given = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== null);
   return given.length > 0 ? `?${new URLSearchParams(given)}` : "";
 }
@@ -333,7 +351,7 @@ type Options = {
   once?: boolean;
 };
 
-async function send<T>(method: string, path: string, options: Options = {}): Promise<T> {
+export async function send<T>(method: string, path: string, options: Options = {}): Promise<T> {
   const { body, headers = {}, signal, renew = true, once = false } = options;
   const init: RequestInit = { method, headers, signal: signal ?? null };
   if (body !== undefined) {

@@ -16,6 +16,7 @@ const NEEDS: Record<Section, string> = {
   audit: "audit:read",
   retention: "retention:manage",
   erasures: "users:erase",
+  webhooks: "webhooks:manage",
   keys: "keys:manage",
   settings: "settings:read",
 };

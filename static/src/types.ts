@@ -157,6 +157,8 @@ export type Usage = {
   runs: number;
   prompt_tokens: number;
   completion_tokens: number;
+  /** Of programs at `/v1`. */
+  model_requests: number;
   tool_calls: number;
   /** In millionths of the currency, at today's prices. */
   cost: number;
@@ -184,13 +186,40 @@ export type LimitSubject = {
 /** `warning`: why budgets of money do not hold as they should. */
 export type LimitList = Page<LimitSubject> & { currency: string; warning?: string; defaults: Record<string, string> };
 
+/** An address to which is told what happened. */
+export type Webhook = {
+  id: string;
+  server: string;
+  events: string[];
+  created_at: string;
+  waiting: number;
+  failures: number;
+  lost: number;
+  attempted_at: string | null;
+  /** `http_` and a status, or a word. */
+  answer: string | null;
+  delivered_at: string | null;
+  stopped_at: string | null;
+};
+
+export type MadeWebhook = { id: string; server: string; events: string[]; secret: string };
+
+/** What was spent in a time. Tokens of models without a price are not in the cost. */
+export type Spent = { cost: number; tokens: number; unpriced_tokens: number };
+
 /** What the person used lately, and what is left of the budgets that count for them. */
 export type OwnUsage = {
   days: number;
   runs: number;
   prompt_tokens: number;
   completion_tokens: number;
+  /** Of these tokens, what programs used at `/v1`. */
+  programs: { requests: number; prompt_tokens: number; completion_tokens: number };
   tool_calls: number;
+  currency: string;
+  /** Costs are millionths of the currency. */
+  today: Spent;
+  this_month: Spent;
   budgets: { of: string; kind: LimitKind; amount: number; left: number }[];
 };
 
@@ -255,6 +284,32 @@ export type Model = {
   price?: { input: number; output: number; currency: string } | null;
 };
 
+/** How the model answers; `null` is as usual. `tools`: patterns of those that may be used. */
+export type ModelSettings = {
+  instructions: string | null;
+  temperature: number | null;
+  max_output_tokens: number | null;
+  reasoning_effort: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | null;
+  tools: string[] | null;
+};
+
+export type NamedGroup = { id: string; name: string };
+
+/** Settings under a name. `groups`: with whom it is shared; null for whoever may not change it. */
+export type Assistant = {
+  id: string;
+  name: string;
+  description: string;
+  model: string | null;
+  settings: ModelSettings;
+  own: boolean;
+  owner_name: string | null;
+  groups: NamedGroup[] | null;
+  created_at: string;
+  updated_at: string;
+};
+export type AssistantContents = Pick<Assistant, "name" | "description" | "model" | "settings"> & { groups: string[] };
+
 export type Page<T> = { items: T[]; next_cursor: string | null };
 
 export type Conversation = {
@@ -270,6 +325,9 @@ export type Conversation = {
   retention_days?: number | null;
   /** When it is deleted unless it is used before; null: it is kept. */
   expires_at?: string | null;
+  /** The assistant that it was begun with, as it was then; and its settings. Lists do not say them. */
+  assistant?: { id: string; name: string } | null;
+  settings?: ModelSettings;
 };
 
 /** `arguments` is the model's text. It should be JSON but may be malformed. */

@@ -293,6 +293,24 @@ test("what failed after the person went elsewhere is not told there", async () =
   assert.deepEqual([chat.problem.value, readDraft(C)], [null, "Bye"]);
 });
 
+test("who asks a second time to stop does not wait for the stream, and a double click is one request", async (t) => {
+  serve(C, said(C, "r9", "Hello"), { active_run_id: "r9" });
+  const events = serveRun(runOf("r9", C));
+  await chat.open(C);
+  await until(() => events.isHeard, "the run");
+  let now = 10_000;
+  t.mock.method(performance, "now", () => now);
+  answers.set("POST /api/runs/r9/cancel", () => Response.json(runOf("r9", C)));
+  await chat.stop();
+  now += 200;
+  await chat.stop();
+  assert.deepEqual([chat.busy.value, requests("POST", "/api/runs/r9/cancel").length], [true, 1]);
+  answers.set("POST /api/runs/r9/cancel", () => Response.json({ ...runOf("r9", C), state: "cancelled" }));
+  now += 1_000;
+  await chat.stop();
+  assert.deepEqual([chat.busy.value, chat.stopping.value], [false, false]);
+});
+
 test("an answer is stopped once, and that it could not be is said", async () => {
   serve(C, said(C, "r1", "Hello"), { active_run_id: "r1" });
   const events = serveRun(runOf("r1", C));

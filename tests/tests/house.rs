@@ -58,7 +58,11 @@ fn rights() -> Vec<Rights<'static>> {
     };
     vec![
         component("admin", &[DATABASE], &["default"]),
-        component("auth", &[DATABASE, "http://tools.spin.internal", "{{ oidc_host }}"], &["default"]),
+        component(
+            "auth",
+            &[DATABASE, "http://tools.spin.internal", "http://webhooks.spin.internal", "{{ oidc_host }}"],
+            &["default"],
+        ),
         component("chat", &[DATABASE, "http://tools.spin.internal"], &["default"]),
         component("mcp-calendar", &[KEYS_HOST, "{{ calendar_host }}"], &[]),
         component("mcp-http", &[KEYS_HOST, "{{ api_host }}"], &[]),
@@ -81,6 +85,7 @@ fn rights() -> Vec<Rights<'static>> {
             &[
                 DATABASE,
                 "http://tools.spin.internal",
+                "http://webhooks.spin.internal",
                 "https://*:*",
                 "http://127.0.0.1:*",
                 "http://[::1]:*",
@@ -90,6 +95,7 @@ fn rights() -> Vec<Rights<'static>> {
         ),
         component("tools", &[DATABASE, "{{ remote_mcp_host }}", "{{ remote_mcp_authorization_host }}"], &["default"]),
         component("ui", &[], &[]),
+        component("webhooks", &[DATABASE, "{{ webhook_host }}"], &["default"]),
     ]
 }
 

@@ -7,7 +7,8 @@ use problem::Problem;
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
-    retention::{INSTALLATION, MAX_DAYS, RetentionRule},
+    limits::Subject,
+    retention::{MAX_DAYS, RetentionRule},
 };
 use web::{Allowed, Json, Page, Result};
 
@@ -55,7 +56,7 @@ pub(crate) async fn set<D: Database>(
     session: Allowed<RetentionManage>,
     Json(Contents { subject, days }): Json<Contents>,
 ) -> Result<Json<Page<RuleBody>>> {
-    check_subject(&admin, &subject, days).await?;
+    let subject = read_subject(&admin, &subject, days).await?;
     if days.is_some_and(|days| days > MAX_DAYS) {
         let detail = format!("Use at most {MAX_DAYS} days, or 0 to keep conversations.");
         return Err(Problem::invalid_field("days", detail).into());
@@ -67,14 +68,13 @@ pub(crate) async fn set<D: Database>(
 }
 
 /// A rule is for everybody or for a role that exists. One of a role that is gone can still be removed.
-async fn check_subject<D: Database>(admin: &Admin<D>, subject: &str, days: Option<u32>) -> Result<()> {
-    let exists = match subject.strip_prefix("role:") {
-        Some(name) => days.is_none() || admin.roles().await?.find(name).is_some(),
-        None => subject == INSTALLATION,
+async fn read_subject<D: Database>(admin: &Admin<D>, subject: &str, days: Option<u32>) -> Result<Subject> {
+    let subject = Subject::parse(subject);
+    let exists = match &subject {
+        Some(Subject::Installation) => true,
+        Some(Subject::Role(name)) => days.is_none() || admin.roles().await?.find(name).is_some(),
+        _ => false,
     };
-    if exists {
-        return Ok(());
-    }
     let detail = "Name whose conversations: installation, or role: and the name of a role that exists.";
-    Err(Problem::invalid_field("subject", detail).into())
+    Ok(subject.filter(|_| exists).ok_or_else(|| Problem::invalid_field("subject", detail))?)
 }

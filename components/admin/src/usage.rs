@@ -6,10 +6,7 @@ use models::Pricing;
 use permissions::table::UsageRead;
 use problem::Problem;
 use serde::{Deserialize, Serialize};
-use storage::{
-    Database,
-    usage::{ModelUsage, PersonUsage},
-};
+use storage::{Database, usage::PersonUsage};
 use web::{Allowed, Json, Listing, Page, Query, Result};
 
 use crate::router::Admin;
@@ -33,6 +30,8 @@ pub(crate) struct UsageBody {
     runs: u64,
     prompt_tokens: u64,
     completion_tokens: u64,
+    /// Requests of their programs at `/v1`, whose tokens and cost are in the sums.
+    model_requests: u64,
     tool_calls: u64,
     /// What it cost, in millionths of the currency; runs that do not know it at today's prices.
     cost: u64,
@@ -50,18 +49,25 @@ pub(crate) struct UsagePage {
 
 impl UsageBody {
     fn new(usage: PersonUsage, pricing: &Pricing) -> Self {
-        let PersonUsage { user_id, email, runs, models, tool_calls } = usage;
+        let PersonUsage { user_id, email, runs, models, model_requests, programs, tool_calls } = usage;
         let (prompt_tokens, completion_tokens, cost, unpriced_tokens) = (0, 0, 0, 0);
-        let mut body =
-            Self { user_id, email, runs, prompt_tokens, completion_tokens, tool_calls, cost, unpriced_tokens };
-        for ModelUsage { model, prompt_tokens, completion_tokens, cost, uncosted: (read, written) } in models {
+        let mut body = Self {
+            user_id,
+            email,
+            runs,
+            prompt_tokens,
+            completion_tokens,
+            model_requests,
+            tool_calls,
+            cost,
+            unpriced_tokens,
+        };
+        for model in models.into_iter().chain(programs) {
+            let (cost, unpriced_tokens) = model.cost_at(pricing.of_model(&model.model));
             body.cost = body.cost.saturating_add(cost);
-            body.prompt_tokens += prompt_tokens;
-            body.completion_tokens += completion_tokens;
-            match pricing.of_model(&model) {
-                Some(price) => body.cost = body.cost.saturating_add(price.cost(read, written)),
-                None => body.unpriced_tokens += read + written,
-            }
+            body.unpriced_tokens += unpriced_tokens;
+            body.prompt_tokens += model.prompt_tokens;
+            body.completion_tokens += model.completion_tokens;
         }
         body
     }

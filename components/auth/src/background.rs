@@ -1,6 +1,6 @@
-//! Work that nobody waits for: sealing the audit log, erasing accounts, deleting conversations whose time is over, encrypting private keys, and adding up
-//! metrics. This component does it after its own requests and whenever `/ready` asks about its settings, so every few seconds where somebody watches the
-//! installation (docs/adr/0040 to 0043, 0049). The database decides whose work counts.
+//! Work that nobody waits for: sealing the audit log, erasing accounts, deleting conversations whose time is over, having webhooks sent, encrypting
+//! private keys, and adding up metrics. This component does it after its own requests and whenever `/ready` asks about its settings, so every few seconds
+//! where somebody watches the installation (docs/adr/0040 to 0043, 0049, 0050). The database decides whose work counts.
 
 use std::{
     cell::Cell,
@@ -48,12 +48,15 @@ pub(crate) fn soon(signing_key: String) {
 }
 
 /// One read, and nothing else while there is nothing to do. What fails does not keep the other from being done.
-async fn work<D: Database>(app: &App<D>, signing_key: &str) {
+async fn work<D: Database + 'static>(app: &App<D>, signing_key: &str) {
     let store = app.store();
     let work = match store.background_work().await {
         Ok(work) => work,
         Err(error) => return note(Err(error.into())),
     };
+    if work.sends {
+        platform::webhooks::wake(COMPONENT, app);
+    }
     if work.erases {
         let revoke = async |user_id| revocation::revoke(app, user_id).await;
         note(erasure::erase_due(store, signing_key, revoke).await);
@@ -66,7 +69,7 @@ async fn work<D: Database>(app: &App<D>, signing_key: &str) {
     }
     if TIDIED.get().is_none_or(|tidied| tidied.elapsed() >= TIDY_INTERVAL) {
         TIDIED.set(Some(Instant::now()));
-        note(store.forget_old_sessions().await.map(drop).map_err(Into::into));
+        note(forget_sessions(store).await);
         note(store.seal_own_secrets().await.map(drop).map_err(Into::into));
         note(store.fold_metrics().await.map_err(Into::into));
     }
@@ -76,6 +79,16 @@ async fn work<D: Database>(app: &App<D>, signing_key: &str) {
 async fn expire<D: Database>(store: &Store<D>) -> Result<()> {
     for _ in 0..MAX_EXPIRY_STEPS {
         if !store.expire_next().await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes sessions whose time was over eight days ago.
+async fn forget_sessions<D: Database>(store: &Store<D>) -> Result<()> {
+    for _ in 0..MAX_EXPIRY_STEPS {
+        if !store.forget_old_sessions().await? {
             break;
         }
     }

@@ -35,8 +35,10 @@ This is what the installation has stored about you. Temporary chats are not in i
 - `conversations.md`: your conversations, to read
 - `conversations.jsonl`, `messages.jsonl`: the same, for programs: one JSON object in each line
 - `runs.jsonl`, `tool_calls.jsonl`, `tool_tasks.jsonl`, `approvals.jsonl`: how your messages were answered, what tools were called, and what you decided
+- `assistants.jsonl`, `conversation_settings.jsonl`, `response_formats.jsonl`: your assistants, the settings of your conversations, and the forms that programs wanted answers in
 - `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`, `password_resets.jsonl`: how you log in, and who you are here
 - `tool_policies.jsonl`, `tool_secrets.jsonl`, `tool_connections.jsonl`: what you set for tools. Secrets are there by their names, and keys by their beginnings
+- `webhooks.jsonl`: where you have had events sent, by the server of each address
 - `record.jsonl`: what was recorded of what you did
 
 Passwords, secrets, keys and tokens are not in it: most are not stored in a form that anybody could read.

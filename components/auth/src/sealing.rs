@@ -73,6 +73,7 @@ mod tests {
         let checked = seals.into_iter().map(|seal| CheckedSeal {
             first_position: seal.first_position,
             claims: verifier.verified::<SealClaims>(About::AuditSeal, &seal.signature),
+            retired_at: None,
         });
         let mut verification = Verification::new(None);
         verification.page(block_on(store.audit_links(0, BATCH + 2)).unwrap(), checked.collect());

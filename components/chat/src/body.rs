@@ -6,8 +6,11 @@ use domain::{
 };
 use serde::Serialize;
 
+use crate::settings::{NamedAssistantBody, SettingsBody};
+
+/// A conversation in a list.
 #[derive(Serialize)]
-pub(crate) struct ConversationBody {
+pub(crate) struct ListedConversation {
     id: Id,
     title: String,
     model: Option<String>,
@@ -19,7 +22,7 @@ pub(crate) struct ConversationBody {
     expires_at: Option<Timestamp>,
 }
 
-impl From<Conversation> for ConversationBody {
+impl From<Conversation> for ListedConversation {
     fn from(conversation: Conversation) -> Self {
         Self {
             id: conversation.id,
@@ -31,6 +34,26 @@ impl From<Conversation> for ConversationBody {
             temporary: conversation.is_temporary,
             retention_days: conversation.retention_days,
             expires_at: conversation.expires_at,
+        }
+    }
+}
+
+/// A conversation with its settings, which may be long.
+#[derive(Serialize)]
+pub(crate) struct ConversationBody {
+    #[serde(flatten)]
+    listed: ListedConversation,
+    assistant: Option<NamedAssistantBody>,
+    settings: SettingsBody,
+}
+
+impl From<Conversation> for ConversationBody {
+    fn from(mut conversation: Conversation) -> Self {
+        let settings = std::mem::take(&mut conversation.settings);
+        Self {
+            listed: conversation.into(),
+            assistant: settings.assistant.map(Into::into),
+            settings: settings.model.into(),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
-use models::{Provider, Providers, standard_beside};
+use domain::prices::Prices;
+use models::{Pricing, Provider, Providers, standard_beside};
 use platform::variables::variable;
 use web::{
     limits::{Rates, VARIABLES},
@@ -23,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) has_more: bool,
     /// How many messages may be sent in a minute.
     pub(crate) rates: Rates,
+    /// What models cost.
+    pub(crate) pricing: Pricing,
 }
 
 impl Config {
@@ -44,6 +47,8 @@ impl Config {
             has_more: !written.trim().is_empty(),
             default_model: model,
             rates: Rates::parse(rates.each_ref().map(String::as_str)),
+            // `stream` says at `/ready` what is wrong with them.
+            pricing: Pricing::new(Prices::read(&variable("model_prices").await)),
         };
         Arc::clone(READ.get_or_init(|| Arc::new(config)))
     }

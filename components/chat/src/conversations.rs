@@ -1,18 +1,26 @@
 //! `/api/conversations` and `/api/conversations/{id}`.
 
 use axum::{extract::State, response::Response};
-use domain::{Conversation, Id, Timestamp};
+use domain::{Conversation, ConversationSettings, Id, NamedAssistant, Timestamp};
 use http::StatusCode;
 use permissions::table::{ConversationsRead, ConversationsWrite};
 use problem::Problem;
-use serde::{Deserialize, Deserializer};
-use storage::{Database, retention::MAX_DAYS};
+use serde::Deserialize;
+use storage::{Database, assistants::Assistant, conversation_settings::SettingsChanged, retention::MAX_DAYS};
 use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract::created};
 
-use crate::{body::ConversationBody, models, router::Chat};
+use crate::{
+    assistants,
+    body::{ConversationBody, ListedConversation},
+    models,
+    router::Chat,
+    settings::{MAX_SETTINGS_BYTES, SettingsChange, present},
+};
 
 /// A title is one line in a list.
 const MAX_TITLE_CHARS: usize = 200;
+/// How often a change of settings is tried. Each time, somebody else has changed them in the same moment.
+const MAX_TRIES: u32 = 3;
 /// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 
@@ -32,11 +40,11 @@ pub(crate) struct Change {
     /// `null`: as the rules of the installation say. Absent: as before.
     #[serde(default, deserialize_with = "present")]
     retention_days: Option<Option<u32>>,
-}
-
-/// Tells `null` from a field that is absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+    /// An assistant whose settings and model it takes; `null`: it names none any more, and keeps its settings.
+    #[serde(default, deserialize_with = "present")]
+    assistant_id: Option<Option<String>>,
+    /// Changes of single settings, after those of the assistant.
+    settings: Option<SettingsChange>,
 }
 
 impl Change {
@@ -49,6 +57,60 @@ impl Change {
             return Err(Problem::invalid_field("retention_days", detail).into());
         }
         models::check_name(chat, session, self.model.as_deref()).await
+    }
+
+    /// The assistant that is chosen. Its model counts unless another one is named.
+    async fn assistant<D: Database>(&mut self, chat: &Chat<D>, session: &Session) -> Result<Option<Assistant>> {
+        let Some(Some(id)) = &self.assistant_id else { return Ok(None) };
+        let assistant = assistants::usable(chat, session, id).await?;
+        if self.model.is_none() {
+            self.model.clone_from(&assistant.contents.model);
+        }
+        Ok(Some(assistant))
+    }
+
+    /// The settings after the change.
+    fn settings(&self, assistant: Option<&Assistant>, mut now: ConversationSettings) -> Result<ConversationSettings> {
+        if self.assistant_id.is_some() {
+            now.assistant = None;
+        }
+        if let Some(Assistant { id, contents, .. }) = assistant {
+            now.assistant = Some(NamedAssistant { id: *id, name: contents.name.clone() });
+            now.model.clone_from(&contents.settings);
+        }
+        if let Some(change) = &self.settings {
+            change.apply(&mut now.model)?;
+        }
+        Ok(now)
+    }
+
+    /// Changes the settings of a conversation, if that is wanted.
+    async fn configure<D: Database>(
+        &self,
+        chat: &Chat<D>,
+        session: &Session,
+        id: Id,
+        assistant: Option<&Assistant>,
+    ) -> Result<()> {
+        if self.assistant_id.is_none() && self.settings.is_none() {
+            return Ok(());
+        }
+        let (store, user_id) = (chat.store(), session.user_id());
+        for _ in 0..MAX_TRIES {
+            let Conversation { settings_id, settings, .. } =
+                store.conversation(user_id, id).await?.ok_or_else(Problem::not_found)?;
+            let changed = self.settings(assistant, settings.clone())?;
+            if changed == settings {
+                return Ok(());
+            }
+            match store.set_conversation_settings(user_id, id, settings_id, &changed).await? {
+                SettingsChanged::Changed(_) => return Ok(()),
+                SettingsChanged::NotFound => return Err(Problem::not_found().into()),
+                SettingsChanged::ChangedMeanwhile => {}
+            }
+        }
+        let detail = "The settings were changed elsewhere in this moment. Try again.";
+        Err(Problem::conflict("changed_meanwhile", detail).into())
     }
 }
 
@@ -66,7 +128,7 @@ pub(crate) async fn list<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,
     Query(listing): Query<Listing>,
-) -> Result<Json<Page<ConversationBody>>> {
+) -> Result<Json<Page<ListedConversation>>> {
     let limit = listing.limit(DEFAULT_LIMIT)?;
     let after = listing.cursor(parse_cursor)?;
     let has_rules = chat.has_retention_rules().await?;
@@ -77,17 +139,20 @@ pub(crate) async fn list<D: Database>(
 pub(crate) async fn create<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
-    Json(New { temporary, change }): Json<New>,
+    Json(New { temporary, mut change }): Json<New, MAX_SETTINGS_BYTES>,
 ) -> Result<Response> {
+    let assistant = change.assistant(&chat, &session).await?;
     change.check(&chat, &session).await?;
+    let settings = change.settings(assistant.as_ref(), ConversationSettings::default())?;
     let (store, user_id, model) = (chat.store(), session.user_id(), change.model.as_deref());
     if temporary {
         if change.title.is_some() || change.retention_days.is_some() {
             let detail = "A temporary chat has no title and is not kept. Leave title and retention_days out.";
             return Err(Problem::invalid_field("temporary", detail).into());
         }
-        let conversation = store.begin_temporary_conversation(user_id, model).await?;
-        return Ok(created(ConversationBody::from(conversation.ok_or_else(Problem::not_found)?)));
+        let conversation = store.begin_temporary_conversation(user_id, model).await?.ok_or_else(Problem::not_found)?;
+        let conversation = configured(&chat, &session, conversation, &settings).await?;
+        return Ok(created(ConversationBody::from(conversation)));
     }
     let title = change.title.unwrap_or_default();
     let mut conversation = store.create_conversation(user_id, title.trim(), model).await?;
@@ -95,7 +160,25 @@ pub(crate) async fn create<D: Database>(
         store.set_own_retention(user_id, conversation.id, days).await?;
         conversation = store.conversation(user_id, conversation.id).await?.ok_or_else(Problem::not_found)?;
     }
+    let conversation = configured(&chat, &session, conversation, &settings).await?;
     Ok(created(ConversationBody::from(conversation)))
+}
+
+/// A new conversation with its settings. Nobody else knows it yet.
+async fn configured<D: Database>(
+    chat: &Chat<D>,
+    session: &Session,
+    conversation: Conversation,
+    settings: &ConversationSettings,
+) -> Result<Conversation> {
+    if *settings == ConversationSettings::default() {
+        return Ok(conversation);
+    }
+    let set = chat.store().set_conversation_settings(session.user_id(), conversation.id, None, settings).await?;
+    match set {
+        SettingsChanged::Changed(conversation) => Ok(*conversation),
+        SettingsChanged::ChangedMeanwhile | SettingsChanged::NotFound => Err(Problem::not_found().into()),
+    }
 }
 
 pub(crate) async fn read<D: Database>(
@@ -111,8 +194,9 @@ pub(crate) async fn update<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
-    Json(change): Json<Change>,
+    Json(mut change): Json<Change, MAX_SETTINGS_BYTES>,
 ) -> Result<Json<ConversationBody>> {
+    let assistant = change.assistant(&chat, &session).await?;
     change.check(&chat, &session).await?;
     let (store, user_id) = (chat.store(), session.user_id());
     if change.title.is_some() || change.retention_days.is_some() {
@@ -122,6 +206,7 @@ pub(crate) async fn update<D: Database>(
             return Err(Problem::conflict("temporary", detail).into());
         }
     }
+    change.configure(&chat, &session, id, assistant.as_ref()).await?;
     let title = change.title.as_deref().map(str::trim);
     let updated = store.update_conversation(user_id, id, title, change.model.as_deref()).await?;
     let mut updated = updated.ok_or_else(Problem::not_found)?;

@@ -66,7 +66,7 @@ async fn step(store: &Store<impl Database>) -> Result<bool, StorageError> {
     if !store.has_encryption_work().await? {
         return Ok(false);
     }
-    if store.seal_next_rows().await? || store.rewrap_next_keys().await? || store.reseal_next_provider_key().await? {
+    if store.seal_next_rows().await? || store.rewrap_next_keys().await? || store.reseal_next_with_master().await? {
         return Ok(true);
     }
     store.forget_master_keys().await?;

@@ -1,16 +1,19 @@
-//! Conversations, messages and runs as resources: the component behind `/api/...`.
+//! Conversations, messages, runs and assistants as resources: the component behind `/api/...`.
 //!
 //! It stores messages and queues the runs that answer them. It never talks to a model, and calls `tools` only to stop tasks of runs that have ended.
 //! `docs/api.md` is its contract.
 
+mod assistants;
 mod body;
 mod config;
 mod conversations;
 mod encryption;
 mod messages;
 mod models;
+mod response_format;
 mod router;
 mod runs;
+mod settings;
 mod tasks;
 mod usage;
 

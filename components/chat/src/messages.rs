@@ -19,14 +19,14 @@ use web::{
 
 use crate::{
     body::{MessageBody, SentBody},
-    models,
+    models, response_format,
     router::Chat,
 };
 
 /// The longest message: a book chapter, or a log file.
 const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 /// JSON may write one byte as six.
-const MAX_BODY_BYTES: usize = 6 * MAX_CONTENT_BYTES + 1024;
+const MAX_BODY_BYTES: usize = 6 * (MAX_CONTENT_BYTES + json_schema::MAX_SCHEMA_BYTES) + 8 * 1024;
 /// A page of long messages ends early: hosted edges allow responses of at most 10 MiB.
 const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
 /// The longest key; a UUID is shorter.
@@ -41,6 +41,8 @@ pub(crate) struct Send {
     content: String,
     /// For this message alone, instead of the conversation's.
     model: Option<String>,
+    /// The form that its answer must have.
+    response_format: Option<response_format::Wanted>,
 }
 
 pub(crate) async fn list<D: Database>(
@@ -77,6 +79,7 @@ pub(crate) async fn send<D: Database>(
     if body.content.len() > MAX_CONTENT_BYTES {
         return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
     }
+    let response_format = body.response_format.map(response_format::Wanted::checked).transpose()?.flatten();
     session.check_may_run()?;
     let default_model = match body.model.as_deref() {
         Some(model) => {
@@ -96,6 +99,7 @@ pub(crate) async fn send<D: Database>(
         title: &title(&body.content),
         default_model: &default_model,
         model: body.model.as_deref(),
+        response_format: response_format.as_ref(),
         idempotency_key: idempotency_key(&headers)?,
         api_key_id: session.api_key().map(|key| key.id),
         limits: limits.buckets(),

@@ -11,7 +11,7 @@ use http::Method;
 use storage::{Database, StorageError, Store};
 use web::{App, Authenticator};
 
-use crate::{config::Config, conversations, messages, runs, usage};
+use crate::{assistants, config::Config, conversations, messages, runs, usage};
 
 pub(crate) struct Chat<D> {
     app: App<D>,
@@ -69,6 +69,12 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, st
             get(conversations::read::<D>).patch(conversations::update::<D>).delete(conversations::delete::<D>),
         )
         .route("/api/conversations/{id}/messages", get(messages::list::<D>).post(messages::send::<D>))
+        .route("/api/assistants", get(assistants::list::<D>).post(assistants::create::<D>))
+        .route(
+            "/api/assistants/{id}",
+            get(assistants::read::<D>).patch(assistants::update::<D>).delete(assistants::delete::<D>),
+        )
+        .route("/api/groups", get(assistants::list_groups::<D>))
         .route("/api/usage", get(usage::read::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
         .route("/api/runs/{id}/approvals", post(runs::decide::<D>))
@@ -78,11 +84,15 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, st
 }
 
 #[cfg(test)]
+mod assistant_tests;
+#[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod retention_tests;
+#[cfg(test)]
+mod settings_tests;
 
 #[cfg(test)]
 mod tests {
@@ -111,12 +121,13 @@ mod tests {
     /// Of an installation with the model `m` and these others.
     pub(super) fn config(others: &str) -> Config {
         let standard = models::Provider::standard("https://own.example/v1", "", "m", others);
-        Config { default_model: "m".into(), standard, more: Vec::new(), has_more: false, rates: Rates::default() }
+        let (more, rates, pricing) = (Vec::new(), Rates::default(), models::Pricing::default());
+        Config { default_model: "m".into(), standard, more, has_more: false, rates, pricing }
     }
 
     pub(super) struct Test {
         pub(super) fixture: Fixture,
-        user_id: Id,
+        pub(super) user_id: Id,
         pub(super) token: String,
     }
 
@@ -127,7 +138,7 @@ mod tests {
             Self { fixture, user_id: user.id, token }
         }
 
-        fn router(&self) -> Router {
+        pub(super) fn router(&self) -> Router {
             router(self.fixture.app.clone(), Arc::new(config("other*")), |_, _, run_id| {
                 STOPPED.with_borrow_mut(|stopped| stopped.push(run_id))
             })
@@ -233,6 +244,27 @@ mod tests {
         let retried = test.send(Method::POST, &format!("{run}/retry"), None);
         assert_eq!((retried.status.as_u16(), &retried.json["run"]["state"]), (201, &json!("queued")));
         assert_eq!(code(&test.send(Method::POST, &format!("{run}/retry"), None)), (409, "run_active"));
+    }
+
+    #[test]
+    fn a_run_whose_executor_does_not_end_it_is_ended_at_once_if_the_person_wants_that() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}/messages", test.conversation());
+        let sent = test.send(Method::POST, &path, Some(json!({"content": "hello"}))).json;
+        let run_id: Id = sent["run"]["id"].as_str().unwrap().parse().unwrap();
+        let (store, lease) = (test.fixture.app.store(), Lease { run_id, owner: Id::new() });
+        block_on(store.claim(lease, 60_000, "")).unwrap().unwrap();
+        let cancel = |query: &str| test.send(Method::POST, &format!("/api/runs/{run_id}/cancel{query}"), None);
+        for _ in 0..2 {
+            let asked = cancel("");
+            assert_eq!((asked.status.as_u16(), &asked.json["state"]), (202, &json!("processing")));
+        }
+        let second = cancel("?at_once=true");
+        assert_eq!((second.status.as_u16(), &second.json["state"]), (202, &json!("cancelled")));
+        let (state, batch) = (RunState::Complete, Batch::default());
+        let ending = Ending { state, failure: None, usage: None, message: None, batch };
+        assert!(!block_on(store.finish_run(lease, &ending)).unwrap(), "its executor can write nothing more");
+        assert_eq!(cancel("?at_once=true").json["state"], "cancelled");
     }
 
     #[test]

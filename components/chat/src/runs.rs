@@ -20,7 +20,7 @@ use storage::{
     runs::{Batch, Ending, Lease},
 };
 use web::{
-    Allowed, Json, PathId, Result,
+    Allowed, Json, PathId, Query, Result,
     extract::created,
     limits::{RequestLimits, over_budget},
 };
@@ -43,13 +43,22 @@ pub(crate) async fn read<D: Database>(
     Ok(Json(run.into()))
 }
 
-/// The executor learns of the request within a tick and ends the run. Without an executor, the run is ended here.
+#[derive(Deserialize)]
+pub(crate) struct Cancel {
+    /// Nobody waits for whoever executes the run.
+    #[serde(default)]
+    at_once: bool,
+}
+
+/// The executor learns of the request within a tick and ends the run. Without an executor, or if the person wants it at once, the run is ended here: the
+/// executor's host may have died, or hang.
 pub(crate) async fn cancel<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
     PathId(id): PathId,
+    Query(Cancel { at_once }): Query<Cancel>,
 ) -> Result<Response> {
-    let request = chat.store().request_cancel(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    let request = chat.store().request_cancel(session.user_id(), id, at_once).await?.ok_or_else(Problem::not_found)?;
     if request.claimable {
         end_unattended(&chat, id).await?;
     }

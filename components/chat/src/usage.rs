@@ -1,11 +1,12 @@
-//! `/api/usage`: what the person used in the last thirty days, and what is left of the budgets that count for them.
+//! `/api/usage`: what the person used in the last thirty days, what that cost today and this month, and what is left of the budgets that count for them.
 
 use axum::extract::State;
 use domain::Timestamp;
+use models::Pricing;
 use permissions::table::ConversationsRead;
 use problem::Problem;
 use serde::Serialize;
-use storage::{Database, budgets::Budget};
+use storage::{Database, budgets::Budget, usage::ModelUsage};
 use web::{Allowed, Json, Result};
 
 use crate::router::Chat;
@@ -19,8 +20,57 @@ pub(crate) struct OwnUsage {
     runs: u64,
     prompt_tokens: u64,
     completion_tokens: u64,
+    /// Of these tokens, what their programs used at `/v1`.
+    programs: ProgramsBody,
     tool_calls: u64,
+    /// The currency's code.
+    currency: String,
+    /// Since the beginning of the day, in UTC.
+    today: Spent,
+    /// Since the beginning of the month, in UTC.
+    this_month: Spent,
     budgets: Vec<BudgetBody>,
+}
+
+/// What programs used.
+#[derive(Serialize)]
+struct ProgramsBody {
+    requests: u64,
+    prompt_tokens: u64,
+    completion_tokens: u64,
+}
+
+/// What was spent.
+#[derive(Serialize)]
+struct Spent {
+    /// What is known, in millionths of the currency; runs that do not know it at today's prices.
+    cost: u64,
+    /// Tokens that models read and wrote.
+    tokens: u64,
+    /// Of these, the tokens of models that have no price, which are not in the cost.
+    unpriced_tokens: u64,
+}
+
+impl Spent {
+    fn new(models: &[ModelUsage], pricing: &Pricing) -> Self {
+        let mut spent = Self { cost: 0, tokens: 0, unpriced_tokens: 0 };
+        for model in models {
+            let (cost, unpriced_tokens) = model.cost_at(pricing.of_model(&model.model));
+            spent.cost = spent.cost.saturating_add(cost);
+            spent.unpriced_tokens += unpriced_tokens;
+            spent.tokens += model.prompt_tokens + model.completion_tokens;
+        }
+        spent
+    }
+}
+
+/// The beginning of the month and of the day, in UTC.
+fn beginnings(now: Timestamp) -> [Timestamp; 2] {
+    let text = now.to_string();
+    let beginning = |date: Option<&str>, rest: &str| {
+        date.and_then(|date| format!("{date}{rest}T00:00:00Z").parse().ok()).unwrap_or(now)
+    };
+    [beginning(text.get(..7), "-01"), beginning(text.get(..10), "")]
 }
 
 #[derive(Serialize)]
@@ -47,11 +97,24 @@ pub(crate) async fn read<D: Database>(
     let (store, user_id) = (chat.store(), session.user_id());
     let usage = store.usage_of(user_id, since).await?.ok_or_else(Problem::unauthenticated)?;
     let budgets = store.budgets_of(user_id, session.api_key().map(|key| key.id)).await?;
+    let read = |models: &[ModelUsage]| models.iter().map(|model| model.prompt_tokens).sum::<u64>();
+    let written = |models: &[ModelUsage]| models.iter().map(|model| model.completion_tokens).sum::<u64>();
+    let programs = ProgramsBody {
+        requests: usage.model_requests,
+        prompt_tokens: read(&usage.programs),
+        completion_tokens: written(&usage.programs),
+    };
+    let pricing = &chat.config.pricing;
+    let [this_month, today] = store.spent_by(user_id, beginnings(Timestamp::now()), pricing.currency()).await?;
     Ok(Json(OwnUsage {
+        currency: pricing.currency().to_owned(),
+        today: Spent::new(&today, pricing),
+        this_month: Spent::new(&this_month, pricing),
         days: DAYS,
         runs: usage.runs,
-        prompt_tokens: usage.models.iter().map(|model| model.prompt_tokens).sum(),
-        completion_tokens: usage.models.iter().map(|model| model.completion_tokens).sum(),
+        prompt_tokens: read(&usage.models) + programs.prompt_tokens,
+        completion_tokens: written(&usage.models) + programs.completion_tokens,
+        programs,
         tool_calls: usage.tool_calls,
         budgets: budgets.into_iter().map(Into::into).collect(),
     }))

@@ -144,6 +144,7 @@ async fn own() -> Vec<Check> {
         "remote_mcp_host",
         "client_documents_host",
         "remote_mcp_authorization_host",
+        "webhook_host",
     ] {
         hosts.push((name, variable(name).await));
     }

@@ -16,7 +16,10 @@ use platform::{
     variables::variable,
 };
 use toolbox::Policy;
-use web::settings::{self, AllowedHost, Check};
+use web::{
+    limits::{Rates, VARIABLES},
+    settings::{self, AllowedHost, Check},
+};
 
 use crate::COMPONENT;
 
@@ -47,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) default_model: String,
     /// How runs are executed.
     pub(crate) settings: Settings,
+    /// How many requests to models programs may send in a minute.
+    pub(crate) rates: Rates,
 }
 
 impl Default for Config {
@@ -60,7 +65,8 @@ impl Default for Config {
         };
         let (standard, more, providers) = (Provider::default(), Vec::new(), Providers::default());
         let (provider_hosts, default_model) = (String::new(), String::new());
-        Self { standard, more, has_more: false, providers, provider_hosts, default_model, settings }
+        let rates = Rates::default();
+        Self { standard, more, has_more: false, providers, provider_hosts, default_model, settings, rates }
     }
 }
 
@@ -94,8 +100,8 @@ pub(crate) async fn read() -> Arc<Config> {
     let written = variable("model_providers").await;
     let more = models::parse(&written, &variable("model_provider_keys").await);
     // Without those that cannot be read; `/ready` says what is wrong with them.
-    let (provider_hosts, settings) = (variable("model_provider_hosts").await, settings().await);
-    let config = Config { provider_hosts, default_model: model, settings, ..Config::default() };
+    let (provider_hosts, settings, rates) = (variable("model_provider_hosts").await, settings().await, rates().await);
+    let config = Config { provider_hosts, default_model: model, settings, rates, ..Config::default() };
     let config = Arc::new(config.with(standard, more.unwrap_or_default(), !written.trim().is_empty()));
     Arc::clone(READ.get_or_init(|| config))
 }
@@ -103,6 +109,13 @@ pub(crate) async fn read() -> Arc<Config> {
 /// What the operator says about tools. What cannot be read denies everything; `tools` says so in the log, and `/ready`.
 pub(crate) async fn tool_policies() -> Vec<Policy> {
     Policy::parse_list(&variable("tool_policies").await).unwrap_or_else(|_| vec![Policy::deny_everything()])
+}
+
+/// How often programs may ask models. `chat`, where the same numbers count for messages, says at `/ready` what is wrong with them.
+async fn rates() -> Rates {
+    let [installation, person, session] = VARIABLES;
+    let values = [variable(installation).await, variable(person).await, variable(session).await];
+    Rates::parse(values.each_ref().map(String::as_str))
 }
 
 /// How runs are executed.

@@ -36,7 +36,7 @@ pub(crate) async fn events<D: Database + 'static>(
     let whose = (session.user_id(), run_id);
     let (preferences, access) = (preferences::passed_on(&headers), session.access().clone());
     let tools = Tools::new(app.clone(), whose, preferences, access);
-    let host = SpinHost::new(app, Arc::clone(&config), tools);
+    let host = SpinHost::new(app.clone(), Arc::clone(&config), tools);
     let reading = match orchestrator::open(&host, session.user_id(), run_id, seen).await? {
         Opened::NotFound => return Err(Problem::not_found().into()),
         Opened::NothingMore => return Ok(StatusCode::NO_CONTENT.into_response()),
@@ -44,6 +44,8 @@ pub(crate) async fn events<D: Database + 'static>(
     };
     let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
         orchestrator::request_handler::read(&host, &config.settings, reading, BodyReader(outlet)).await;
+        // A run may have ended.
+        platform::webhooks::wake_if_any(COMPONENT, &app);
         measuring::soon(COMPONENT);
     });
     Ok(stream(outflow))

@@ -106,8 +106,14 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         self.app.has_budgets().await.unwrap_or(true)
     }
 
-    async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer {
-        self.tools.call(lease, call, told).await.unwrap_or_else(|error| {
+    async fn call_tool(
+        &self,
+        lease: Lease,
+        call: &ToolCall,
+        chosen: Option<&[String]>,
+        told: &dyn Fn(ToolProgress),
+    ) -> ToolAnswer {
+        self.tools.call(lease, call, chosen, told).await.unwrap_or_else(|error| {
             error.log("a tool cannot be called");
             ToolAnswer::failed("The tools do not answer. Whether this call took effect is not known.")
         })

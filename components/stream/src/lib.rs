@@ -1,5 +1,5 @@
-//! The streamer: the component behind `/api/runs/{id}/events`, where it executes runs, replays and tails them, and behind `/api/models`: what else there is
-//! to say about models, because nobody else may reach their servers.
+//! The streamer: the component behind `/api/runs/{id}/events`, where it executes runs, replays and tails them, and behind `/api/models` and `/v1`: what
+//! else there is to say about models, and what programs say to them, because nobody else may reach their servers.
 //!
 //! What a run is and how it goes is the crate `orchestrator`; here it meets HTTP and Spin.
 
@@ -8,6 +8,7 @@ mod events;
 mod host;
 mod model_list;
 mod outside;
+mod programs;
 mod provider_test;
 mod providers;
 mod reader;
@@ -24,7 +25,7 @@ const COMPONENT: &str = "stream";
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     platform::serve(COMPONENT, request, config::checks, async |app| {
-        router::router(app.reading_offers(), config::read().await, outside::send)
+        router::router(app.reading_offers(), config::read().await, outside::send, programs::WAYS)
     })
     .await
 }

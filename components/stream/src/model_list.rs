@@ -90,7 +90,7 @@ fn body(offer: Offer, default: bool, providers: &Providers, pricing: &Pricing) -
 }
 
 /// The lists of all providers that have patterns. Those that are missing or old are asked for first.
-async fn current<D: Database>(
+pub(crate) async fn current<D: Database>(
     store: &Store<D>,
     providers: &Providers,
     send: Outlet,

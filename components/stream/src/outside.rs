@@ -3,7 +3,7 @@
 use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
-use completions::{ChatRequest, Dialect, Part, Sent};
+use completions::{ChatRequest, Dialect, Generation, Part, Sent};
 use futures::TryStreamExt as _;
 use http::{HeaderMap, Method, Request, header};
 use models::Provider;
@@ -96,6 +96,7 @@ pub(crate) fn question_request(
         tools: Vec::new(),
         may_call: false,
         answer_tokens: QUESTION_TOKENS,
+        generation: Generation::default(),
     };
     let odd = |error: serde_json::Error| Unasked::Request(error.to_string());
     let (body, sent) = api::write(provider.api, chat, dialect).map_err(odd)?;

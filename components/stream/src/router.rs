@@ -10,7 +10,13 @@ use http::Method;
 use storage::Database;
 use web::{App, Authenticator};
 
-use crate::{config::Config, events, model_list, outside::Outlet, providers};
+use crate::{
+    config::Config,
+    events, model_list,
+    outside::Outlet,
+    programs::{self, Ways},
+    providers,
+};
 
 /// The router's state.
 pub(crate) struct Stream<D> {
@@ -40,17 +46,19 @@ impl<D: Database> Authenticator for Stream<D> {
 }
 
 /// The routes.
-pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, send: Outlet) -> Router {
+pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, send: Outlet, ways: Ways) -> Router {
+    let stream = Stream { app, config, send };
     Router::new()
         .route("/api/admin/providers", get(providers::list::<D>))
         .route("/api/admin/providers/{name}", put(providers::set::<D>).delete(providers::remove::<D>))
         .route("/api/admin/providers/{name}/test", post(providers::test::<D>))
         .route("/api/models", get(model_list::list::<D>))
         .route("/api/runs/{id}/events", get(events::events::<D>))
-        .with_state(Stream { app, config, send })
+        .with_state(stream.clone())
+        .merge(programs::router(stream, ways))
 }
 
 #[cfg(test)]
 mod provider_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

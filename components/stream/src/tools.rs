@@ -121,10 +121,10 @@ impl<D: Database + 'static> Tools<D> {
         let asking = ASKING.with(Clone::clone);
         let offerable = current(found, &asking, &SpinClock, &offers).await;
         let offerable = offerable.unwrap_or_else(|| Err(Rc::new(ToolsError::Slow)))?;
-        Ok(offerable.for_person(&self.access, &policies, &read.denied, &read.secrets, &read.connected))
+        Ok(offerable.for_person(&self.access, &policies, read))
     }
 
-    /// Has a call made, if it may be. `told` gets the call's progress.
+    /// Has a call made, if it may be. `chosen`: patterns of the tools that the run may use; `None`: all. `told` gets the call's progress.
     ///
     /// # Errors
     /// [`ToolsError`]: nobody knows whether it was made.
@@ -132,6 +132,7 @@ impl<D: Database + 'static> Tools<D> {
         &self,
         lease: Lease,
         call: &ToolCall,
+        chosen: Option<&[String]>,
         told: &dyn Fn(ToolProgress),
     ) -> Result<ToolAnswer, ToolsError> {
         if call.arguments.len() > MAX_ARGUMENTS_BYTES {
@@ -143,6 +144,7 @@ impl<D: Database + 'static> Tools<D> {
             call_id: call.id.as_str().into(),
             name: call.name.as_str().into(),
             arguments: call.arguments.as_str().into(),
+            chosen: chosen.map(Into::into),
         };
         let body = Bytes::from(serde_json::to_vec(&call)?);
         let mut request =
@@ -161,6 +163,10 @@ impl<D: Database + 'static> Tools<D> {
                 Ok::<_, ToolsError>(())
             })?;
             if let Some(answer) = answer {
+                if matches!(answer, ToolAnswer::ApprovalNeeded { .. }) {
+                    // The run may wait for a day, and its readers with it.
+                    platform::webhooks::wake_if_any(COMPONENT, &self.app);
+                }
                 return Ok(answer);
             }
         }

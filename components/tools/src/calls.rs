@@ -12,7 +12,7 @@ use serde_json::json;
 use storage::{Database, leases::Holder, runs::Lease};
 use tool_catalogue::{Host, Listed};
 use toolbox::{
-    Execution,
+    Chosen, Execution,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
@@ -106,6 +106,7 @@ async fn made<D: Database + 'static, H: Host>(
             call_id: call.call_id.into_owned(),
             name: call.name.to_string(),
             begun: holder.begun,
+            chosen: Chosen::parse(call.chosen.as_deref()),
             has_read_private,
         }),
         input: Input::default(),

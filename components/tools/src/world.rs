@@ -17,8 +17,8 @@ use storage::{
 };
 use tool_catalogue::{Host, Listed, Server};
 use toolbox::{
-    Approval, AuditEntry, CallFailure, Called, KnownTool, Outcome, Permission, Reached, Redaction, Started, World,
-    execution::CALL_LIMIT,
+    Approval, AuditEntry, CallFailure, Called, Chosen, KnownTool, Outcome, Permission, Reached, Redaction, Started,
+    World, execution::CALL_LIMIT,
 };
 use web::{Authenticator as _, Preferences};
 
@@ -50,6 +50,8 @@ pub(crate) struct RunCall {
     pub(crate) name: String,
     /// Somebody has begun it before.
     pub(crate) begun: bool,
+    /// The tools that the run may use.
+    pub(crate) chosen: Chosen,
     /// The conversation has read something private.
     pub(crate) has_read_private: bool,
 }
@@ -162,7 +164,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         // A run's person may have no token by now, and a program's token may be older than a change of roles.
         let access = web::access::access_of(&found.roles).within(self.scopes.as_ref());
         self.roles.replace(found.roles.names);
-        Ok(Permission { access, installation: rules.installation, user: rules.user, approval })
+        let chosen = self.run.as_ref().map(|run| run.chosen.clone()).unwrap_or_default();
+        Ok(Permission { access, chosen, installation: rules.installation, user: rules.user, approval })
     }
 
     async fn is_set_up(&self, tool: &KnownTool) -> Result<(), CallFailure> {

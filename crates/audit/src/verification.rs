@@ -55,7 +55,12 @@ pub struct CheckedSeal {
     pub first_position: i64,
     /// What was signed; `None`: the signature is not one of a known key.
     pub claims: Option<SealClaims>,
+    /// When the key that signed was retired or revoked, in milliseconds since the epoch.
+    pub retired_at: Option<i64>,
 }
+
+/// A host that read its key just before a revocation may sign once more; and hosts seal within seconds.
+const RETIREMENT_TOLERANCE_MS: i64 = 60 * 1000;
 
 /// What is wrong.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -131,6 +136,13 @@ pub enum Finding {
         /// The first position that the seal is about.
         first: i64,
     },
+    /// The seal is signed with a key that was retired or revoked before: by whoever else has it.
+    SealByRetiredKey {
+        /// The first position that the seal is about.
+        first: i64,
+        /// The last one.
+        last: i64,
+    },
     /// No seal is about these positions.
     Unsealed {
         /// The first one.
@@ -190,6 +202,10 @@ impl fmt::Display for Finding {
             Self::SealUnsigned { first } => {
                 write!(f, "the seal from position {first} on is not signed with a known key of this installation")
             }
+            Self::SealByRetiredKey { first, last } => write!(
+                f,
+                "positions {first} to {last} are sealed with a key that was retired or revoked before: somebody else has it"
+            ),
             Self::Unsealed { first, last } => write!(f, "positions {first} to {last} have no seal: it was removed"),
             Self::CutOff { noted, last } => {
                 write!(f, "the record ends at position {last}, and there were {noted} before: its end was cut off")
@@ -392,6 +408,10 @@ impl Verification {
         }
         let fits = claims.hash == self.head.hash && claims.first == seal.first_position;
         let (first, last, sealed_at) = (claims.first, claims.last, claims.sealed_at);
+        // Whoever has the key says any time, but comes after the seals before.
+        let at_least = sealed_at.max(self.sealed_at);
+        let is_retired =
+            seal.retired_at.is_some_and(|retired_at| retired_at.saturating_add(RETIREMENT_TOLERANCE_MS) < at_least);
         self.seal = None;
         self.sealed_at = sealed_at;
         // A full batch left others waiting; and behind what was recorded before the chain, everything waits.
@@ -400,6 +420,8 @@ impl Verification {
         }
         if !fits {
             self.find(Finding::SealBroken { first, last });
+        } else if is_retired {
+            self.find(Finding::SealByRetiredKey { first, last });
         }
     }
 

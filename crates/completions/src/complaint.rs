@@ -121,7 +121,7 @@ impl Complaint {
     }
 
     /// The server requires a limit for the answer's length, or requires it in another field.
-    pub(crate) fn answer_limit(&self, dialect: &Dialect) -> Option<Dialect> {
+    pub(crate) fn answer_limit(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
         let old = self.names(&["max_tokens", "max tokens", "maxtokens", "max_new_tokens", "max_output_tokens"]);
         let new = self.names(&["max_completion_tokens"]);
         let wanted = [
@@ -138,12 +138,15 @@ impl Complaint {
             "not specified",
             "undefined",
         ];
+        let is_refused = new && (self.refuses() || self.says(&["instead"]));
+        let is_wanted = dialect.answer_limit == AnswerLimit::Untold && sent.answer_limit.is_some();
+        if is_wanted && is_refused && dialect.wanted_limit != AnswerLimit::MaxCompletionTokens {
+            return Some(Dialect { wanted_limit: AnswerLimit::MaxCompletionTokens, ..dialect.clone() });
+        }
         let answer_limit = match dialect.answer_limit {
             AnswerLimit::Untold if old && self.says(&wanted) => AnswerLimit::MaxTokens,
             AnswerLimit::Untold if new && self.says(&wanted) => AnswerLimit::MaxCompletionTokens,
-            AnswerLimit::MaxTokens if new && (self.refuses() || self.says(&["instead"])) => {
-                AnswerLimit::MaxCompletionTokens
-            }
+            AnswerLimit::MaxTokens if is_refused => AnswerLimit::MaxCompletionTokens,
             _ => return None,
         };
         Some(Dialect { answer_limit, ..dialect.clone() })
@@ -233,9 +236,46 @@ impl Complaint {
             Field::Store => self.names(&["store"]),
             Field::Strict => self.names(&["strict"]),
             Field::Tools => false,
+            Field::Temperature => self.names(&["temperature"]),
+            Field::ReasoningEffort => {
+                let of_other = sent.reasoning || self.names(&["include", "encrypted_content", "encrypted content"]);
+                let of_model = !of_other && self.names(&["reasoning", "thinking"]) && self.refuses();
+                of_model || self.names(&["reasoning_effort", "reasoning effort", "reasoning.effort"])
+            }
+            Field::ResponseFormat => {
+                self.names(&[
+                    "response_format",
+                    "response format",
+                    "text.format",
+                    "json_schema",
+                    "response_schema",
+                    "grammar",
+                ]) || self.says(&["structured output", "guided decoding"])
+            }
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;
+        if self.is_about_value(field) {
+            let mut dialect = dialect.clone();
+            dialect.left_out_now.insert(field);
+            return Some(dialect);
+        }
         Some(without(dialect, field))
+    }
+
+    /// Whether another value of the field may be accepted.
+    fn is_about_value(&self, field: Field) -> bool {
+        match field {
+            Field::Temperature => {
+                self.says(&["between", "range", "less than", "greater than", "at most", "<=", "maximum"])
+            }
+            Field::ReasoningEffort => {
+                self.says(&["supported values", "unsupported value", "invalid value", "should be", "must be", "one of"])
+            }
+            Field::ResponseFormat => {
+                self.names(&["schema", "additionalproperties", "properties", "required", "grammar", "$ref", "strict"])
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn signatures(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {

@@ -23,12 +23,29 @@ pub enum Field {
     Include,
     /// Of Responses: without it some servers change the schemas of tools.
     Strict,
+    /// Without it the model varies as usual.
+    Temperature,
+    /// Without it the model reasons as usual.
+    ReasoningEffort,
+    /// Without it the form of the answer is told in words.
+    ResponseFormat,
 }
 
 impl Field {
-    /// In the order in which a refusal is searched for them: longer names first.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::StreamOptions, Self::ToolChoice, Self::Include, Self::Stream, Self::Store, Self::Strict, Self::Tools];
+    /// In the order in which a refusal is searched for them: longer names first, and what is only sent because a person wants it before what may be
+    /// a part of it.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::ResponseFormat,
+        Self::ReasoningEffort,
+        Self::Temperature,
+        Self::StreamOptions,
+        Self::ToolChoice,
+        Self::Include,
+        Self::Stream,
+        Self::Store,
+        Self::Strict,
+        Self::Tools,
+    ];
 }
 
 /// The role that gives the installation's instructions.
@@ -122,6 +139,9 @@ pub enum AnswerLimit {
 pub struct Dialect {
     /// Fields that it refuses.
     pub left_out: BTreeSet<Field>,
+    /// Fields whose values of this turn it refuses. Not stored: another value may be accepted.
+    #[serde(skip)]
+    pub left_out_now: BTreeSet<Field>,
     /// The role of the instructions.
     pub instructions: Instructions,
     /// The `content` of messages that only have calls.
@@ -138,6 +158,8 @@ pub struct Dialect {
     pub marks: Marks,
     /// The field with the longest answer's length.
     pub answer_limit: AnswerLimit,
+    /// The field with the length that a person wants, where the server requires none. [`AnswerLimit::Untold`]: `max_tokens`, which most servers know.
+    pub wanted_limit: AnswerLimit,
     /// The most tokens that its model writes, if that is less than we would allow.
     pub answer_tokens: Option<u64>,
     /// The most tokens for an answer of this turn: found by trying, or the room that the prompt leaves. Not stored.
@@ -151,7 +173,7 @@ impl Dialect {
     /// Whether a field is sent.
     #[must_use]
     pub fn sends(&self, field: Field) -> bool {
-        !self.left_out.contains(&field)
+        !self.left_out.contains(&field) && !self.left_out_now.contains(&field)
     }
 
     /// Parses the output of [`Self::to_json`]. Values of another version that are not understood are learned again.

@@ -24,7 +24,7 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
         About::Call => complaint.no_call_wanted(dialect, sent),
         About::Price => complaint.affordable(dialect, sent),
         About::Fault => complaint
-            .answer_limit(dialect)
+            .answer_limit(dialect, sent)
             .or_else(|| complaint.marks(dialect))
             .or_else(|| complaint.instructions(dialect, sent))
             .or_else(|| complaint.no_text(dialect, sent))
@@ -32,7 +32,7 @@ pub fn lesson(about: About, said: &ProviderError, dialect: &Dialect, sent: &Sent
         // A server that refuses a field may list the fields that exist and are required.
         About::Form | About::Unknown => complaint
             .field(dialect, sent)
-            .or_else(|| complaint.answer_limit(dialect))
+            .or_else(|| complaint.answer_limit(dialect, sent))
             .or_else(|| complaint.shorter_answer(dialect, sent))
             .or_else(|| complaint.marks(dialect))
             .or_else(|| complaint.signatures(dialect, sent))

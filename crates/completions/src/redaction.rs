@@ -89,6 +89,12 @@ impl Withheld<'_> {
     }
 }
 
+/// A text of a provider without the credentials that were sent to it. Everything else stays as it is.
+#[must_use]
+pub fn without_credentials_of(words: &str, authorization: &str) -> String {
+    without_secret(words, authorization)
+}
+
 /// The request's beginning with the instructions, and its end with the newest messages.
 fn ends(request: &[u8]) -> String {
     let (beginning, rest) = request.split_at_checked(MAX_REQUEST_BYTES).unwrap_or((request, &[]));
@@ -127,10 +133,15 @@ fn space(line: &mut String) {
 }
 
 fn without_secret(words: &str, authorization: &str) -> String {
-    let bare = |line: &'_ str| line.split_once(' ').map_or(line, |(_, bare)| bare).to_owned();
+    // What is behind a scheme (`Bearer`), and what is behind a name in a query.
+    let bare = |line: &str, sign| line.split_once(sign).map(|(_, bare): (&str, &str)| bare.to_owned());
+    let escaped = |secret: &String| secret.contains('/').then(|| secret.replace('/', "\\/"));
     authorization
         .lines()
-        .flat_map(|line| [line.to_owned(), bare(line)])
+        .flat_map(|line| [Some(line.to_owned()), bare(line, ' '), bare(line, '=')])
+        .flatten()
+        .flat_map(|secret| [escaped(&secret), Some(secret)])
+        .flatten()
         .filter(|secret| secret.chars().count() >= MIN_SECRET_CHARS)
         .fold(words.to_owned(), |words, secret| words.replace(&secret, SECRET))
 }

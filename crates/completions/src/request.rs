@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{
     complaint::{MIN_ANSWER_TOKENS, Sent},
     dialect::{AnswerLimit, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
+    generation::{Generation, ResponseFormat, with_format},
     names::{self, CallIds},
     schema, turns,
 };
@@ -116,6 +117,8 @@ pub struct ChatRequest<'a> {
     pub may_call: bool,
     /// The most tokens of this answer that fit its context.
     pub answer_tokens: u64,
+    /// How it is to answer.
+    pub generation: Generation<'a>,
 }
 
 #[derive(Serialize)]
@@ -134,6 +137,12 @@ struct Body<'a> {
     max_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<ResponseFormat<'a>>,
 }
 
 #[derive(Serialize)]
@@ -207,10 +216,17 @@ impl ChatRequest<'_> {
         let silenced = !known.is_empty() || !(offered.is_empty() || self.may_call);
         let tools = if offered.is_empty() { known } else { offered };
 
-        let mut sent = Sent { instructions: !self.instructions.is_empty(), ..Sent::default() };
+        let Generation { temperature, reasoning_effort, max_output_tokens, format } = self.generation;
+        let temperature = temperature.filter(|_| dialect.sends(Field::Temperature));
+        let reasoning_effort = reasoning_effort.filter(|_| dialect.sends(Field::ReasoningEffort));
+        let (response_format, instructions) = match format {
+            Some(format) if !dialect.sends(Field::ResponseFormat) => (None, with_format(self.instructions, &format)),
+            format => (format.map(ResponseFormat::from), Cow::Borrowed(self.instructions)),
+        };
+        let mut sent = Sent { instructions: !instructions.is_empty(), ..Sent::default() };
         let mut writer =
             Writer { server: self.server, model: self.model, dialect, ids: CallIds::default(), sent: &mut sent };
-        let messages = writer.messages(self.instructions, parts);
+        let messages = writer.messages(&instructions, parts);
         let stream = dialect.sends(Field::Stream);
         let usage = stream && dialect.sends(Field::StreamOptions);
         let tool_choice = (silenced && dialect.sends(Field::ToolChoice)).then_some("none");
@@ -219,12 +235,21 @@ impl ChatRequest<'_> {
             (Field::StreamOptions, usage),
             (Field::ToolChoice, tool_choice.is_some()),
             (Field::Tools, !tools.is_empty()),
+            (Field::Temperature, temperature.is_some()),
+            (Field::ReasoningEffort, reasoning_effort.is_some()),
+            (Field::ResponseFormat, response_format.is_some()),
         ];
         sent.fields = fields.into_iter().filter_map(|(field, is_sent)| is_sent.then_some(field)).collect();
         let stream_options = usage.then_some(StreamOptions { include_usage: true });
         let limits = [dialect.answer_tokens, dialect.answer_tokens_now, Some(self.answer_tokens)];
-        let limit = limits.into_iter().flatten().fold(ANSWER_TOKENS, u64::min).max(MIN_ANSWER_TOKENS);
-        let told = |how: AnswerLimit| (dialect.answer_limit == how).then_some(limit);
+        let wanted = max_output_tokens.unwrap_or(ANSWER_TOKENS);
+        let limit = limits.into_iter().flatten().fold(wanted, u64::min).max(MIN_ANSWER_TOKENS.min(wanted));
+        let field = match (dialect.answer_limit, dialect.wanted_limit) {
+            (AnswerLimit::Untold, AnswerLimit::Untold) if max_output_tokens.is_some() => AnswerLimit::MaxTokens,
+            (AnswerLimit::Untold, field) if max_output_tokens.is_some() => field,
+            (field, _) => field,
+        };
+        let told = |how: AnswerLimit| (field == how).then_some(limit);
         let (max_tokens, max_completion_tokens) =
             (told(AnswerLimit::MaxTokens), told(AnswerLimit::MaxCompletionTokens));
         sent.answer_limit = max_tokens.or(max_completion_tokens);
@@ -237,6 +262,9 @@ impl ChatRequest<'_> {
             tool_choice,
             max_tokens,
             max_completion_tokens,
+            temperature,
+            reasoning_effort,
+            response_format,
         };
         let body = serde_json::to_string(&body)?;
         // A reader sees no difference.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Id, Timestamp};
+use crate::{ConversationSettings, Id, Timestamp};
 
 /// A conversation of one person with the assistant.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +25,10 @@ pub struct Conversation {
     pub is_temporary: bool,
     /// When it is deleted unless it is used before; `None`: it is kept.
     pub expires_at: Option<Timestamp>,
+    /// The id of its settings, another one after each change; `None`: everything is as usual.
+    pub settings_id: Option<Id>,
+    /// How the model is to answer. Lists do not read it.
+    pub settings: ConversationSettings,
 }
 
 /// The author of a message.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod id;
 pub mod prices;
 pub mod run;
+pub mod settings;
 pub mod time;
 pub mod tokens;
 pub mod tool;
@@ -16,6 +17,10 @@ pub mod user;
 pub use conversation::{Conversation, Message, MessageRole, ToolCall, ToolResult};
 pub use id::Id;
 pub use run::{Cost, Run, RunFailure, RunState, RunStep, Usage};
+pub use settings::{
+    AssistantContents, ConversationSettings, ModelSettings, NamedAssistant, ReasoningEffort, ResponseFormat,
+    Temperature,
+};
 pub use time::Timestamp;
 pub use tool::{Decision, Effect};
 pub use user::User;

@@ -87,6 +87,15 @@ impl StatementVerifier {
     }
 }
 
+/// The key that a statement says it is signed with. A statement that verifies is signed with that one.
+#[must_use]
+pub fn key_id(statement: &str) -> Option<String> {
+    if statement.len() > MAX_BYTES {
+        return None;
+    }
+    Token::decode_metadata(statement).ok()?.key_id().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,8 @@ const MAX_TOKEN_BYTES: usize = 2048;
 /// Ids are shorter; a text from outside is cut to this.
 const MAX_REQUEST_ID_CHARS: usize = 100;
 
+/// The component that sends webhooks.
+const WEBHOOKS: &str = "webhooks";
 /// The component with the tools, and the beginning of the ids of tool servers.
 const TOOLS: &str = "tools";
 const TOOL_SERVER: &str = "mcp-";
@@ -31,7 +33,8 @@ const TOOL_SERVER: &str = "mcp-";
 #[must_use]
 pub fn may_call(caller: &str, callee: &str) -> bool {
     match caller {
-        "stream" | "chat" | "auth" => callee == TOOLS,
+        "stream" | "auth" => matches!(callee, TOOLS | WEBHOOKS),
+        "chat" => callee == TOOLS,
         "ops" => matches!(callee, "auth" | "chat" | "stream" | TOOLS),
         TOOLS => callee.starts_with(TOOL_SERVER),
         _ => false,

@@ -61,7 +61,7 @@ pub static RUN_TAKEOVERS: Metric = Metric {
 /// Tokens, as providers report them.
 pub static TOKENS: Metric = Metric {
     name: "tokens",
-    help: "Tokens that runs have used, as providers report them.",
+    help: "Tokens that runs and programs have used, as providers report them.",
     kind: Kind::Counter,
     is_in_millionths: false,
     labels: &["model", "kind"],
@@ -69,7 +69,7 @@ pub static TOKENS: Metric = Metric {
 /// What they cost.
 pub static COST: Metric = Metric {
     name: "cost",
-    help: "What runs have cost, in units of the currency, where the price is known.",
+    help: "What runs and programs have cost, in units of the currency, where the price is known.",
     kind: Kind::Counter,
     is_in_millionths: true,
     labels: &["model", "currency"],
@@ -85,7 +85,7 @@ pub static TIME_TO_FIRST_TOKEN: Metric = Metric {
 /// Requests to providers of models.
 pub static PROVIDER_REQUESTS: Metric = Metric {
     name: "provider_requests",
-    help: "Requests of runs to providers of models: ok, or the code of the failure.",
+    help: "Requests of runs and programs to providers of models: ok, or the code of the failure.",
     kind: Kind::Counter,
     is_in_millionths: false,
     labels: &["provider", "outcome"],

@@ -46,17 +46,19 @@ impl Address {
         })
     }
 
+    /// Where a path behind the base is, such as `/embeddings`.
+    #[must_use]
+    pub fn at(&self, path: &str) -> String {
+        match &self.query {
+            Some(query) => format!("{}{path}?{query}", self.path),
+            None => format!("{}{path}", self.path),
+        }
+    }
+
     /// Where the list of models is.
     #[must_use]
     pub fn models(&self) -> String {
         self.at(MODELS)
-    }
-
-    fn at(&self, end: &str) -> String {
-        match &self.query {
-            Some(query) => format!("{}{end}?{query}", self.path),
-            None => format!("{}{end}", self.path),
-        }
     }
 }
 

@@ -48,7 +48,14 @@ pub fn is_local(name: &str) -> bool {
 /// not known here.
 #[must_use]
 pub fn is_public_host(host: &str) -> bool {
-    address_of(host).map_or_else(|| !is_local(host) && !is_inside(host), is_public)
+    address_of(host).map_or_else(|| !is_local(host) && !is_inside(host) && !ends_in_number(host), is_public)
+}
+
+/// Whether resolvers may take a host for an address of version 4 in another form, such as `127.1` or `0x7f.0.0.1` (WHATWG URL, "ends in a number"). No name
+/// on the Internet ends so.
+fn ends_in_number(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    last.is_some_and(|last| last.starts_with(|first: char| first.is_ascii_digit()))
 }
 
 /// Whether a host always means the machine itself: `localhost`, `127.0.0.1`, `[::1]`.
@@ -153,6 +160,11 @@ mod tests {
             "[::1]",
             "[fd00::1]",
             "x.self.alt",
+            "127.1",
+            "10.1.",
+            "0x7f.0.0.1",
+            "0177.0.0.1",
+            "2130706433",
         ] {
             assert!(!is_public_host(host), "{host}");
         }

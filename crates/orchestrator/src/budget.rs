@@ -2,10 +2,7 @@
 //! statement. Must not know whose budgets they are.
 
 use completions::Round;
-use domain::{
-    event::Progress,
-    prices::{MILLIONTHS, Price},
-};
+use domain::{event::Progress, prices::Price};
 use storage::{
     budgets::{Budget, Reservation, RoundEstimate},
     runs::Lease,
@@ -14,15 +11,11 @@ use storage::{
 use crate::{
     Host, Reader, error_handler,
     llm_client::Stopped,
-    prompt_builder,
+    reservation::{self, MAX_TRIES, TooLittle, fitting, is_reserved},
     session_manager::{Interrupted, RunSession},
     tokens,
 };
 
-/// If less than this is left for an answer, the model is not asked: nobody can use half a paragraph.
-const MIN_ANSWER_TOKENS: u64 = 256;
-/// How often it is tried to reserve. Each smaller reservation fits what was left a moment ago, so more than two mean that others reserve, too.
-const MAX_TRIES: u32 = 4;
 /// How many bytes of an answer count as a token while it is written, which costs nothing to compute. Latin text has a tenth more.
 const BYTES_PER_TOKEN: usize = 4;
 
@@ -70,12 +63,12 @@ impl RunBudget {
         Ok(())
     }
 
-    /// Reserves for a request and its answer. If the whole answer does not fit, for one of half of what is left, so that others can go on, too.
+    /// Reserves for a request and its answer of at most so many tokens. If the whole answer does not fit, for one of half of what is left, so that others can go on, too.
     pub(crate) async fn reserve<H: Host, R: Reader>(
         &mut self,
         session: &RunSession<'_, H, R>,
         prompt_tokens: u64,
-        context_window_tokens: u64,
+        answer_tokens: u64,
     ) -> Result<(), Stopped> {
         if !self.counts(session.host()).await {
             return Ok(());
@@ -85,18 +78,11 @@ impl RunBudget {
         {
             return Err(Stopped::Failed(error_handler::unreadable_prices()));
         }
-        let answer_tokens = prompt_builder::max_answer_tokens(context_window_tokens);
-        let mut round = RoundEstimate { prompt_tokens, answer_tokens, price: self.price.unwrap_or_default() };
-        let mut tries = 1;
-        while let Some(short) = reserved(session, round).await? {
-            let fits = fitting(&short, short.left, round);
-            if tries == MAX_TRIES || fits < MIN_ANSWER_TOKENS || round.answer_tokens <= MIN_ANSWER_TOKENS {
-                let is_reserved = is_reserved(&short, round, MIN_ANSWER_TOKENS);
-                return Err(Stopped::Failed(error_handler::over_budget(&short, is_reserved)));
-            }
-            round.answer_tokens = (fits / 2).clamp(MIN_ANSWER_TOKENS, round.answer_tokens);
-            tries += 1;
-        }
+        let round = RoundEstimate { prompt_tokens, answer_tokens, price: self.price.unwrap_or_default() };
+        let reserved = reservation::reserve(round, async |round| short(session, round).await).await?;
+        let round = reserved.map_err(|TooLittle { budget, is_reserved }| {
+            Stopped::Failed(error_handler::over_budget(&budget, is_reserved))
+        })?;
         self.round = Some(round);
         Ok(())
     }
@@ -115,7 +101,7 @@ impl RunBudget {
         let answer_tokens = round.answer_tokens.saturating_mul(2).max(needed);
         let mut longer = RoundEstimate { answer_tokens, ..*round };
         let mut tries = 1;
-        while let Some(short) = reserved(session, longer).await? {
+        while let Some(short) = reservation::shortest(short(session, longer).await?, longer) {
             let fits = fitting(&short, short.left, longer);
             if tries == MAX_TRIES || fits < needed {
                 let is_reserved = is_reserved(&short, longer, needed);
@@ -145,67 +131,31 @@ impl RunBudget {
             return Ok(());
         }
         let is_unasked = !heard.has_begun() && matches!(end, Err(Stopped::Refused(_) | Stopped::Failed(_)));
-        let calls =
-            heard.tool_calls.iter().map(|call| tokens::estimate(&call.name) + tokens::estimate(&call.arguments));
-        let answer = tokens::estimate(&heard.text) + tokens::estimate(&heard.reasoning) + calls.sum::<u64>();
+        let answer = answer_tokens(heard);
         Ok(session.host().store().settle_budget(session.lease(), !is_unasked, answer).await?)
     }
 }
 
-/// Reserves. The budget that has the least left for the answer, if it is too little.
-async fn reserved<H: Host, R: Reader>(
+/// Tries to reserve. The budgets that count, if one of them has too little left; else none.
+async fn short<H: Host, R: Reader>(
     session: &RunSession<'_, H, R>,
     round: RoundEstimate,
-) -> Result<Option<Budget>, Interrupted> {
+) -> Result<Vec<Budget>, Interrupted> {
     match session.host().store().reserve_budget(session.lease(), round).await? {
-        Reservation::Reserved => Ok(None),
+        Reservation::Reserved => Ok(Vec::new()),
         Reservation::LeaseLost => Err(Interrupted::LeaseLost),
-        Reservation::Short(budgets) => Ok(budgets.into_iter().min_by_key(|budget| fitting(budget, budget.left, round))),
+        Reservation::Short(budgets) => Ok(budgets),
     }
 }
 
-/// Whether an answer of this many tokens would fit if nothing were reserved for other runs.
-fn is_reserved(budget: &Budget, round: RoundEstimate, answer_tokens: u64) -> bool {
-    budget.left_unreserved > budget.left && fitting(budget, budget.left_unreserved, round) >= answer_tokens
-}
-
-/// The longest answer for which this much of a budget is enough, in tokens.
-fn fitting(budget: &Budget, left: u64, round: RoundEstimate) -> u64 {
-    let RoundEstimate { prompt_tokens, price, .. } = round;
-    if !budget.kind.is_money() {
-        return left.saturating_sub(prompt_tokens);
-    }
-    let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
-    let left = product(left, MILLIONTHS).checked_sub(product(prompt_tokens, price.input));
-    let fits = left.map(|left| left.checked_div(price.output.into()).unwrap_or(u128::MAX));
-    fits.map_or(0, |tokens| u64::try_from(tokens).unwrap_or(u64::MAX))
+/// An estimate of the tokens of an answer, with its reasoning and its calls.
+#[must_use]
+pub fn answer_tokens(heard: &Round) -> u64 {
+    let calls = heard.tool_calls.iter().map(|call| tokens::estimate(&call.name) + tokens::estimate(&call.arguments));
+    tokens::estimate(&heard.text) + tokens::estimate(&heard.reasoning) + calls.sum::<u64>()
 }
 
 fn heard_bytes(round: &Round) -> usize {
     let calls = round.tool_calls.iter().map(|call| call.arguments.len());
     round.text.len() + round.reasoning.len() + calls.sum::<usize>()
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::Timestamp;
-    use storage::limits::{LimitKind, Subject};
-
-    use super::*;
-
-    #[test]
-    fn an_answer_fits_the_tokens_or_the_money_that_is_left() {
-        let price = Price { input: 1_000_000, output: 4_000_000 };
-        let fits = |kind, left, price| {
-            let (subject, at) = (Subject::Installation, Timestamp::from_millis(0));
-            let budget = Budget { subject, kind, amount: 0, left, left_unreserved: left, at };
-            fitting(&budget, left, RoundEstimate { prompt_tokens: 100, answer_tokens: 0, price })
-        };
-        assert_eq!(fits(LimitKind::TokensPerDay, 400, price), 300);
-        assert_eq!(fits(LimitKind::TokensPerDay, 50, price), 0);
-        assert_eq!(fits(LimitKind::CostPerDay, 500, price), 100, "100 for the request, 4 for each token");
-        assert_eq!(price.cost(100, 100), 500);
-        assert_eq!(fits(LimitKind::CostPerMonth, 99, price), 0);
-        assert_eq!(fits(LimitKind::CostPerMonth, 0, Price::default()), u64::MAX, "of a model without a price");
-    }
 }

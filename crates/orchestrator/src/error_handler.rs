@@ -17,6 +17,7 @@ use crate::{
 const BUDGET: &str = "budget";
 const EMPTY: &str = "model_empty";
 const NOT_OFFERED: &str = "model_not_offered";
+const UNFIT: &str = "answer_unfit";
 
 /// The requests for one round, including the first.
 pub const MAX_ATTEMPTS: u32 = 4;
@@ -133,6 +134,18 @@ pub fn switched(failed: &str, failure: &TurnFailure, next: &str) -> String {
         None => "does not answer",
     };
     format!("The provider {failed} {why}. {next} is asked instead.")
+}
+
+/// The answer does not have the form that was wanted. `faults`: how not, in words that may quote it.
+#[must_use]
+pub fn unfit(faults: &str, was_cut: bool) -> TurnFailure {
+    let why = if was_cut {
+        "It was cut because it reached its greatest length. Allow a longer answer, or ask for less."
+    } else {
+        "Try again, or choose another model."
+    };
+    let message = format!("The answer does not have the form that was asked for: {faults}. {why}");
+    TurnFailure::for_the_person_to_repeat(UNFIT, message, "the answer does not fit its schema")
 }
 
 /// Too many executors of the run died.

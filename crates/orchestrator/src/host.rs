@@ -44,8 +44,15 @@ pub trait Host {
     async fn has_budgets(&self) -> bool;
 
     /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
-    /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a second.
-    async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer;
+    /// requested again if it is unknown whether it took effect. `chosen`: patterns of the tools that the run may use; `None`: all. `told` receives the
+    /// call's progress, at most a few times a second.
+    async fn call_tool(
+        &self,
+        lease: Lease,
+        call: &ToolCall,
+        chosen: Option<&[String]>,
+        told: &dyn Fn(ToolProgress),
+    ) -> ToolAnswer;
 
     /// Asks the servers of the person's waiting run about the tasks that are due. The answers are in the store afterwards. `false`: nobody could be
     /// asked.

@@ -10,8 +10,8 @@
 //! | [`response_streamer`] | writes events, once for the log and once for the reader |
 //! | [`error_handler`] | decides what an error means: retry, or what to tell the person |
 //!
-//! [`refusal`] reads the refusals of a model's server. [`budget`] reserves what a round may use. [`ledger`] is shared by the runs of an instance. [`tool_search`] chooses the tools that the
-//! model is offered. [`tool_output`] fences tools' results. The crate is pure: everything outside is behind the port [`Host`], so all of it runs in
+//! [`refusal`] reads the refusals of a model's server. [`budget`] reserves what a round may use, by the rule of [`reservation`]. [`ledger`] is shared by the runs of an instance. [`tool_search`] chooses the tools that the
+//! model is offered. `wanted` says what the person wants of the answer. [`tool_output`] fences tools' results. The crate is pure: everything outside is behind the port [`Host`], so all of it runs in
 //! tests without Spin.
 
 pub mod api;
@@ -24,6 +24,7 @@ pub mod llm_client;
 pub mod prompt_builder;
 pub mod refusal;
 pub mod request_handler;
+pub mod reservation;
 pub mod response_streamer;
 pub mod session_manager;
 mod task_watch;
@@ -32,6 +33,7 @@ pub mod tool_output;
 pub mod tool_search;
 mod turn;
 mod unpacking;
+mod wanted;
 
 use domain::tokens;
 pub use host::{

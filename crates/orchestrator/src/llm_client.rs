@@ -29,9 +29,6 @@ const MAX_ERROR_BYTES: usize = 2 * 1024 * 1024;
 /// How long to wait for an error's body, which normally comes with the head. Some servers leave the connection open.
 const ERROR_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long to wait for the head of an answer while another provider could be asked instead. Most servers send it at once, and reason afterwards.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-
 /// How long to wait for more after the model has said why it stopped. Only the usage follows, at once. Some servers leave the connection open.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -197,9 +194,7 @@ async fn ask_once<H: Host, R: Reader>(
 ) -> Result<(), Stopped> {
     let (host, silence) = (session.host(), asked.silence);
     let began = host.now();
-    // A server that does not stream sends its head with the whole answer.
-    let is_quick = asked.has_successor && asked.dialect.sends(Field::Stream);
-    let patience = if is_quick { silence.min(HEAD_PATIENCE) } else { silence };
+    let patience = models::head_patience(silence, asked.has_successor, asked.dialect.sends(Field::Stream));
     let answer = session.attend(patience, host.ask_model(asked.provider, body.to_vec())).await;
     let mut answer =
         within(answer, patience)?.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use completions::{Answer, Call, ChatRequest, Dialect, FunctionTool, Part, Sent};
+use completions::{Answer, Call, ChatRequest, Dialect, FunctionTool, Generation, Part, Sent};
 use domain::{Id, Message, MessageRole};
 use models::Api;
 
@@ -39,6 +39,10 @@ pub struct Question<'a> {
     pub dialect: &'a Dialect,
     /// The installation's instructions.
     pub system_prompt: &'a str,
+    /// The conversation's own instructions; may be empty.
+    pub instructions: &'a str,
+    /// How the model is to answer.
+    pub generation: Generation<'a>,
     /// The conversation in order. The answered message and all after it belong to the run.
     pub messages: &'a [Message],
     /// The message that is being answered.
@@ -71,6 +75,12 @@ pub const fn max_answer_tokens(context_window_tokens: u64) -> u64 {
     if quarter < MAX_ANSWER_TOKENS { quarter } else { MAX_ANSWER_TOKENS }
 }
 
+/// The room for the answer, if this length is wanted: as much as that, but at most half of the context.
+#[must_use]
+pub fn answer_room(context_window_tokens: u64, wanted: Option<u64>) -> u64 {
+    wanted.map_or_else(|| max_answer_tokens(context_window_tokens), |wanted| wanted.min(context_window_tokens / 2))
+}
+
 /// The most text worth reading for a context of this size: every tokenizer makes at least one token of six bytes.
 #[must_use]
 pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
@@ -82,13 +92,15 @@ pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
 /// # Errors
 /// If a value cannot be written as JSON, which cannot happen with strings.
 pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
-    let &Question { model, server, dialect, messages, tools, may_call, context_window_tokens, .. } = question;
+    let &Question { model, server, dialect, messages, tools, may_call, context_window_tokens, generation, .. } =
+        question;
     let first_kept = messages.iter().position(|message| message.id == question.asked).unwrap_or(0);
     let (before, kept) = messages.split_at_checked(first_kept).unwrap_or((&[], messages));
 
-    let answer = max_answer_tokens(context_window_tokens);
-    let system_prompt = with_rules(question.system_prompt, tools, messages);
+    let answer = answer_room(context_window_tokens, generation.max_output_tokens);
+    let system_prompt = all_instructions(question);
     let mut estimated_tokens = TOKENS_PER_MESSAGE + tokens::estimate(&system_prompt);
+    estimated_tokens += generation.format.map_or(0, |format| tokens::estimate(format.schema.get()));
     estimated_tokens += tools.iter().map(|tool| tool_cost(tool)).sum::<u64>();
     estimated_tokens += kept.iter().map(frame_cost).sum::<u64>();
     let mut budget = context_window_tokens.saturating_sub(answer).saturating_sub(estimated_tokens);
@@ -120,7 +132,8 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
         parameters: &tool.input_schema,
     });
     let (instructions, tools) = (system_prompt.as_ref(), tools.collect());
-    let request = ChatRequest { model, server, instructions, parts, tools, may_call, answer_tokens: answer };
+    let request =
+        ChatRequest { model, server, instructions, parts, tools, may_call, answer_tokens: answer, generation };
     let (body, sent) = api::write(question.api, request, dialect)?;
     Ok(Prompt {
         body,
@@ -130,13 +143,19 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     })
 }
 
-/// The installation's instructions, and the rules for reading tools' results, if there can be any.
-fn with_rules<'a>(system_prompt: &'a str, tools: &[&ToolDefinition], messages: &[Message]) -> Cow<'a, str> {
-    if tools.is_empty() && messages.iter().all(|message| message.role != MessageRole::Tool) {
-        return Cow::Borrowed(system_prompt);
+/// The installation's instructions, the rules for reading tools' results, if there can be any, and the conversation's instructions. In this order, because
+/// a provider charges less for a beginning that many requests have.
+fn all_instructions<'a>(question: &Question<'a>) -> Cow<'a, str> {
+    let &Question { system_prompt, instructions, tools, messages, .. } = question;
+    let can_have_results = !tools.is_empty() || messages.iter().any(|message| message.role == MessageRole::Tool);
+    let rules = if can_have_results { tool_output::RULES } else { "" };
+    let mut parts = [system_prompt, rules, instructions].into_iter().filter(|part| !part.is_empty());
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(first), Some(second), third) => {
+            Cow::Owned([Some(first), Some(second), third].into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
+        }
+        (first, ..) => Cow::Borrowed(first.unwrap_or_default()),
     }
-    let rules = tool_output::RULES;
-    Cow::Owned(if system_prompt.is_empty() { rules.to_owned() } else { format!("{system_prompt}\n\n{rules}") })
 }
 
 /// Splits messages into turns. A turn begins with the person's message.
@@ -289,6 +308,8 @@ mod tests {
             api: Api::ChatCompletions,
             dialect: &Dialect::default(),
             system_prompt,
+            instructions: "",
+            generation: Generation::default(),
             messages,
             asked: messages[asked].id,
             tools,

@@ -105,14 +105,15 @@ pub async fn store_ended<H: Host, R: Reader>(
     Ok(going_on)
 }
 
-/// Has the calls made and stores each result as it comes. The run has used `usage` so far.
+/// Has the calls made and stores each result as it comes. `chosen`: patterns of the tools that the run may use; `None`: all. The run has used `usage` so
+/// far.
 ///
 /// # Errors
 /// [`Interrupted`].
 pub async fn execute<H: Host, R: Reader>(
     session: &mut RunSession<'_, H, R>,
     calls: &[&ToolCall],
-    tools: &Tools,
+    (tools, chosen): (&Tools, Option<&[String]>),
     earlier: &Earlier,
     usage: Option<Usage>,
 ) -> Result<Executed, Interrupted> {
@@ -127,7 +128,7 @@ pub async fn execute<H: Host, R: Reader>(
         }
         let answer = match tools.answer(call) {
             Some(answer) => answer,
-            None => make(session, call).await?,
+            None => make(session, call, chosen).await?,
         };
         let duration = session.host().now().saturating_sub(started);
         match answer {
@@ -182,11 +183,12 @@ fn result(call: &ToolCall, tools: &Tools, is_error: bool, duration_ms: u64) -> T
 async fn make<H: Host, R: Reader>(
     session: &mut RunSession<'_, H, R>,
     call: &ToolCall,
+    chosen: Option<&[String]>,
 ) -> Result<ToolAnswer, Interrupted> {
     let (host, lease) = (session.host(), session.lease());
     let (started, told) = (host.now(), Cell::new(None));
     let tell = |progress| told.set(Some(progress));
-    let mut answer = pin!(host.call_tool(lease, call, &tell));
+    let mut answer = pin!(host.call_tool(lease, call, chosen, &tell));
     loop {
         // Progress is passed on while the call is being made.
         let next = poll_fn(|context| match answer.as_mut().poll(context) {

@@ -29,6 +29,7 @@ use crate::{
     session_manager::{Interrupted, RunSession},
     tool_executor::{self, Earlier, Executed},
     tool_search::Tools,
+    wanted::Wanted,
 };
 
 /// The rounds of one run, over all its executors. In the last one, the model may not call tools, so it must answer with what it has.
@@ -65,6 +66,9 @@ struct Turn<'a> {
     asking: Asking<'a>,
     told_shortened: bool,
     told_without_tools: bool,
+    /// What is set and not sent, as far as the person was told.
+    told_unmet: Vec<Field>,
+    wanted: Wanted<'a>,
     attempt: u64,
     usage: Option<Usage>,
     estimated_tokens: u64,
@@ -120,6 +124,8 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         asking,
         told_shortened: false,
         told_without_tools: false,
+        told_unmet: Vec::new(),
+        wanted: Wanted::of(claim),
         attempt: claim.attempt,
         usage: run.usage,
         estimated_tokens: 0,
@@ -199,7 +205,8 @@ impl Turn<'_> {
                 if session.state() != RunState::ToolExecution {
                     session.step(RunStep::CallTools)?;
                 }
-                match tool_executor::execute(session, &pending, &tools, &self.earlier, self.usage).await? {
+                let usable = (&tools, self.wanted.tools());
+                match tool_executor::execute(session, &pending, usable, &self.earlier, self.usage).await? {
                     Executed::Finished => continue,
                     Executed::Waiting => return Ok(Rounds::Waiting),
                 }
@@ -212,6 +219,8 @@ impl Turn<'_> {
                 api: self.asking.api(),
                 dialect: &self.asking.dialect,
                 system_prompt: &system_prompt,
+                instructions: self.wanted.instructions(),
+                generation: self.wanted.generation(),
                 messages: &messages,
                 asked: run.message_id,
                 tools: &offered,
@@ -232,10 +241,12 @@ impl Turn<'_> {
             if !offered.is_empty() && !self.asking.dialect.sends(Field::Tools) {
                 self.tell_without_tools(session);
             }
+            self.tell_unmet(session);
             let call_ids = tool_executor::call_ids(&messages, run.id);
             drop(messages);
             self.estimated_tokens += prompt.estimated_tokens;
-            self.budget.reserve(session, prompt.estimated_tokens, window).await?;
+            let room = prompt_builder::answer_room(window, self.wanted.generation().max_output_tokens);
+            self.budget.reserve(session, prompt.estimated_tokens, room).await?;
             *round = Round::default();
             let heard = llm_client::ask(session, self.asking.asked(), &prompt, round, told, &mut self.budget).await;
             let heard = self.asking.unless_empty(round, heard);
@@ -264,7 +275,8 @@ impl Turn<'_> {
             heard?;
             if round.tool_calls.is_empty() || last {
                 let nothing = || error_handler::said_nothing(round.finish_reason.as_deref());
-                return if is_blank(&round.text) { Err(Stopped::Failed(nothing())) } else { Ok(Rounds::Answered) };
+                let fault = if is_blank(&round.text) { Some(nothing()) } else { self.wanted.fault(round) };
+                return fault.map_or(Ok(Rounds::Answered), |failure| Err(Stopped::Failed(failure)));
             }
             self.finish_round(session, round, &tools, call_ids).await?;
         }
@@ -282,6 +294,16 @@ impl Turn<'_> {
     fn tell_without_tools<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>) {
         if !std::mem::replace(&mut self.told_without_tools, true) {
             session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS });
+        }
+    }
+
+    /// Tells the person, once in a run, what they have set and the model's server does not take.
+    fn tell_unmet<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>) {
+        for (field, message) in self.wanted.unmet(&self.asking.dialect) {
+            if !self.told_unmet.contains(&field) {
+                self.told_unmet.push(field);
+                session.outbox.write(&Event::Shortened { message });
+            }
         }
     }
 

@@ -60,16 +60,24 @@ macro_rules! table {
 
 table! {
     routes {
-        /// Read one's own conversations, messages and runs
+        /// Read one's own conversations, messages and runs, and the assistants that one can use
         ConversationsRead = "conversations:read" [MEMBER, SERVICE];
-        /// Write one's own conversations and messages, start and stop runs, decide about calls
+        /// Write one's own conversations, messages and assistants, start and stop runs, decide about calls
         ConversationsWrite = "conversations:write" [MEMBER, SERVICE];
+        /// Share one's own assistants with groups that one is in
+        AssistantsShare = "assistants:share" [MEMBER];
+        /// Change and delete assistants that others have shared
+        AssistantsManage = "assistants:manage" [];
         /// See which tools there are
         ToolsRead = "tools:read" [MEMBER, SERVICE];
         /// Set policies for oneself, and enter one's own secrets for tools
         ToolsManage = "tools:manage" [MEMBER];
         /// Use the gateway for programs
         GatewayUse = "gateway:use" [MEMBER, SERVICE];
+        /// Have models answer programs, at `/v1`; which ones, `models:use` says
+        ModelsCall = "models:call" [MEMBER, SERVICE];
+        /// Have one's own events told to addresses
+        WebhooksUse = "webhooks:use" [MEMBER];
         /// Set policies for everybody
         PoliciesManage = "policies:manage" [];
         /// See all accounts
@@ -100,6 +108,8 @@ table! {
         LimitsManage = "limits:manage" [];
         /// Set how long conversations are kept
         RetentionManage = "retention:manage" [];
+        /// Have everybody's events told to addresses
+        WebhooksManage = "webhooks:manage" [];
         /// Read the metrics, for Prometheus
         MetricsRead = "metrics:read" [];
         /// Read the record of who did what

@@ -11,6 +11,7 @@ pub mod outlet;
 pub mod postgres;
 pub mod sqlite;
 pub mod variables;
+pub mod webhooks;
 
 use std::{
     collections::BTreeMap,

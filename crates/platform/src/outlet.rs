@@ -52,6 +52,8 @@ struct Waiting {
     closed: bool,
     /// Nothing more will be written.
     complete: bool,
+    /// What was written is not all of it.
+    broken: bool,
     /// The work waits until the host has taken all bytes.
     wanted: bool,
 }
@@ -60,23 +62,36 @@ impl Outlet {
     /// Writes without waiting. `false`: the reader has left or is too slow.
     #[must_use]
     pub fn write(&self, text: &str) -> bool {
+        self.write_bytes(text.as_bytes())
+    }
+
+    /// As [`Self::write`], of bytes.
+    #[must_use]
+    pub fn write_bytes(&self, bytes: &[u8]) -> bool {
         let mut waiting = self.0.borrow_mut();
-        let room = waiting.bytes.is_empty() || waiting.bytes.len().saturating_add(text.len()) <= MAX_WAITING_BYTES;
+        let room = waiting.bytes.is_empty() || waiting.bytes.len().saturating_add(bytes.len()) <= MAX_WAITING_BYTES;
         if waiting.closed || !room {
             return false;
         }
-        waiting.bytes.extend_from_slice(text.as_bytes());
+        waiting.bytes.extend_from_slice(bytes);
         true
     }
 
     /// Waits until the host has taken all bytes. `false`: the host no longer reads. Only the work that owns the outlet may call it.
     pub async fn ready(&self) -> bool {
-        poll_fn(|_| {
-            let mut waiting = self.0.borrow_mut();
-            waiting.wanted = !waiting.closed && !waiting.bytes.is_empty();
-            if waiting.wanted { Poll::Pending } else { Poll::Ready(!waiting.closed) }
-        })
-        .await
+        poll_fn(|_| self.poll_ready()).await
+    }
+
+    /// As [`Self::ready`]. No waker is needed: whoever polls the work polls it again.
+    pub fn poll_ready(&self) -> Poll<bool> {
+        let mut waiting = self.0.borrow_mut();
+        waiting.wanted = !waiting.closed && !waiting.bytes.is_empty();
+        if waiting.wanted { Poll::Pending } else { Poll::Ready(!waiting.closed) }
+    }
+
+    /// The body ends here, and its reader is to see that it is not whole.
+    pub fn break_off(&self) {
+        self.0.borrow_mut().broken = true;
     }
 
     /// The bytes that wait for the host; `None` at the end.
@@ -138,6 +153,7 @@ async fn flow(outlet: &Outlet, mut writer: StreamWriter<u8>, end: FutureWriter<E
         }
     }
     drop(writer);
+    let is_broken = outlet.0.borrow().broken;
     // If the host does not take the end, the reader has left.
-    let _ = end.write(Ok(None)).await;
+    let _ = end.write(if is_broken { Err(ErrorCode::InternalError(None)) } else { Ok(None) }).await;
 }

@@ -24,6 +24,7 @@ pub struct Problem {
     challenge: Option<Challenge>,
     limit: Option<Cow<'static, str>>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    has_openai_error: bool,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -54,6 +55,17 @@ struct Body<'a> {
     challenge: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<OpenAiError<'a>>,
+}
+
+/// The error as OpenAI's clients read it (openapi.yaml of its API, `ErrorResponse`).
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'static str>,
+    code: &'static str,
 }
 
 impl Problem {
@@ -69,6 +81,7 @@ impl Problem {
             challenge: None,
             limit: None,
             headers: Vec::new(),
+            has_openai_error: false,
             cause: None,
         }
     }
@@ -195,6 +208,38 @@ impl Problem {
         self
     }
 
+    /// Names the field of the request that is wrong.
+    #[must_use]
+    pub const fn with_field(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// Has the body say it in OpenAI's form too, in a field `error`, for clients that know no other.
+    #[must_use]
+    pub const fn with_openai_error(mut self) -> Self {
+        self.has_openai_error = true;
+        self
+    }
+
+    /// OpenAI's own codes where it has one that its clients know.
+    fn openai_error(&self) -> OpenAiError<'_> {
+        let r#type = match self.status.as_u16() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            500.. => "server_error",
+            _ => "invalid_request_error",
+        };
+        let code = match self.code {
+            "unauthenticated" => "invalid_api_key",
+            "rate_limited" => "rate_limit_exceeded",
+            "budget" => "insufficient_quota",
+            _ => self.code,
+        };
+        OpenAiError { message: &self.detail, r#type, param: self.field, code }
+    }
+
     /// The response's status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -239,6 +284,7 @@ impl Problem {
             permission: self.permission.as_deref(),
             challenge: self.challenge.as_ref().map(|challenge| challenge.0.as_str()),
             limit: self.limit.as_deref(),
+            error: self.has_openai_error.then(|| self.openai_error()),
         };
         // Serializing strings and numbers always succeeds; an empty body would still carry the status.
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default());
@@ -289,6 +335,20 @@ mod tests {
             })
         );
         assert_eq!(problem.causes().as_deref(), Some("the disk is on fire"));
+    }
+
+    #[test]
+    fn clients_of_openai_find_the_error_where_they_look_for_it() {
+        let said = |problem: Problem| -> serde_json::Value {
+            serde_json::from_slice(problem.with_openai_error().to_response("r").body()).unwrap()
+        };
+        let wrong = said(Problem::invalid_field("model", "Name a model."));
+        let error = serde_json::json!({
+            "message": "Name a model.", "type": "invalid_request_error", "param": "model", "code": "invalid_field",
+        });
+        assert_eq!((&wrong["error"], &wrong["code"]), (&error, &"invalid_field".into()));
+        assert_eq!(said(Problem::unauthenticated())["error"]["code"], "invalid_api_key");
+        assert_eq!(said(Problem::rate_limited("Wait.", 1))["error"]["code"], "rate_limit_exceeded");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! The request: the body for `POST {base}/responses`, made from that for Chat Completions, which is valid for the strictest server.
 
 use completions::{
-    ChatRequest, Sent,
+    ChatRequest, JsonFormat, Sent,
     addition::REASONING_ITEMS,
     dialect::{Dialect, Field},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// What [`ChatRequest::write`] writes.
@@ -20,11 +20,34 @@ struct Chat {
     tool_choice: Option<String>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
+    temperature: Option<f64>,
+    reasoning_effort: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct ChatTool {
     function: Map<String, Value>,
+}
+
+/// The whole body. The schema of an answer stays as it was sent: models write fields in its order.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(flatten)]
+    written: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    format: Format<'a>,
+}
+
+#[derive(Serialize)]
+struct Format<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    json_schema: JsonFormat<'a>,
 }
 
 /// What a server must add to its answer, so that reasoning can be sent back without its keeping anything.
@@ -35,6 +58,7 @@ const INCLUDE: &str = "reasoning.encrypted_content";
 /// # Errors
 /// When a value cannot be written as JSON; strings always can.
 pub fn write(request: ChatRequest<'_>, dialect: &Dialect) -> Result<(Vec<u8>, Sent), serde_json::Error> {
+    let format = request.generation.format.filter(|_| dialect.sends(Field::ResponseFormat));
     let (body, mut sent) = request.write(dialect)?;
     let chat: Chat = serde_json::from_slice(&body)?;
     let mut written = Map::new();
@@ -65,6 +89,12 @@ pub fn write(request: ChatRequest<'_>, dialect: &Dialect) -> Result<(Vec<u8>, Se
     if let Some(limit) = chat.max_tokens.or(chat.max_completion_tokens) {
         written.insert("max_output_tokens".to_owned(), limit.into());
     }
+    if let Some(temperature) = chat.temperature {
+        written.insert("temperature".to_owned(), temperature.into());
+    }
+    if let Some(effort) = chat.reasoning_effort {
+        written.insert("reasoning".to_owned(), json!({"effort": effort}));
+    }
     if dialect.sends(Field::Store) {
         written.insert("store".to_owned(), false.into());
         sent.fields.push(Field::Store);
@@ -74,7 +104,8 @@ pub fn write(request: ChatRequest<'_>, dialect: &Dialect) -> Result<(Vec<u8>, Se
         sent.fields.push(Field::Include);
     }
     sent.fields.retain(|field| *field != Field::StreamOptions);
-    Ok((serde_json::to_vec(&written)?, sent))
+    let text = format.map(|json_schema| Text { format: Format { r#type: "json_schema", json_schema } });
+    Ok((serde_json::to_vec(&Body { written, text })?, sent))
 }
 
 fn text<'a>(message: &'a Map<String, Value>, field: &str) -> &'a str {

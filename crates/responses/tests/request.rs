@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use completions::{
-    Answer, Call, ChatRequest, Dialect, Echo, FunctionTool, Part, ProviderError,
+    Answer, Call, ChatRequest, Dialect, Echo, FunctionTool, Generation, JsonFormat, Part, ProviderError,
     dialect::{Field, Instructions, SentBack},
     learning::{self, About},
 };
@@ -35,6 +35,7 @@ fn request(parameters: &RawValue) -> ChatRequest<'_> {
         tools: vec![FunctionTool { name: "clock", description: "Tells the time.", parameters }],
         may_call: true,
         answer_tokens: 1_000,
+        generation: Generation::default(),
     }
 }
 
@@ -88,5 +89,42 @@ fn a_field_that_a_server_refuses_is_left_out_from_then_on() {
         let said = ProviderError::from_body(body.as_bytes());
         dialect = learning::lesson(About::Form, &said, &dialect, &sent).unwrap().dialect;
         assert!(!dialect.sends(field), "{words}");
+    }
+}
+
+#[test]
+fn what_is_wanted_of_an_answer_is_sent_in_the_words_of_this_api() {
+    let parameters = RawValue::from_string(r#"{"type":"object"}"#.to_owned()).unwrap();
+    let schema = RawValue::from_string(r#"{"type":"object","properties":{"z":{},"a":{}}}"#.to_owned()).unwrap();
+    let format = JsonFormat { name: "f", description: None, schema: &schema, strict: Some(true) };
+    let generation = Generation {
+        temperature: Some(0.5),
+        reasoning_effort: Some("low"),
+        max_output_tokens: Some(300),
+        format: Some(format),
+    };
+    let wanting = |dialect: &Dialect| {
+        let request = ChatRequest { generation, ..request(&parameters) };
+        let (body, sent) = responses::write(request, dialect).unwrap();
+        (String::from_utf8(body).unwrap(), sent)
+    };
+    let (body, sent) = wanting(&Dialect::default());
+    let read: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&read["temperature"], &read["reasoning"]), (&json!(0.5), &json!({"effort": "low"})));
+    assert_eq!((&read["max_output_tokens"], &read["text"]["format"]["type"]), (&json!(300), &json!("json_schema")));
+    assert_eq!((&read["text"]["format"]["name"], &read["text"]["format"]["strict"]), (&json!("f"), &json!(true)));
+    assert!(body.contains(schema.get()), "in the order in which it was sent: {body}");
+    for (param, words) in [
+        ("temperature", "Unsupported parameter: 'temperature' is not supported with this model."),
+        ("reasoning.effort", "Unsupported parameter: 'reasoning.effort' is not supported with this model."),
+        ("text.format", "Unsupported parameter: 'text.format' is not supported with this model."),
+    ] {
+        let said = ProviderError { words: words.into(), param: Some(param.into()), ..ProviderError::default() };
+        let lesson = learning::lesson(About::Form, &said, &Dialect::default(), &sent).unwrap();
+        let (body, _) = wanting(&lesson.dialect);
+        let read: Value = serde_json::from_str(&body).unwrap();
+        let field = param.split('.').next().unwrap();
+        assert_eq!(read.get(field), None, "{body}");
+        assert!(param != "text.format" || body.contains("valid against this JSON Schema"), "{body}");
     }
 }

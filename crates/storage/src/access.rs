@@ -28,6 +28,8 @@ const LIMIT: i64 = 22;
 const BUDGET: i64 = 23;
 /// The row that says that there are rules about how long conversations are kept.
 const RETENTION_RULE: i64 = 24;
+/// The row that says that there are webhooks.
+const WEBHOOK: i64 = 25;
 
 /// A key that tokens are signed with, without its private half.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +70,8 @@ pub struct AccessState {
     pub has_budgets: bool,
     /// Whether a rule deletes conversations.
     pub has_retention_rules: bool,
+    /// Whether anybody has a webhook.
+    pub has_webhooks: bool,
     /// Accounts that changed lately, and the version that their tokens must have.
     pub changed_users: Vec<(Id, i64)>,
     /// Sessions that ended lately.
@@ -194,7 +198,8 @@ impl<D: Database> Store<D> {
              UNION ALL SELECT {LIMIT}, subject, kind, amount FROM limits
              WHERE subject LIKE 'role:%' AND kind LIKE '%_per_minute'
              UNION ALL SELECT {BUDGET}, '', '', 0 WHERE EXISTS (SELECT 1 FROM budgets)
-             UNION ALL SELECT {RETENTION_RULE}, '', '', 0 WHERE EXISTS (SELECT 1 FROM retention_rules WHERE days > 0) {with_offers}",
+             UNION ALL SELECT {RETENTION_RULE}, '', '', 0 WHERE EXISTS (SELECT 1 FROM retention_rules WHERE days > 0)
+             UNION ALL SELECT {WEBHOOK}, '', '', 0 WHERE EXISTS (SELECT 1 FROM webhooks) {with_offers}",
             signing_keys::VERIFIES,
             inside_keys::VERIFIES,
         );
@@ -205,6 +210,7 @@ impl<D: Database> Store<D> {
         let (mut changed_users, mut ended_sessions) = (Vec::new(), Vec::new());
         let (mut inside_keys, mut own_keys) = (Vec::new(), Vec::new());
         let (mut role_limits, mut has_budgets, mut has_retention_rules) = (Vec::new(), false, false);
+        let mut has_webhooks = false;
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (kind, id, value, at) = (columns.integer()?, columns.text()?, columns.text()?, columns.timestamp()?);
@@ -223,6 +229,7 @@ impl<D: Database> Store<D> {
                 LIMIT => role_limits.extend(role_limit(id, value, at.as_millis())),
                 BUDGET => has_budgets = true,
                 RETENTION_RULE => has_retention_rules = true,
+                WEBHOOK => has_webhooks = true,
                 _ => offers.read(kind, id, value, at.as_millis()),
             }
         }
@@ -236,6 +243,7 @@ impl<D: Database> Store<D> {
             role_limits,
             has_budgets,
             has_retention_rules,
+            has_webhooks,
             changed_users: without_times(changed_users),
             ended_sessions: without_times(ended_sessions),
             incomplete_before,

@@ -16,7 +16,7 @@ pub struct Section {
     columns: &'static [&'static str],
     /// The tables, and the condition for the rows of the person ?1.
     rows: &'static str,
-    /// The column that is sealed, if one is, and its table. The first column of the key names the row.
+    /// The column that is sealed, if one is, and its table. The last column of the key names the row.
     sealed: Option<(&'static str, &'static str)>,
     /// The two columns of the key, in whose order pages come. The second may be a constant.
     key: [&'static str; 2],
@@ -33,8 +33,19 @@ macro_rules! kept {
     };
 }
 
+/// The person's conversations that are not temporary chats, with the rows of another table that belong to them.
+macro_rules! of_kept_conversations {
+    ($table:literal) => {
+        concat!(
+            "conversations JOIN ", $table, " ON ", $table, ".conversation_id = conversations.id WHERE conversations.user_id = ?1
+             AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes
+                 WHERE conversation_lifetimes.conversation_id = conversations.id AND conversation_lifetimes.is_temporary = 1)"
+        )
+    };
+}
+
 /// All sections.
-pub const SECTIONS: [Section; 14] = [
+pub const SECTIONS: [Section; 19] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
@@ -85,6 +96,13 @@ pub const SECTIONS: [Section; 14] = [
         key: ["server", ALONE],
     },
     Section {
+        name: "webhooks",
+        columns: &["id", "server", "events", "created_at", "attempted_at", "delivered_at", "stopped_at"],
+        rows: "webhooks WHERE user_id = ?1",
+        sealed: None,
+        key: ["id", ALONE],
+    },
+    Section {
         name: "invitations",
         columns: &["id", "role", "created_at", "expires_at", "accepted_at", "revoked_at"],
         rows: "invitations WHERE created_by = ?1",
@@ -97,6 +115,27 @@ pub const SECTIONS: [Section; 14] = [
         rows: "password_resets WHERE user_id = ?1",
         key: ["id", ALONE],
         sealed: None,
+    },
+    Section {
+        name: "assistants",
+        columns: &["id", "contents", "created_at", "updated_at"],
+        rows: "assistants WHERE user_id = ?1",
+        sealed: Some(("assistants", "contents")),
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "conversation_settings",
+        columns: &["conversation_id", "settings"],
+        rows: of_kept_conversations!("conversation_settings"),
+        sealed: Some(("conversation_settings", "settings")),
+        key: ["conversations.id", "conversation_settings.id"],
+    },
+    Section {
+        name: "response_formats",
+        columns: &["conversation_id", "message_id", "format"],
+        rows: of_kept_conversations!("response_formats"),
+        sealed: Some(("response_formats", "format")),
+        key: ["conversations.id", "message_id"],
     },
     Section {
         name: "runs",
@@ -116,6 +155,26 @@ pub const SECTIONS: [Section; 14] = [
             "updated_at",
         ],
         rows: concat!("runs WHERE user_id = ?1 AND ", kept!()),
+        sealed: None,
+        key: ["id", ALONE],
+    },
+    Section {
+        name: "model_requests",
+        columns: &[
+            "id",
+            "api_key_id",
+            "api",
+            "model",
+            "provider",
+            "prompt_tokens",
+            "completion_tokens",
+            "is_estimated",
+            "cost",
+            "currency",
+            "created_at",
+            "ended_at",
+        ],
+        rows: "model_requests WHERE user_id = ?1",
         sealed: None,
         key: ["id", ALONE],
     },
@@ -196,7 +255,7 @@ impl<D: Database> Store<D> {
                 let key = column(0).zip(column(1)).ok_or(missing)?;
                 let mut fields: Map<String, Json> = Map::new();
                 for (name, value) in columns.iter().zip(row.0.iter().skip(2)) {
-                    let value = match (sealed, value, &key.0) {
+                    let value = match (sealed, value, if *second == ALONE { &key.0 } else { &key.1 }) {
                         (Some((table, column)), Value::Text(stored), Value::Text(row)) if column == name => {
                             opener.open(Place { table, row, column }, stored)?.into()
                         }

@@ -5,7 +5,7 @@ use vault::Place;
 
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
-    database::after_page,
+    database::{after_page, places},
     invitations::Maker,
     limits::LimitKind,
     sealed_texts::{Opener, seal_name},
@@ -217,10 +217,10 @@ impl<D: Database> Store<D> {
     /// Those of the database.
     pub async fn note_key_uses(&self, key_ids: impl IntoIterator<Item = Id>) -> Result<(), StorageError> {
         let parameters: Vec<Value> = key_ids.into_iter().map(Value::from).collect();
-        let places: Vec<_> = (1..=parameters.len()).map(|number| format!("?{number}")).collect();
+        let places = places(1..=parameters.len());
         let sql = format!(
             "UPDATE api_keys SET used_at = now_ms() WHERE id IN ({}) AND COALESCE(used_at, 0) < now_ms() - {USE_PRECISION_MS}",
-            places.join(", ")
+            places
         );
         self.database.query(Statement::new("note_key_uses", sql, parameters).repeatably()).await?;
         Ok(())

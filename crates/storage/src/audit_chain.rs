@@ -318,6 +318,22 @@ impl<D: Database> Store<D> {
             .collect()
     }
 
+    /// The keys that were retired or revoked, and when, in milliseconds since the epoch.
+    ///
+    /// # Errors
+    /// As [`Self::take_audit_backlog`].
+    pub async fn retired_signing_keys(&self) -> Result<Vec<(String, i64)>, StorageError> {
+        const QUERY: &str = "retired_signing_keys";
+        let sql = "SELECT id, retired_at FROM signing_keys WHERE retired_at IS NOT NULL ORDER BY id";
+        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
+        rows.iter()
+            .map(|row| {
+                let mut columns = row.columns(QUERY);
+                Ok((columns.text()?.to_owned(), columns.integer()?))
+            })
+            .collect()
+    }
+
     /// Events with their details and their positions, the oldest first, after the one at which the page before ended: of one person, or of all.
     ///
     /// # Errors

@@ -28,8 +28,9 @@ pub(crate) const fn place(event_id: &str) -> Place<'_> {
 }
 
 /// The actions whose details outlive whoever did them, as patterns of SQL's `LIKE`: they say what was done to others, and nobody gets rid of them by being
-/// erased. Providers are those of models: where everybody's texts went.
-const OUTLIVING: [&str; 10] = [
+/// erased. Providers are those of models: where everybody's texts went. The
+/// installation's webhooks tell everybody's events.
+const OUTLIVING: [&str; 11] = [
     "user.%",
     "group.%",
     "role.%",
@@ -40,6 +41,7 @@ const OUTLIVING: [&str; 10] = [
     "session.end",
     "policy.set",
     "provider.set",
+    "installation_webhook.%",
 ];
 
 /// The SQL condition for these.

@@ -105,8 +105,20 @@ pub(crate) fn counts(user_id: &str, api_key_id: &str) -> String {
 }
 
 /// A budget and what is left, in one text of a list.
-const ROOMS: &str =
+pub(crate) const ROOMS: &str =
     "string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room || ' ' || (room + reserved), ',')";
+
+/// Nothing is reserved, because of one of these.
+pub(crate) fn short(query: &'static str, rooms: &str, at: Timestamp) -> Result<Reservation, StorageError> {
+    let budgets = parsed(rooms, at);
+    let is_odd = budgets.len() < rooms.split(',').count();
+    // A budget that cannot be read is no budget that has something left.
+    if is_odd {
+        Err(StorageError::Row { query, column: 0, expected: "budgets" })
+    } else {
+        Ok(Reservation::Short(budgets))
+    }
+}
 
 fn parsed(rooms: &str, at: Timestamp) -> Vec<Budget> {
     let budget = |room: &str| {
@@ -148,7 +160,7 @@ impl<D: Database> Store<D> {
         let mut columns = row.columns(QUERY);
         let rooms = columns.optional_text()?.unwrap_or_default();
         let (is_short, at) = (columns.flag()?, columns.timestamp()?);
-        Ok(if is_short { Reservation::Short(parsed(rooms, at)) } else { Reservation::Reserved })
+        if is_short { short(QUERY, rooms, at) } else { Ok(Reservation::Reserved) }
     }
 
     /// Settles the round that a run has reserved for, when the model's server reported no tokens: with the estimate of the request if it was

@@ -1,13 +1,16 @@
 //! Claims: how an executor takes a run, and what it reads with it, so that a turn needs no statement for that. Every subquery here is planned again with
 //! each claim.
 
-use domain::{Id, Run};
+use domain::{Id, ModelSettings, ResponseFormat, Run};
 
 use crate::{
-    Database, Statement, StorageError, Store, Value, model_dialects,
+    Database, Statement, StorageError, Store, Value, conversation_settings,
+    database::places,
+    messages::{FORMAT_OF_RUN, read_format},
+    model_dialects,
     model_providers::{self, StoredProvider},
     runs::{ABANDONED, ABANDONED_NEW, CLAIMABLE, Lease, STORED_COLUMNS, SUSPENDED, failure, read_columns},
-    sealed_texts::NO_KEY,
+    sealed_texts::{NO_KEY, Opener},
     tool_listings::{self, ToolOffers},
 };
 
@@ -26,6 +29,10 @@ pub struct Claim {
     pub providers: Vec<StoredProvider>,
     /// What decides which of the offered tools the person's model gets.
     pub offers: ToolOffers,
+    /// How the model is to answer: the settings that the conversation had when the run was made.
+    pub settings: ModelSettings,
+    /// The form that the answer must have.
+    pub response_format: Option<ResponseFormat>,
 }
 
 /// What a claim needs to know.
@@ -97,20 +104,19 @@ impl<D: Database> Store<D> {
         let Claiming { query, abandoned, more, condition, parameters: more_parameters, servers } = claiming;
         let mut parameters: Vec<Value> = vec![lease.run_id.into(), lease.owner.into(), lease_ms.into()];
         parameters.extend(more_parameters);
-        let mut placeholders = Vec::new();
-        for server in servers.split(' ') {
-            parameters.push(server.into());
-            placeholders.push(format!("?{}", parameters.len()));
-        }
+        let first = parameters.len() + 1;
+        parameters.extend(servers.split(' ').map(Value::from));
+        let placeholders = places(first..=parameters.len());
         let (code, message) = failure(abandoned);
         let sql = format!(
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
-                 {}, {}, user_id, {}",
-            model_dialects::of_run(&placeholders.join(", ")),
+                 {}, {}, {}, {FORMAT_OF_RUN}, user_id, {}",
+            model_dialects::of_run(&placeholders),
             model_providers::OF_RUN,
             tool_listings::offers_of_run(),
+            conversation_settings::columns("runs"),
             self.stored_key("runs.user_id")
         );
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
@@ -122,13 +128,21 @@ impl<D: Database> Store<D> {
         let cancel_requested = columns.flag()?;
         let dialects = model_dialects::read(columns.optional_text()?);
         let providers = model_providers::read(columns.optional_text()?);
-        let offers = tool_listings::read_offers(&mut columns)?;
-        let user_id = columns.id()?;
-        if let Err(error) = self.take_key(user_id, run.id, columns.optional_text()?).await {
-            self.forget_attempt(lease).await?;
-            return Err(error);
-        }
-        Ok(Some(Claim { run, attempt, cancel_requested, dialects, providers, offers }))
+        let mut offers = tool_listings::read_offers(&mut columns)?;
+        let (settings_id, settings) = (columns.optional_id()?, columns.optional_text()?);
+        let (format, user_id) = (columns.optional_text()?, columns.id()?);
+        let key = match self.take_key(user_id, run.id, columns.optional_text()?).await {
+            Ok(key) => key,
+            Err(error) => {
+                self.forget_attempt(lease).await?;
+                return Err(error);
+            }
+        };
+        let opener = Opener::new(Some(key));
+        let settings = conversation_settings::read(settings_id, settings, &opener)?.model;
+        let response_format = read_format(run.message_id, format, &opener)?;
+        offers.chosen.clone_from(&settings.tools);
+        Ok(Some(Claim { run, attempt, cancel_requested, dialects, providers, offers, settings, response_format }))
     }
 
     /// A claim without its person's key was no attempt: when the key is back, the run goes on.

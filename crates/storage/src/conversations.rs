@@ -1,17 +1,23 @@
 //! Conversations and their list.
 
-use domain::{Conversation, Id, Timestamp};
+use domain::{Conversation, ConversationSettings, Id, Timestamp};
 use vault::Place;
 
 use crate::{
-    Database, Row, Statement, StorageError, Store, Value,
+    Database, Row, Statement, StorageError, Store, Value, conversation_settings,
+    database::Columns,
     retention::{TEMPORARY, TEMPORARY_IDLE_MS, lifetime_columns, read_lifetime},
     runs::{ABANDONED, ACTIVE},
     sealed_texts::{Opener, seal},
 };
 
-/// `owner` is the parameter with the owner, if the rules about how long conversations are kept are looked at.
-fn selected_columns(owner: Option<&str>) -> String {
+/// The columns of a conversation. `owner` is the parameter with its owner.
+fn selected_columns(owner: &str) -> String {
+    format!("{}, {}", columns_of_list(Some(owner)), conversation_settings::columns("conversations"))
+}
+
+/// As [`selected_columns`], without the settings, which may be long. `owner`: if the rules about how long conversations are kept are looked at.
+fn columns_of_list(owner: Option<&str>) -> String {
     format!(
         "conversations.id, title, conversations.model, conversations.created_at, conversations.updated_at,
          (SELECT runs.id FROM runs WHERE runs.conversation_id = conversations.id AND runs.state IN {ACTIVE} AND NOT {ABANDONED}),
@@ -26,6 +32,18 @@ pub(crate) const fn title_of(id: &str) -> Place<'_> {
 }
 
 fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Conversation, StorageError> {
+    let (mut conversation, mut columns) = read_of_list(query, row, opener)?;
+    conversation.settings_id = columns.optional_id()?;
+    conversation.settings = conversation_settings::read(conversation.settings_id, columns.optional_text()?, opener)?;
+    Ok(conversation)
+}
+
+/// Reads what [`columns_of_list`] selects, and returns the columns behind it.
+fn read_of_list<'a>(
+    query: &'static str,
+    row: &'a Row,
+    opener: &Opener,
+) -> Result<(Conversation, Columns<'a>), StorageError> {
     let mut columns = row.columns(query);
     let id = columns.id()?;
     let mut conversation = Conversation {
@@ -38,9 +56,11 @@ fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Conversation,
         retention_days: None,
         is_temporary: false,
         expires_at: None,
+        settings_id: None,
+        settings: ConversationSettings::default(),
     };
     read_lifetime(&mut columns, &mut conversation)?;
-    Ok(conversation)
+    Ok((conversation, columns))
 }
 
 impl<D: Database> Store<D> {
@@ -58,7 +78,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "INSERT INTO conversations (id, user_id, title, model, created_at, updated_at)
              VALUES (?1, ?2, ?3, ?4, now_ms(), now_ms()) RETURNING {}",
-            selected_columns(Some("?2"))
+            selected_columns("?2")
         );
         let id = Id::new();
         let sealed = seal(&*self.data_key(user_id).await?, title_of(&id.to_string()), title)?;
@@ -94,7 +114,7 @@ impl<D: Database> Store<D> {
     /// As [`Self::create_conversation`].
     pub async fn conversation(&self, user_id: Id, id: Id) -> Result<Option<Conversation>, StorageError> {
         const QUERY: &str = "conversation";
-        let sql = format!("SELECT {} FROM conversations WHERE id = ?1 AND user_id = ?2", selected_columns(Some("?2")));
+        let sql = format!("SELECT {} FROM conversations WHERE id = ?1 AND user_id = ?2", selected_columns("?2"));
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
         let opener = self.opener(user_id, &rows).await?;
         rows.first().map(|row| read(QUERY, row, &opener)).transpose()
@@ -124,11 +144,11 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "SELECT {} FROM conversations WHERE user_id = ?1 {place} AND NOT {TEMPORARY}
              ORDER BY conversations.updated_at DESC, conversations.id DESC LIMIT ?2",
-            selected_columns(has_rules.then_some("?1"))
+            columns_of_list(has_rules.then_some("?1"))
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let opener = self.opener(user_id, &rows).await?;
-        rows.iter().map(|row| read(QUERY, row, &opener)).collect()
+        rows.iter().map(|row| Ok(read_of_list(QUERY, row, &opener)?.0)).collect()
     }
 
     /// The owner's conversations but temporary ones in the order in which they were begun, after one of them: an order that nothing changes while somebody reads.
@@ -152,11 +172,11 @@ impl<D: Database> Store<D> {
         };
         let sql = format!(
             "SELECT {} FROM conversations WHERE user_id = ?1 {place} AND NOT {TEMPORARY} ORDER BY conversations.id LIMIT {limit}",
-            selected_columns(Some("?1"))
+            columns_of_list(Some("?1"))
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let opener = self.opener(user_id, &rows).await?;
-        rows.iter().map(|row| read(QUERY, row, &opener)).collect()
+        rows.iter().map(|row| Ok(read_of_list(QUERY, row, &opener)?.0)).collect()
     }
 
     /// Changes the title, the model, both or neither, and begins its time anew. `None`: the conversation does not exist or belongs to another person.
@@ -174,7 +194,7 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "UPDATE conversations SET title = COALESCE(?3, title), model = COALESCE(?4, model), updated_at = now_ms()
              WHERE id = ?1 AND user_id = ?2 RETURNING {}",
-            selected_columns(Some("?2"))
+            selected_columns("?2")
         );
         let sealed = match title {
             Some(title) => seal(&*self.data_key(user_id).await?, title_of(&id.to_string()), title)?,

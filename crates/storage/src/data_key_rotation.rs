@@ -77,12 +77,12 @@ impl<D: Database> Store<D> {
     /// The next people after one. `None`: there are no more.
     async fn rotate_next_data_keys(&self, person: Option<Id>, after: &str) -> Result<Option<Batch>, StorageError> {
         const QUERY: &str = "data_keys_to_rotate";
+        let (whose, parameters) = of_person(person, vec![after.into()]);
         let sql = format!(
             "SELECT user_id, id, wrapped, master_key FROM data_keys
-             WHERE wrapped <> '' AND former_id IS NULL AND user_id > ?1 AND (CAST(?2 AS text) IS NULL OR user_id = ?2)
-             ORDER BY user_id LIMIT {ROWS}"
+             WHERE wrapped <> '' AND former_id IS NULL AND user_id > ?1 {whose} ORDER BY user_id LIMIT {ROWS}"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [after.into(), person.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let (mut usable, mut last) = (Vec::new(), None);
         for row in &rows {
             let mut columns = row.columns(QUERY);
@@ -176,9 +176,17 @@ impl<D: Database> Store<D> {
 
     async fn replaced_data_keys(&self, person: Option<Id>) -> Result<i64, StorageError> {
         const QUERY: &str = "replaced_data_keys";
-        let sql =
-            "SELECT COUNT(*) FROM data_keys WHERE former_id IS NOT NULL AND (CAST(?1 AS text) IS NULL OR user_id = ?1)";
-        let rows = self.database.query(Statement::new(QUERY, sql, [person.into()])).await?;
+        let (whose, parameters) = of_person(person, Vec::new());
+        let sql = format!("SELECT COUNT(*) FROM data_keys WHERE former_id IS NOT NULL {whose}");
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         rows.first().map_or(Ok(0), |row| row.columns(QUERY).integer())
     }
+}
+
+/// The SQL condition for the key of one person, if it is about one. It is there only then: with a condition that may also be empty, nobody's key would be
+/// found by its index.
+fn of_person(person: Option<Id>, mut parameters: Vec<Value>) -> (String, Vec<Value>) {
+    let Some(person) = person else { return (String::new(), parameters) };
+    parameters.push(person.into());
+    (format!("AND user_id = ?{}", parameters.len()), parameters)
 }

@@ -14,6 +14,7 @@ use vault::{DataKey, VaultError, WrappedKey, may_be_sealed};
 
 use crate::{
     Database, DatabaseError, Row, Statement, StorageError, Store, Value,
+    database::places,
     master_keys::{GENERATED, IS_MASTER, parse_generated},
     sealed_texts::{NO_KEY, Opener},
 };
@@ -297,11 +298,11 @@ impl<D: Database> Store<D> {
         }
         // Few different lengths, so that the database can keep them as prepared statements.
         unknown.resize(unknown.len().next_power_of_two(), Value::Null);
-        let places: Vec<String> = (1..=unknown.len()).map(|place| format!("?{place}")).collect();
+        let places = places(1..=unknown.len());
         let sql = format!(
             "SELECT runs.id, runs.user_id, {} FROM runs WHERE runs.id IN ({})",
             self.stored_key("runs.user_id"),
-            places.join(", ")
+            places
         );
         let rows = self.database.query(Statement::new(QUERY, sql, unknown)).await?;
         for row in &rows {
@@ -348,11 +349,11 @@ impl<D: Database> Store<D> {
             return Ok(keys);
         }
         unknown.resize(unknown.len().next_power_of_two(), Value::Null);
-        let places: Vec<String> = (1..=unknown.len()).map(|place| format!("?{place}")).collect();
+        let places = places(1..=unknown.len());
         let sql = format!(
             "SELECT data_keys.user_id, {} FROM data_keys WHERE data_keys.user_id IN ({})",
             self.stored(),
-            places.join(", ")
+            places
         );
         let rows = self.database.query(Statement::new(QUERY, sql, unknown)).await?;
         // Master keys that were looked for in vain are not looked for again.

@@ -4,7 +4,7 @@
 //! within a statement; `string_agg(text, separator)` joins the texts of many rows. [`Dialect::render`] writes these in the database's dialect. All
 //! other differences are in the two files of a migration.
 
-use std::{future::Future, str::FromStr};
+use std::{future::Future, ops::RangeInclusive, str::FromStr};
 
 use domain::{Id, Timestamp};
 
@@ -378,6 +378,11 @@ impl<'a> Columns<'a> {
             _ => None,
         })
     }
+}
+
+/// The parameters of these numbers, as a list: `?1, ?2, ?3`.
+pub(crate) fn places(numbers: RangeInclusive<usize>) -> String {
+    numbers.map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The SQL condition for the rows after a page, whose last id was `before`, newest first. It is there only if there is a page before: SQLite uses no

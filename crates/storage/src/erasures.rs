@@ -8,6 +8,7 @@ use crate::{
     audit_details::outliving,
     database::{Columns, after_page},
     users::ROLE,
+    webhooks,
 };
 
 /// Rows deleted in one statement: it holds its locks for milliseconds, and others write in between.
@@ -56,6 +57,8 @@ pub struct BackgroundWork {
     pub seals: bool,
     /// Conversations may be over: [`Store::expire_next`].
     pub expires: bool,
+    /// A message of a webhook is due: [`Store::take_webhook_turn`].
+    pub sends: bool,
 }
 
 /// A host's turn to erase an account.
@@ -72,7 +75,7 @@ pub struct ErasureTurn {
 }
 
 /// What is counted before the first row goes: a name for the receipt, and the rows of the person ?1.
-const COUNTED: [(&str, &str); 12] = [
+const COUNTED: [(&str, &str); 15] = [
     ("conversations", "conversations WHERE conversations.user_id = erasures.user_id"),
     (
         "messages",
@@ -81,18 +84,21 @@ const COUNTED: [(&str, &str); 12] = [
     ("runs", "runs WHERE runs.user_id = erasures.user_id"),
     ("tool_calls", "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = erasures.user_id"),
     ("approvals", "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = erasures.user_id"),
+    ("assistants", "assistants WHERE assistants.user_id = erasures.user_id"),
     ("sessions", "sessions WHERE sessions.user_id = erasures.user_id"),
     ("api_keys", "api_keys WHERE api_keys.user_id = erasures.user_id"),
     ("identities", "user_identities WHERE user_identities.user_id = erasures.user_id"),
     ("tool_policies", "tool_policies WHERE tool_policies.user_id = erasures.user_id"),
     ("tool_secrets", "tool_secrets WHERE tool_secrets.user_id = erasures.user_id"),
     ("tool_connections", "tool_connections WHERE tool_connections.user_id = erasures.user_id"),
+    ("model_requests", "model_requests WHERE model_requests.user_id = erasures.user_id"),
+    ("webhooks", "webhooks WHERE webhooks.user_id = erasures.user_id"),
     ("audit_details", "audit_details WHERE audit_details.user_id = erasures.user_id"),
 ];
 
 /// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
 /// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
-const STEPS: [(&str, i64, &str); 7] = [
+const STEPS: [(&str, i64, &str); 9] = [
     ("erase_runs", WHOLES, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_conversations",
@@ -105,10 +111,17 @@ const STEPS: [(&str, i64, &str); 7] = [
         "DELETE FROM tool_tasks WHERE (run_id, call_id) IN (SELECT run_id, call_id FROM tool_tasks WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     (
+        "erase_model_requests",
+        BATCH,
+        "DELETE FROM model_requests WHERE user_id = ?1 AND id IN (SELECT id FROM model_requests WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
+    ),
+    (
         "erase_tool_policies",
         BATCH,
         "DELETE FROM tool_policies WHERE user_id = ?1 AND pattern IN (SELECT pattern FROM tool_policies WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
+    // With what waits to be sent, a thousand messages each at most.
+    ("erase_webhooks", 1, "DELETE FROM webhooks WHERE id IN (SELECT id FROM webhooks WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_audit_details",
         BATCH,
@@ -205,18 +218,27 @@ impl<D: Database> Store<D> {
     /// As [`Self::request_erasure`].
     pub async fn background_work(&self) -> Result<BackgroundWork, StorageError> {
         const QUERY: &str = "background_work";
-        let sql = "SELECT
+        let sql = format!(
+            "SELECT
                  CASE WHEN EXISTS (SELECT 1 FROM erasures WHERE erased_at IS NULL AND due_at <= now_ms() AND leased_until < now_ms())
                      THEN 1 ELSE 0 END,
                  CASE WHEN EXISTS (SELECT 1 FROM audit_arrivals) OR EXISTS (SELECT 1 FROM audit_backlog) THEN 1 ELSE 0 END,
                  CASE WHEN EXISTS (SELECT 1 FROM conversation_lifetimes WHERE check_at <= now_ms())
                      OR NOT EXISTS (SELECT 1 FROM retention_walk WHERE due_at > now_ms())
                         AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
-                     THEN 1 ELSE 0 END";
+                     THEN 1 ELSE 0 END,
+                 {}",
+            webhooks::is_due()
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let Some(row) = rows.first() else { return Ok(BackgroundWork::default()) };
         let mut columns = row.columns(QUERY);
-        Ok(BackgroundWork { erases: columns.flag()?, seals: columns.flag()?, expires: columns.flag()? })
+        Ok(BackgroundWork {
+            erases: columns.flag()?,
+            seals: columns.flag()?,
+            expires: columns.flag()?,
+            sends: columns.flag()?,
+        })
     }
 
     /// The erasure of an account.

@@ -10,6 +10,7 @@ use vault::{DataKey, Place, VaultError, WrappedKey, sealing_key};
 use crate::{
     Database, Statement, StorageError, Store, Value,
     data_keys::{NAMES_SINCE, unusable, waits},
+    database::places,
 };
 
 /// The data key that seals details, and whom it is bound to, in place of a person.
@@ -180,10 +181,10 @@ impl<D: Database> Store<D> {
         older: &[Value],
     ) -> Result<bool, StorageError> {
         const QUERY: &str = "details_keys_to_rewrap";
-        let places: Vec<String> = (1..=older.len()).map(|place| format!("?{place}")).collect();
+        let places = places(1..=older.len());
         let sql = format!(
             "SELECT id, wrapped, master_key FROM installation_keys WHERE {IS_FOR_DETAILS} AND master_key IN ({})",
-            places.join(", ")
+            places
         );
         let rows = self.database.query(Statement::new(QUERY, sql, older)).await?;
         let mut is_changed = false;

@@ -159,14 +159,15 @@ impl<D: Database> Store<D> {
     }
 }
 
-/// Where there is what a master key itself sealed: the keys of providers, and what earlier releases sealed so.
-const SEALED_WITH_MASTER: [(&str, &str); 6] = [
+/// Where there is what a master key itself sealed: `master_sealed.rs`, and what earlier releases sealed so.
+const SEALED_WITH_MASTER: [(&str, &str); 7] = [
     ("tool_secrets", "sealed"),
     ("second_factors", "sealed"),
     ("tool_connections", "authority"),
     ("tool_connections", "access_token"),
     ("tool_connections", "refresh_token"),
     ("model_providers", "sealed"),
+    ("webhooks", "sealed"),
 ];
 
 /// A master key as an administrator sees it. It contains no key.

@@ -1,10 +1,10 @@
 //! Messages: a person's message queues a run, and a run writes messages.
 
-use domain::{Cost, Id, Message, MessageRole, Run, RunState, ToolCall, ToolResult};
+use domain::{Cost, Id, Message, MessageRole, ResponseFormat, Run, RunState, ToolCall, ToolResult};
 use vault::Place;
 
 use crate::{
-    Database, DatabaseError, Row, Statement, StorageError, Store,
+    Database, DatabaseError, Row, Statement, StorageError, Store, Value,
     budgets::{self, Budget},
     conversations::title_of,
     database::{Columns, storable},
@@ -94,6 +94,8 @@ pub struct IncomingMessage<'a> {
     pub default_model: &'a str,
     /// The model for this message alone, whatever the conversation names.
     pub model: Option<&'a str>,
+    /// The form that the answer must have.
+    pub response_format: Option<&'a ResponseFormat>,
     /// A second request with the same key stores nothing.
     pub idempotency_key: Option<&'a str>,
     /// The API key that sends it, if one does: its budget counts too.
@@ -134,6 +136,26 @@ const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, m
 
 /// The value of `finish_reason` for the result of a failed call. Releases before migration 0009 write and read it, and may still run beside this one.
 pub(crate) const FAILED_CALL: &str = "tool_error";
+
+/// Where the form is that the answer to a message must have.
+const fn format_of(message_id: &str) -> Place<'_> {
+    Place { table: "response_formats", row: message_id, column: "format" }
+}
+
+/// The SQL of that form, of the message that a run answers.
+pub(crate) const FORMAT_OF_RUN: &str =
+    "(SELECT response_formats.format FROM response_formats WHERE response_formats.message_id = runs.message_id)";
+
+/// Opens what [`FORMAT_OF_RUN`] selects. What cannot be read fits no answer.
+pub(crate) fn read_format(
+    message_id: Id,
+    stored: Option<&str>,
+    opener: &Opener,
+) -> Result<Option<ResponseFormat>, StorageError> {
+    let Some(stored) = stored else { return Ok(None) };
+    let json = opener.open(format_of(&message_id.to_string()), stored)?;
+    Ok(Some(serde_json::from_str(&json).unwrap_or_else(|_| ResponseFormat::unreadable())))
+}
 
 /// Where a column of a message is.
 pub(crate) const fn place<'a>(id: &'a str, column: &'a str) -> Place<'a> {
@@ -244,18 +266,26 @@ impl<D: Database> Store<D> {
             (incoming.content.len() as u64).into(),
             incoming.api_key_id.into(),
             incoming.model.into(),
+            match incoming.response_format {
+                // No earlier release reads this table, so it is sealed also while others of it may run.
+                Some(format) => {
+                    let format = serde_json::to_string(format)?;
+                    Value::Text(key.seal(format_of(&message_id.to_string()), &format)?)
+                }
+                None => Value::Null,
+            },
         ];
         let Asked { table, parameters: more, limits } = asked(incoming.limits, parameters.len() + 1);
         parameters.push(limits);
         parameters.extend(more);
         let sql = format!(
             "WITH {table}
-             INSERT INTO limited_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
-                 idempotency_key, size, created_at, api_key_id, limits, now_us, retry_after_us, states)
+             INSERT INTO configured_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
+                 idempotency_key, size, created_at, api_key_id, response_format, limits, now_us, retry_after_us, states)
              SELECT ?3, id, user_id, ?4, COALESCE(CAST(?11 AS text), model, ?5),
                  (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6,
                  CASE WHEN {TEMPORARY} THEN '' ELSE CAST(?7 AS text) END, ?8, ?9, now_ms(),
-                 ?10, ?12, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}
+                 ?10, CAST(?12 AS text), ?13, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}
              FROM conversations WHERE id = ?1 AND user_id = ?2
                AND NOT EXISTS (SELECT 1 FROM runs WHERE conversation_id = ?1 AND state IN {})
                AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND idempotency_key = ?8)
@@ -402,7 +432,7 @@ impl<D: Database> Store<D> {
         let opener = self.opener(user_id, &rows).await?;
         let messages = rows.iter().map(|row| read(query, row, &opener)).collect::<Result<Vec<_>, _>>()?;
         let last = match rows.last().and_then(|row| row.0.last()) {
-            Some(crate::Value::Integer(last)) => Some(*last),
+            Some(Value::Integer(last)) => Some(*last),
             _ => None,
         };
         let read = messages.last().map(|message| message.position);

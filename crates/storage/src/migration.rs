@@ -199,10 +199,34 @@ pub const MIGRATIONS: &[Migration] = &[
         postgres: include_str!("../../../migrations/0029_audit_backlog.postgres.sql"),
     },
     Migration {
+        version: 30,
+        name: "0030_assistants",
+        sqlite: include_str!("../../../migrations/0030_assistants.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0030_assistants.postgres.sql"),
+    },
+    Migration {
+        version: 31,
+        name: "0031_model_requests",
+        sqlite: include_str!("../../../migrations/0031_model_requests.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0031_model_requests.postgres.sql"),
+    },
+    Migration {
         version: 32,
         name: "0032_metrics",
         sqlite: include_str!("../../../migrations/0032_metrics.sqlite.sql"),
         postgres: include_str!("../../../migrations/0032_metrics.postgres.sql"),
+    },
+    Migration {
+        version: 33,
+        name: "0033_webhooks",
+        sqlite: include_str!("../../../migrations/0033_webhooks.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0033_webhooks.postgres.sql"),
+    },
+    Migration {
+        version: 34,
+        name: "0034_retention_changes",
+        sqlite: include_str!("../../../migrations/0034_retention_changes.sqlite.sql"),
+        postgres: include_str!("../../../migrations/0034_retention_changes.postgres.sql"),
     },
 ];
 

@@ -1,16 +1,12 @@
 //! Providers of models that administrators added, and their keys, sealed with the installation's master key (docs/adr/0046). What a provider is, the crate
 //! `models` knows.
 
-use vault::{Keys, Owner, VaultError};
 use zeroize::Zeroizing;
 
-use crate::{Database, Statement, StorageError, Store, tool_listings::BETWEEN_ENTRIES};
+use crate::{Database, Statement, StorageError, Store, master_sealed::PROVIDERS, tool_listings::BETWEEN_ENTRIES};
 
 /// Providers that can be added: each is read with every run.
 pub const MAX_STORED_PROVIDERS: usize = 20;
-
-/// Beside the name of a provider, what its sealed key is bound to. No person and no server of tools has these names.
-const OWNER: &str = "model-providers";
 
 /// A provider, as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,10 +26,6 @@ pub(crate) fn read(providers: Option<&str>) -> Vec<StoredProvider> {
     entries
         .map(|(sealed, settings)| StoredProvider { settings: settings.to_owned(), sealed: sealed.to_owned() })
         .collect()
-}
-
-const fn owner(name: &str) -> Owner<'_> {
-    Owner { user_id: "", server: OWNER, name }
 }
 
 impl<D: Database> Store<D> {
@@ -91,37 +83,9 @@ impl<D: Database> Store<D> {
     /// Seals the key of a provider.
     ///
     /// # Errors
-    /// Those of the database and of keys; [`VaultError::TooLong`] if it is longer than [`vault::MAX_TEXT_BYTES`].
+    /// Those of the database and of keys; [`vault::VaultError::TooLong`] if it is longer than [`vault::MAX_TEXT_BYTES`].
     pub async fn seal_provider_key(&self, name: &str, key: &str) -> Result<String, StorageError> {
-        Ok(self.sealing_masters().await?.seal(&owner(name), key)?)
-    }
-
-    /// Seals one key anew that another master key sealed than the one that seals now. `true`: there may be more.
-    ///
-    /// # Errors
-    /// Those of the database and of keys.
-    pub async fn reseal_next_provider_key(&self) -> Result<bool, StorageError> {
-        const QUERY: &str = "sealed_provider_keys";
-        let sql = "SELECT name, sealed FROM model_providers WHERE sealed <> '' ORDER BY name";
-        let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-        if rows.is_empty() {
-            return Ok(false);
-        }
-        let masters = self.sealing_masters().await?;
-        for row in &rows {
-            let mut columns = row.columns(QUERY);
-            let (name, sealed) = (columns.text()?, columns.text()?);
-            if sealed.split('.').nth(1) == Some(masters.id()) {
-                continue;
-            }
-            // One whose key is missing is left as it is: it must be entered again, or the key come back.
-            let Ok(key) = masters.open(&owner(name), sealed) else { continue };
-            let sql = "UPDATE model_providers SET sealed = ?3 WHERE name = ?1 AND sealed = ?2";
-            let parameters = [name.into(), sealed.into(), masters.seal(&owner(name), &key)?.into()];
-            self.database.query(Statement::new("reseal_provider_key", sql, parameters).repeatably()).await?;
-            return Ok(true);
-        }
-        Ok(false)
+        self.seal_with_master(PROVIDERS, name, key).await
     }
 
     /// Opens the key of a provider.
@@ -129,14 +93,6 @@ impl<D: Database> Store<D> {
     /// # Errors
     /// Those of the database and of keys: the master key may be missing, or the text was changed outside.
     pub async fn open_provider_key(&self, name: &str, sealed: &str) -> Result<Zeroizing<String>, StorageError> {
-        let masters = self.all_masters().await?.ok_or(VaultError::NoKey)?;
-        match Keys::open(&masters, &owner(name), sealed) {
-            // Another host may have made a new master key since these were read.
-            Err(VaultError::UnknownKey(_)) => {
-                let masters = self.keyring.masters(&self.generated_master_keys().await?)?.ok_or(VaultError::NoKey)?;
-                Ok(Keys::open(&masters, &owner(name), sealed)?)
-            }
-            opened => Ok(opened?),
-        }
+        self.open_with_master(PROVIDERS, name, sealed).await
     }
 }

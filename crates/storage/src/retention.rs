@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
     database::Columns,
+    limits::Subject,
     runs::{ABANDONED, ACTIVE},
     tool_tasks::HAS_QUESTION,
     users::ROLE,
@@ -21,7 +22,7 @@ pub const RULE_DELAY_MS: i64 = DAY_MS;
 /// The longest time that can be set, in days: ten years.
 pub const MAX_DAYS: u32 = 3_650;
 /// The rule for everybody whose roles have none.
-pub const INSTALLATION: &str = "installation";
+const INSTALLATION: &str = "installation";
 /// Conversations deleted in one statement, with everything in them: some thousand rows.
 const BATCH: u32 = 20;
 /// Lifetimes looked at in one statement.
@@ -118,8 +119,8 @@ pub(crate) fn read_lifetime(columns: &mut Columns<'_>, conversation: &mut Conver
     Ok(())
 }
 
-/// A run that somebody has a lease of, which keeps its conversation from being deleted in any case, or that is to be answered or waits for something that can still come: a question that has not expired, an answer to one that its person gave within
-/// a day and that nobody has acted on yet, or a task.
+/// A run that somebody has a lease of, because then its conversation cannot be deleted in any case; or one that is to be answered or waits for something
+/// that can still come: a question that has not expired, an answer to one that its person gave within a day and that nobody has acted on yet, or a task.
 fn in_use() -> String {
     format!(
         "(runs.lease_expires_at > now_ms() OR runs.state IN {ACTIVE} AND NOT {ABANDONED} AND (runs.state <> 'awaiting_approval' OR {HAS_QUESTION}
@@ -176,29 +177,12 @@ impl<D: Database> Store<D> {
     ///
     /// # Errors
     /// As [`Self::retention_rules`].
-    pub async fn set_retention_rule(&self, subject: &str, days: Option<u32>) -> Result<(), StorageError> {
-        let statement = match days {
-            Some(days) => {
-                let sql = format!(
-                    "INSERT INTO retention_rules (subject, days, counts_at) VALUES (?1, ?2, now_ms() + {RULE_DELAY_MS})
-                     ON CONFLICT (subject) DO UPDATE SET days = excluded.days, counts_at = CASE
-                         WHEN retention_rules.days = excluded.days OR retention_rules.days > 0 AND retention_rules.days < excluded.days
-                         THEN retention_rules.counts_at ELSE excluded.counts_at END"
-                );
-                Statement::new("set_retention_rule", sql, [subject.into(), i64::from(days).into()])
-            }
-            None => {
-                let sql = format!(
-                    "UPDATE retention_rules SET counts_at = now_ms() + {RULE_DELAY_MS}
-                     WHERE counts_at < now_ms() + {RULE_DELAY_MS} AND EXISTS (SELECT 1 FROM retention_rules AS gone WHERE gone.subject = ?1)"
-                );
-                let others = Statement::new("delay_retention_rules", sql, [Value::from(subject)]);
-                self.database.query(others.durably().repeatably()).await?;
-                let sql = "DELETE FROM retention_rules WHERE subject = ?1";
-                Statement::new("remove_retention_rule", sql, [Value::from(subject)])
-            }
-        };
-        self.database.query(statement.durably().repeatably()).await?;
+    pub async fn set_retention_rule(&self, subject: &Subject, days: Option<u32>) -> Result<(), StorageError> {
+        let sql = format!(
+            "INSERT INTO retention_changes (subject, days, counts_at) SELECT ?1, CAST(?2 AS bigint), now_ms() + {RULE_DELAY_MS}"
+        );
+        let parameters = [subject.to_string().into(), days.map(i64::from).into()];
+        self.database.query(Statement::new("set_retention_rule", sql, parameters).durably().repeatably()).await?;
         Ok(())
     }
 

@@ -38,7 +38,7 @@ impl<D: Database> Store<D> {
         Ok(is_active.then_some(Retried::RunActive))
     }
 
-    /// Queues a new run for the message of a failed or stopped run, if no message came after it. `api_key_id`: the API key that wants it.
+    /// Queues a new run for the message of a failed or stopped run, with its settings, if no message came after it. `api_key_id`: the API key that wants it.
     ///
     /// # Errors
     /// As [`Self::refused_retry`].
@@ -66,9 +66,9 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "retry_run";
         let sql = format!(
             "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_expires_at,
-                 cancel_requested, created_at, updated_at, api_key_id)
+                 cancel_requested, created_at, updated_at, api_key_id, settings_id)
              SELECT ?1, failed.conversation_id, failed.user_id, failed.message_id, COALESCE(conversations.model, failed.model),
-                 'queued', 0, 0, 0, now_ms(), now_ms(), CAST(?4 AS text)
+                 'queued', 0, 0, 0, now_ms(), now_ms(), CAST(?4 AS text), failed.settings_id
              FROM runs AS failed JOIN conversations ON conversations.id = failed.conversation_id
              WHERE failed.id = ?2 AND failed.user_id = ?3
                AND NOT EXISTS (SELECT 1 FROM runs AS answered

@@ -440,19 +440,29 @@ impl<D: Database> Store<D> {
     }
 
     /// Asks the owner's run to stop. `None`: the run does not exist or belongs to another person. A run that has ended is not changed. A run that
-    /// waits stops waiting.
+    /// waits stops waiting. `at_once`: nobody waits for the executor. It loses its lease, so it can write nothing more, and the run is claimable.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn request_cancel(&self, user_id: Id, id: Id) -> Result<Option<CancelRequest>, StorageError> {
+    pub async fn request_cancel(
+        &self,
+        user_id: Id,
+        id: Id,
+        at_once: bool,
+    ) -> Result<Option<CancelRequest>, StorageError> {
         const QUERY: &str = "request_cancel";
         const QUERY_AFTER: &str = "run_to_cancel";
         let sql = format!(
-            "UPDATE runs SET cancel_requested = 1 WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
+            "UPDATE runs SET cancel_requested = 1, lease_owner = CASE WHEN CAST(?3 AS bigint) = 1 THEN NULL ELSE lease_owner END,
+                 lease_expires_at = CASE WHEN CAST(?3 AS bigint) = 1 THEN 0 ELSE lease_expires_at END
+             WHERE id = ?1 AND user_id = ?2 AND state IN {ACTIVE}
              RETURNING CASE WHEN {} THEN 1 ELSE 0 END",
             *CLAIMABLE
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()]).repeatably()).await?;
+        let rows = self
+            .database
+            .query(Statement::new(QUERY, sql, [id.into(), user_id.into(), at_once.into()]).repeatably())
+            .await?;
         let claimable = rows.first().map(|row| row.columns(QUERY).flag()).transpose()?.unwrap_or_default();
         // After the wish is stored: a task that is kept later sees it. Also of a run that has ended, so that the request can be repeated.
         let sql = format!(

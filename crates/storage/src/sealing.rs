@@ -10,6 +10,7 @@ use vault::{Place, VaultError, WrappedKey, looks_sealed};
 
 use crate::{
     Database, DatabaseError, Row, Statement, StorageError, Store, Value, audit_details,
+    database::places,
     installation_secrets::OWN_SECRETS,
     master_keys::IS_MASTER,
     sealing_targets::{Kind, ROWS, TARGETS, Target, secret_name},
@@ -128,8 +129,8 @@ impl<D: Database> Store<D> {
         if people.is_empty() {
             return Ok(());
         }
-        let places: Vec<String> = (1..=people.len()).map(|place| format!("?{place}")).collect();
-        let sql = format!("UPDATE data_keys SET skipped_at = now_ms() WHERE user_id IN ({})", places.join(", "));
+        let places = places(1..=people.len());
+        let sql = format!("UPDATE data_keys SET skipped_at = now_ms() WHERE user_id IN ({})", places);
         self.database.query(Statement::new("note_skipped", sql, people).durably().repeatably()).await?;
         Ok(())
     }
@@ -306,11 +307,11 @@ impl<D: Database> Store<D> {
         if self.rewrap_details_keys(&masters, &older).await? {
             return Ok(true);
         }
-        let places: Vec<String> = (1..=older.len()).map(|place| format!("?{place}")).collect();
+        let places = places(1..=older.len());
         let sql = format!(
             "SELECT user_id, id, wrapped, master_key FROM data_keys WHERE master_key IN ({}) AND wrapped <> ''
              ORDER BY master_key, user_id LIMIT {ROWS}",
-            places.join(", ")
+            places
         );
         let rows = self.database.query(Statement::new(QUERY, sql, older)).await?;
         let mut values: Vec<Value> = Vec::new();

@@ -1,6 +1,6 @@
 //! Which columns are sealed in the background, table by table, and the SQL that reads and changes their rows. `sealing.rs` takes the steps.
 
-use crate::{Value, second_factors, tool_connections::part};
+use crate::{Value, database::places, second_factors, tool_connections::part};
 
 /// The most rows of a step.
 pub(crate) const ROWS: usize = 32;
@@ -27,7 +27,7 @@ pub(crate) struct Target {
     is_chronological: bool,
 }
 
-pub(crate) const TARGETS: [Target; 13] = [
+pub(crate) const TARGETS: [Target; 16] = [
     Target {
         table: "conversations",
         key: ("id", Second::None),
@@ -49,6 +49,39 @@ pub(crate) const TARGETS: [Target; 13] = [
         columns: &["content", "tool_calls", "reasoning", "echo", "title"],
         kind: Kind::Texts,
         is_chronological: true,
+    },
+    Target {
+        table: "conversation_settings",
+        key: ("id", Second::None),
+        after: "id > ?1",
+        order: "id",
+        joined: "conversation_settings.id = new.key_1",
+        person: "(SELECT user_id FROM conversations WHERE conversations.id = conversation_settings.conversation_id)",
+        columns: &["settings"],
+        kind: Kind::Texts,
+        is_chronological: true,
+    },
+    Target {
+        table: "response_formats",
+        key: ("message_id", Second::None),
+        after: "message_id > ?1",
+        order: "message_id",
+        joined: "response_formats.message_id = new.key_1",
+        person: "(SELECT user_id FROM conversations WHERE conversations.id = response_formats.conversation_id)",
+        columns: &["format"],
+        kind: Kind::Texts,
+        is_chronological: true,
+    },
+    Target {
+        table: "assistants",
+        key: ("id", Second::None),
+        after: "id > ?1",
+        order: "id",
+        joined: "assistants.id = new.key_1",
+        person: "user_id",
+        columns: &["contents"],
+        kind: Kind::Texts,
+        is_chronological: false,
     },
     Target {
         table: "run_events",
@@ -234,10 +267,7 @@ impl Target {
     /// The SQL that changes `count` rows which are as they were read, each with its key and with the old and the new value of each column.
     pub(crate) fn write_sql(&self, count: usize) -> String {
         let width = 2 + 2 * self.columns.len();
-        let row = |row: usize| {
-            let places: Vec<String> = (1..=width).map(|place| format!("?{}", row * width + place)).collect();
-            format!("({})", places.join(", "))
-        };
+        let row = |row: usize| format!("({})", places(row * width + 1..=(row + 1) * width));
         let rows: Vec<String> = (0..count).map(row).collect();
         let names: Vec<String> = self.columns.iter().map(|column| format!("old_{column}, new_{column}")).collect();
         let sets: Vec<String> = self.columns.iter().map(|column| format!("{column} = new.new_{column}")).collect();

@@ -27,7 +27,7 @@ pub struct Lifetimes {
 
 /// How long a session is kept after its time is over: longer than a browser keeps its cookie, so that who comes back late is told why.
 const KEPT_OVER_MS: i64 = 8 * 24 * 60 * 60 * 1000;
-/// Sessions that go at once. Whoever looks, which is every instance of `auth` once a minute, deletes so many.
+/// Sessions that go at once. Whoever looks, which is every instance of `auth` once a minute, goes on until there are no more.
 const FORGOTTEN_AT_ONCE: u32 = 100;
 
 /// The result of presenting a refresh token.

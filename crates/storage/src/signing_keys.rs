@@ -9,7 +9,7 @@ use vault::Place;
 
 use crate::{
     Database, Statement, StorageError, Store, Value,
-    database::Columns,
+    database::{Columns, places},
     installation_secrets::{OwnSecret, stored_secret},
     keys::KeyRotation,
 };
@@ -92,11 +92,11 @@ impl<D: Database> Store<D> {
     pub async fn end_signing_keys(&self, ids: &[String]) -> Result<(), StorageError> {
         let parameters: Vec<Value> =
             std::iter::once(OVERLAP_MS.into()).chain(ids.iter().map(|id| id.as_str().into())).collect();
-        let places: Vec<String> = (2..=parameters.len()).map(|place| format!("?{place}")).collect();
+        let places = places(2..=parameters.len());
         let sql = format!(
             "UPDATE signing_keys SET verifies_until = now_ms() + CAST(?1 AS bigint)
              WHERE verifies_until IS NULL AND retired_at IS NULL AND id IN ({})",
-            places.join(", ")
+            places
         );
         self.database.query(Statement::new("end_signing_keys", sql, parameters).repeatably()).await?;
         Ok(())

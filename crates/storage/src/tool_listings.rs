@@ -28,6 +28,8 @@ pub struct ToolOffers {
     pub secrets: Vec<(String, String)>,
     /// What the servers offer that the person has connected: a JSON list of lists, as they were stored; empty if there is none.
     pub connected: String,
+    /// Patterns of the tools that the conversation may use; `None`: all.
+    pub chosen: Option<Vec<String>>,
 }
 
 /// The offers that are the same for everybody, as they are stored.
@@ -232,5 +234,5 @@ pub(crate) fn read_offers(columns: &mut Columns<'_>) -> Result<ToolOffers, Stora
         lists.sort_unstable();
         format!("[{}]", lists.join(","))
     });
-    Ok(ToolOffers { denied, secrets, connected: connected.unwrap_or_default() })
+    Ok(ToolOffers { denied, secrets, connected: connected.unwrap_or_default(), chosen: None })
 }

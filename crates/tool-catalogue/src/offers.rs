@@ -12,8 +12,8 @@ use domain::{
 };
 use permissions::{Access, Action};
 use serde::{Deserialize, Serialize};
-use storage::tool_listings::KeptOffers;
-use toolbox::Policy;
+use storage::tool_listings::{KeptOffers, ToolOffers};
+use toolbox::{Chosen, Policy};
 
 use crate::freshness::{Age, Found, List};
 
@@ -79,17 +79,12 @@ impl KnownOffers {
 
 impl Offerable {
     /// The offers for a person. They depend on what the person may do, the operator's policies, the patterns that the person or the installation
-    /// denies, the secrets that the person has entered (server and name of each), and what the servers offer that they have connected (`connected`,
-    /// as [`storage::tool_listings::ToolOffers`] has it).
+    /// denies, the secrets that the person has entered (server and name of each), what the servers offer that they have connected, and the tools that
+    /// the conversation may use, all as [`ToolOffers`] has it.
     #[must_use]
-    pub fn for_person(
-        &self,
-        access: &Access,
-        configured: &[Policy],
-        denied: &[String],
-        entered: &[(String, String)],
-        connected: &str,
-    ) -> Offered {
+    pub fn for_person(&self, access: &Access, configured: &[Policy], read: &ToolOffers) -> Offered {
+        let ToolOffers { denied, secrets: entered, connected, chosen } = read;
+        let chosen = Chosen::parse(chosen.as_deref());
         let denied = denied.iter().filter_map(|pattern| Policy::stored(pattern, Effect::Deny));
         let policies: Vec<Policy> = configured.iter().cloned().chain(denied).collect();
         let mut unconfigured = BTreeSet::new();
@@ -103,7 +98,10 @@ impl Offerable {
         let connected = connected.filter(|tool| self.personal.contains(&tool.server) && names.insert(&tool.offer.name));
         for tool in self.tools.iter().chain(connected) {
             let is_permitted = access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name });
-            if !is_permitted || policies.iter().any(|policy| policy.denies(&tool.server, &tool.name)) {
+            if !is_permitted
+                || !chosen.includes(&tool.server, &tool.name)
+                || policies.iter().any(|policy| policy.denies(&tool.server, &tool.name))
+            {
                 continue;
             }
             let is_entered =
@@ -152,7 +150,8 @@ mod tests {
         let configured = Policy::parse_list(configured).unwrap();
         let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
         let entered: Vec<_> = entered.iter().map(|&(server, name)| (server.into(), name.into())).collect();
-        let offers = offerable().for_person(&Roles::default().access(["member"]), &configured, &denied, &entered, "");
+        let read = ToolOffers { denied, secrets: entered, ..ToolOffers::default() };
+        let offers = offerable().for_person(&Roles::default().access(["member"]), &configured, &read);
         (offers.tools.into_iter().map(|offer| offer.name).collect(), offers.unconfigured)
     }
 
@@ -184,7 +183,8 @@ mod tests {
         let names = |denied: &[&str], connected: &str| {
             let denied: Vec<String> = denied.iter().map(|&pattern| pattern.into()).collect();
             let access = Roles::default().access(["member"]);
-            let offers = offerable().for_person(&access, &[], &denied, &[], connected);
+            let read = ToolOffers { denied, connected: connected.to_owned(), ..ToolOffers::default() };
+            let offers = offerable().for_person(&access, &[], &read);
             offers.tools.into_iter().map(|offer| offer.name).collect::<Vec<_>>()
         };
         let connected = serde_json::to_string(&[own(&["read", "write"]), own(&["read"])]).unwrap();
@@ -201,9 +201,27 @@ mod tests {
     fn what_the_persons_role_does_not_allow_is_neither_offered_nor_spoken_of() {
         let clock = Roles::new([Role::custom("clock", ["tools:call:clock:*"]).unwrap()]).access(["clock"]);
         for (access, offered) in [(clock, words(&["clock_now"])), (Access::default(), Vec::new())] {
-            let offers = offerable().for_person(&access, &[], &[], &[], "");
+            let offers = offerable().for_person(&access, &[], &ToolOffers::default());
             let names: Vec<String> = offers.tools.into_iter().map(|offer| offer.name).collect();
             assert_eq!((names, offers.unconfigured), (offered, Vec::new()));
+        }
+    }
+
+    #[test]
+    fn what_a_conversation_does_not_use_is_neither_offered_nor_spoken_of_and_nothing_else_is_allowed_by_that() {
+        let offered = |chosen: &[&str], denied: &[&str]| {
+            let [chosen, denied] = [chosen, denied].map(words);
+            let secrets = [("mail", "token"), ("mail", "key")].map(|(server, name)| (server.into(), name.into()));
+            let read = ToolOffers { chosen: Some(chosen), denied, secrets: secrets.into(), ..ToolOffers::default() };
+            let offers = offerable().for_person(&Roles::default().access(["member"]), &[], &read);
+            assert_eq!(offers.unconfigured, Vec::<String>::new());
+            offers.tools.into_iter().map(|offer| offer.name).collect::<Vec<_>>()
+        };
+        assert_eq!(offered(&["clock:*"], &[]), words(&["clock_now"]));
+        assert_eq!(offered(&["mail:l*", "clock:now"], &[]), words(&["clock_now", "mail_list"]));
+        assert_eq!(offered(&["*:*"], &["mail:*"]), words(&["clock_now"]), "a policy counts all the same");
+        for nothing in [&[][..], &["rubbish"]] {
+            assert_eq!(offered(nothing, &[]), Vec::<String>::new());
         }
     }
 

@@ -200,6 +200,9 @@ async fn permit<W: World>(
     if !permission.access.allows(&Action::CallTool { server: &tool.server, tool: &tool.name }) {
         return Ok(Err(refuse(world, &ToolFailure::NotPermitted(tool)).await));
     }
+    if !permission.chosen.includes(&tool.server, &tool.name) {
+        return Ok(Err(refuse(world, &ToolFailure::NotChosen(tool)).await));
+    }
     let mut effect = decide(tool, &permission.installation, &permission.user);
     let mut may_disclose = false;
     if effect == Effect::Allow
@@ -307,6 +310,7 @@ async fn refuse<W: World>(world: &W, failure: &ToolFailure<'_>) -> Execution {
         }
         ToolFailure::InvalidArguments(tool, _)
         | ToolFailure::NotPermitted(tool)
+        | ToolFailure::NotChosen(tool)
         | ToolFailure::Denied(tool)
         | ToolFailure::CannotAsk(tool)
         | ToolFailure::Declined(tool)

@@ -84,6 +84,8 @@ pub enum ToolFailure<'t> {
     InvalidArguments(&'t KnownTool, InvalidArguments),
     /// The user's roles do not allow it.
     NotPermitted(&'t KnownTool),
+    /// The settings of the conversation leave it out.
+    NotChosen(&'t KnownTool),
     /// A policy forbids it.
     Denied(&'t KnownTool),
     /// A person's approval is needed, and nobody can be asked here.
@@ -112,6 +114,11 @@ impl fmt::Display for ToolFailure<'_> {
                 "The person's role does not allow {}. It was not called. An administrator can allow it: the permission is {}.",
                 tool.title(),
                 Action::CallTool { server: &tool.server, tool: &tool.name }.needs()
+            ),
+            Self::NotChosen(tool) => write!(
+                f,
+                "This conversation does not use {}. It was not called. The person can choose it in the settings of the conversation.",
+                tool.title()
             ),
             Self::Denied(tool) => write!(f, "{} is not allowed here. It was not called.", tool.title()),
             Self::CannotAsk(tool) if tool.always_asks => {
@@ -212,6 +219,7 @@ pub enum AuditCode {
     UnknownTool,
     InvalidArguments,
     NotPermitted,
+    NotChosen,
     Denied,
     CannotAsk,
     Declined,
@@ -254,6 +262,7 @@ impl AuditCode {
             Self::UnknownTool => "unknown_tool",
             Self::InvalidArguments => "invalid_arguments",
             Self::NotPermitted => "not_permitted",
+            Self::NotChosen => "not_chosen",
             Self::Denied => "denied",
             Self::CannotAsk => "cannot_ask",
             Self::Declined => "declined",
@@ -279,6 +288,7 @@ impl ToolFailure<'_> {
             Self::UnknownTool(_) => AuditCode::UnknownTool,
             Self::InvalidArguments(..) => AuditCode::InvalidArguments,
             Self::NotPermitted(_) => AuditCode::NotPermitted,
+            Self::NotChosen(_) => AuditCode::NotChosen,
             Self::Denied(_) => AuditCode::Denied,
             Self::CannotAsk(_) => AuditCode::CannotAsk,
             Self::Declined(_) => AuditCode::Declined,

@@ -24,7 +24,7 @@ pub use domain::Effect;
 pub use execution::{Execution, execute, judged};
 pub use failure::{AuditCode, CallFailure, ToolFailure};
 pub use mcp::{Outcome, TaskSupport};
-pub use policy::{Policy, decide};
+pub use policy::{Chosen, Policy, decide};
 pub use redaction::Redaction;
 pub use tasks::end_of;
 pub use world::{Approval, AuditEntry, Called, Permission, Reached, Started, World};

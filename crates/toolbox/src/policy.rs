@@ -125,6 +125,25 @@ impl Policy {
     }
 }
 
+/// The tools that a conversation may use, of those that its person may. It allows nothing by itself.
+#[derive(Clone, Default, Debug)]
+pub struct Chosen(Option<Vec<Policy>>);
+
+impl Chosen {
+    /// From patterns; `None`: all tools. One that cannot be read stands for no tool.
+    #[must_use]
+    pub fn parse(patterns: Option<&[String]>) -> Self {
+        let parsed = |pattern: &String| Policy::parse(pattern, Effect::Allow).ok();
+        Self(patterns.map(|patterns| patterns.iter().filter_map(parsed).collect()))
+    }
+
+    /// Whether the tool with this name on this server is among them.
+    #[must_use]
+    pub fn includes(&self, server: &str, name: &str) -> bool {
+        self.0.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.names(server, name)))
+    }
+}
+
 /// The pattern that matches exactly one tool. No tool's name has a `*`, and no server's name a `:` (see [`crate::catalog`]).
 #[must_use]
 pub fn exact_pattern(tool: &KnownTool) -> String {

@@ -30,6 +30,9 @@ pub struct Call<'a> {
     pub name: Cow<'a, str>,
     /// The arguments, as the model wrote them.
     pub arguments: Cow<'a, str>,
+    /// Patterns of the tools that the run may use; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Cow<'a, [String]>>,
 }
 
 /// The route on which `tools` asks about a run's tasks that are due: the run and the person of the caller's token. A request cannot cause more than is

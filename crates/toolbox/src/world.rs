@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp::{FailureKind, Task};
 use permissions::Access;
 
-use crate::{AuditCode, CallFailure, KnownTool, Outcome, Policy, ServerName};
+use crate::{AuditCode, CallFailure, Chosen, KnownTool, Outcome, Policy, ServerName};
 
 /// The outside of a call. One value stands for one call of one user.
 #[expect(async_fn_in_trait, reason = "guests have one thread, so nobody needs these futures to be Send")]
@@ -78,6 +78,8 @@ pub trait World {
 pub struct Permission {
     /// The permissions of the user's roles.
     pub access: Access,
+    /// The tools that the conversation may use.
+    pub chosen: Chosen,
     /// The installation's policies.
     pub installation: Vec<Policy>,
     /// The user's policies.

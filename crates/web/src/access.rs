@@ -65,6 +65,8 @@ pub(crate) struct Known {
     pub(crate) has_budgets: bool,
     /// Whether a rule deletes conversations.
     pub(crate) has_retention_rules: bool,
+    /// Whether anybody has a webhook.
+    pub(crate) has_webhooks: bool,
 }
 
 impl Known {
@@ -93,6 +95,7 @@ impl Known {
             role_limits: Arc::new(RoleLimits::new(state.role_limits)),
             has_budgets: state.has_budgets,
             has_retention_rules: state.has_retention_rules,
+            has_webhooks: state.has_webhooks,
         }
     }
 

@@ -256,6 +256,12 @@ impl<D: Database> App<D> {
         Ok(self.known().await?.has_retention_rules)
     }
 
+    /// Whether anybody had a webhook when this instance last read what decides about tokens. It reads nothing: whoever asks has only something to tell if so.
+    #[must_use]
+    pub fn had_webhooks(&self) -> bool {
+        self.access().known.as_ref().is_some_and(|known| known.has_webhooks)
+    }
+
     /// Verifies a token or an API key and returns its session, with what the caller may do. A key opens what a session and the gateway do, within its
     /// scopes. It is no proof of a password, so it is no step of a log-in.
     ///

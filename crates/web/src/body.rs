@@ -69,6 +69,12 @@ impl Body<'_> {
     }
 }
 
+impl AsRef<[u8]> for Body<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl Deref for Body<'_> {
     type Target = [u8];
 

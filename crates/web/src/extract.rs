@@ -1,7 +1,7 @@
 //! Reads bodies, path ids and queries within limits.
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::{FromRequest, FromRequestParts, RawPathParams, Request},
     response::{IntoResponse, Response},
 };
@@ -10,7 +10,10 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use problem::Problem;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result, body::read};
+use crate::{
+    Error, Result,
+    body::{self, read},
+};
 
 /// A JSON body of at most `MAX` bytes. The default is enough for everything but messages.
 #[derive(Debug)]
@@ -20,15 +23,32 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            return Err(Problem::unsupported_media_type().into());
-        }
-        let (head, body) = request.into_parts();
-        let body = read(&head.headers, body, MAX).await?;
+        let body = read_json(request, MAX).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| Problem::invalid_json(invalid(&error)).into())
     }
+}
+
+/// A body that says that it is JSON, of at most `MAX` bytes, for a handler that reads it itself. It counts against what an instance holds of long bodies
+/// until the last copy of it is dropped.
+#[derive(Debug)]
+pub struct RawJson<const MAX: usize>(pub Bytes);
+
+impl<S: Send + Sync, const MAX: usize> FromRequest<S> for RawJson<MAX> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        Ok(Self(Bytes::from_owner(read_json(request, MAX).await?)))
+    }
+}
+
+async fn read_json(request: Request, max: usize) -> Result<body::Body<'static>> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Problem::unsupported_media_type().into());
+    }
+    let (head, body) = request.into_parts();
+    read(&head.headers, body, max).await
 }
 
 /// The messages of serde name our fields and types, which helps a program's author.

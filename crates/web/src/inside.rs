@@ -15,21 +15,21 @@ use storage::{
 
 use crate::{App, Authenticator, Error, Result, session::bearer};
 
-/// A component that calls others, as a type.
+/// A component that calls others, or several of which each may call, as a type.
 pub trait Caller: Send + Sync + 'static {
-    /// Its id in `spin.toml`.
-    const NAME: &'static str;
+    /// Their ids in `spin.toml`.
+    const NAMES: &'static [&'static str];
 }
 
 macro_rules! callers {
-    ($($(#[doc = $what:literal])* $marker:ident = $name:literal;)*) => {
+    ($($(#[doc = $what:literal])* $marker:ident = $($name:literal)|+;)*) => {
         $(
             $(#[doc = $what])*
             #[derive(Clone, Copy, Debug)]
             pub enum $marker {}
 
             impl Caller for $marker {
-                const NAME: &'static str = $name;
+                const NAMES: &'static [&'static str] = &[$($name),+];
             }
         )*
     };
@@ -44,6 +44,8 @@ callers! {
     Auth = "auth";
     /// Asks about settings.
     Ops = "ops";
+    /// Those that have webhooks sent: where runs end and where work is done that nobody waits for.
+    Waking = "auth" | "stream";
 }
 
 /// A call of the component `C`.
@@ -107,7 +109,7 @@ impl<S: Authenticator, C: Caller> FromRequestParts<S> for Inside<C> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let token = bearer(&parts.headers).ok_or_else(|| refused(InvalidToken::Refused))?;
         let call = state.app().inside_call(token).await?;
-        if call.caller != C::NAME {
+        if !C::NAMES.contains(&call.caller.as_str()) {
             return Err(refused(InvalidToken::NotAllowed).into());
         }
         let user_id = call.user_id.map(|id| id.parse()).transpose().map_err(|_| refused(NotAbout))?;

@@ -186,9 +186,15 @@ const RESERVED_S: u64 = 10;
 /// 429: nothing is left of a budget, for now or until it renews. The code is `budget`.
 #[must_use]
 pub fn over_budget(budget: &Budget) -> Problem {
-    let (detail, wait_s) = match budget.left_unreserved {
-        0 => (budget.used_up(), renewed_in_s(budget)),
-        _ => (budget.reserved(), RESERVED_S),
+    refused_by_budget(budget, budget.left_unreserved > 0)
+}
+
+/// The same, where it is known whether the rest of the budget would be enough if nothing were reserved for answers in progress.
+#[must_use]
+pub fn refused_by_budget(budget: &Budget, is_reserved: bool) -> Problem {
+    let (detail, wait_s) = match is_reserved {
+        false => (budget.used_up(), renewed_in_s(budget)),
+        true => (budget.reserved(), RESERVED_S),
     };
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "budget", detail)
         .with_limit(budget.subject.kind())

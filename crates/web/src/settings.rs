@@ -161,6 +161,12 @@ impl<'a> AllowedHost<'a> {
         range(self.host).is_some()
     }
 
+    /// Whether it allows every host.
+    #[must_use]
+    pub fn is_anywhere(&self) -> bool {
+        self.host == "*"
+    }
+
     /// Whether a request to this address is allowed. An address range allows every address here; the host checks it exactly.
     #[must_use]
     pub fn allows(&self, address: &Uri) -> bool {

@@ -58,6 +58,8 @@ enum Command {
     CheckTools(commands::check_tools::Arguments),
     /// Write spin.toml with tools in it that are ready, for any host
     Manifest(commands::manifest::Arguments),
+    /// Build the app for deployment and write a folder with all that a server needs
+    Bundle(commands::bundle::Arguments),
     /// Say what this machine lacks and how to get it
     Doctor,
     /// Serve the scripted model, an OpenAI-compatible server that answers from a script
@@ -97,6 +99,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Tool(arguments) => commands::tool::run(&repo, arguments),
         Command::CheckTools(arguments) => commands::check_tools::run(&repo, arguments),
         Command::Manifest(arguments) => commands::manifest::run(&repo, arguments),
+        Command::Bundle(arguments) => commands::bundle::run(&repo, arguments),
         Command::Doctor => commands::doctor::run(&repo),
         Command::Model(arguments) => commands::model::run(&repo, arguments),
         Command::Bench(arguments) => commands::bench::run(&repo, arguments),

@@ -8,10 +8,11 @@ import { type ChatEvent, type ChatState, isBusy, lastAnswer, NEW, reduce, retrya
 import { followRun } from "../follow.ts";
 import { loadPiece } from "../history.ts";
 import type { Turn } from "../turns.ts";
-import type { Conversation } from "../types.ts";
+import type { Conversation, ModelSettings } from "../types.ts";
 import { findCopy, keepCopy } from "./copies.ts";
 import { draftKey, moveDraft, NEW_CHAT, readDraft, writeDraft } from "./drafts.ts";
 import { eachFrame } from "./frames.ts";
+import { nextAssistant } from "./assistants.ts";
 import { upsert } from "./list.ts";
 import { defaultModel, nextModel } from "./models.ts";
 import { endPause, pauseAfter } from "./pause.ts";
@@ -54,7 +55,7 @@ export const copyFrom = computed(() => (ready.value?.stale === true ? ready.valu
 /** The model that answers next; null until it is known. */
 export const answeringModel = computed(() =>
   conversation.value === null
-    ? (nextModel.value ?? defaultModel.value)
+    ? (nextModel.value ?? nextAssistant.value?.model ?? defaultModel.value)
     : (conversation.value.model ?? ready.value?.model ?? defaultModel.value),
 );
 
@@ -233,15 +234,30 @@ export async function say(text: string): Promise<boolean> {
   }
 }
 
+/** A double click is one request: for so long after the first, another is none. */
+const DOUBLE_CLICK_MS = 1_000;
+/** The run that the server was asked to stop, and when. */
+let asked: { runId: string; at: number } | null = null;
+
+/** Has the answer stopped. Whoever asks again later does not wait for the host that writes it: the server ends the run at once. */
 export async function stop(): Promise<void> {
   if (isSending.peek()) return giveUp.abort();
   const runId = liveRunId.peek();
-  if (runId === null || stopping.peek()) return;
+  const id = conversationId.peek();
+  if (runId === null || id === null) return;
+  const at = performance.now();
+  if (asked?.runId === runId && at - asked.at < DOUBLE_CLICK_MS) return;
+  asked = { runId, at };
   const here = page();
+  const again = stopping.peek();
   here.tell({ type: "stopping", asked: true });
   try {
-    await runs.cancel(runId);
+    const run = await runs.cancel(runId, again);
+    // The stream may hang with its host, so the page does not wait for it either.
+    if (again && run.state === "cancelled" && liveRunId.peek() === runId)
+      here.tell({ type: "concluded", runId, piece: await loadPiece(id), error: run.error });
   } catch (error) {
+    asked = null;
     here.tell({ type: "stopping", asked: false });
     await explain(error, here);
   }
@@ -284,6 +300,17 @@ export async function chooseModel(model: string): Promise<boolean> {
   }
 }
 
+/** Changes the settings of the shown conversation. With an assistant, it names that one from then on. Throws what the server says. */
+export async function configure(settings: ModelSettings, assistantId: string | null): Promise<void> {
+  const id = conversationId.peek();
+  if (id === null) return;
+  const here = page();
+  const changed = await api.configure(id, { ...(assistantId === null ? {} : { assistant_id: assistantId }), settings });
+  upsert(changed);
+  tellTabs({ kind: "changed", conversationId: id });
+  here.tell({ type: "renewed", conversation: changed });
+}
+
 /** Closes the message about a failed action. */
 export function closeProblem(): void {
   dispatch({ type: "problem", text: null });
@@ -296,12 +323,19 @@ export function showRenamed(renamed: Conversation): void {
 
 async function start(here: Page, wish: AbortSignal): Promise<string> {
   const temporary = wantsTemporary.peek();
-  const created = await api.create(nextModel.peek(), wish, temporary);
+  const model = nextModel.peek();
+  const assistant = nextAssistant.peek();
+  const chosen = {
+    ...(model === null ? {} : { model }),
+    ...(assistant === null ? {} : { assistant_id: assistant.id }),
+  };
+  const created = await api.create(chosen, wish, temporary);
   // A host of an earlier release knows no temporary chats, and would keep what is said.
   if (temporary && created.temporary !== true) {
     api.abandon(created.id);
     throw new Error("A temporary chat cannot be had at the moment. Try again in some minutes.");
   }
+  nextAssistant.value = null;
   moveDraft(NEW_CHAT, created.id);
   upsert(created);
   if (here.hasLeft()) {

@@ -1,18 +1,19 @@
 /**
  * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used, `/settings/account` is the person's own,
- * `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
+ * `/settings/assistants` has the assistants, `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
  * given, with a secret behind the `#`, which browsers send to nobody. `/settings/programs` has the keys and programs of the person, and
  * `/authorize` is where a program sends them that wants to be let in. Knows nothing of what is shown there.
  */
 import { signal } from "@preact/signals";
 
-export const SECTIONS = ["users", "invitations", "groups", "roles", "service-accounts", "sessions", "providers", "limits", "usage", "audit", "retention", "erasures", "keys", "settings"] as const;
+export const SECTIONS = ["users", "invitations", "groups", "roles", "service-accounts", "sessions", "providers", "limits", "usage", "audit", "retention", "erasures", "webhooks", "keys", "settings"] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export type Route =
   | { page: "new" }
   | { page: "conversation"; id: string }
   | { page: "tools" }
+  | { page: "assistants" }
   | { page: "programs" }
   | { page: "authorize" }
   | { page: "account" }
@@ -22,6 +23,7 @@ export type Route =
   | { page: "unknown" };
 
 export const TOOLS_PATH = "/settings/tools";
+export const ASSISTANTS_PATH = "/settings/assistants";
 export const PROGRAMS_PATH = "/settings/programs";
 export const ACCOUNT_PATH = "/settings/account";
 const ADMINISTRATION_PATH = "/settings/administration";
@@ -31,6 +33,7 @@ export const route = signal<Route>(parsePath(location.pathname));
 export function parsePath(path: string): Route {
   if (path === "/") return { page: "new" };
   if (path === TOOLS_PATH) return { page: "tools" };
+  if (path === ASSISTANTS_PATH) return { page: "assistants" };
   if (path === PROGRAMS_PATH) return { page: "programs" };
   if (path === "/authorize") return { page: "authorize" };
   if (path === ACCOUNT_PATH) return { page: "account" };

@@ -1,6 +1,7 @@
 /** The person's own account: the name, the password, the second factor, the organisations that sign in, their data. */
 import { useEffect, useState } from "preact/hooks";
-import { account, describe } from "../api.ts";
+import { account, describe, ownWebhooks } from "../api.ts";
+import { may } from "../permissions.ts";
 import { changed, endedBy } from "../state/session.ts";
 import type { Proof, SecondFactor, Setup, User } from "../types.ts";
 import { announce } from "./announce.tsx";
@@ -11,6 +12,7 @@ import { OwnUsage } from "./own-usage.tsx";
 import { ProofForm, Secret } from "./proof.tsx";
 import { RecoveryCodes, SetupForm } from "./second-factor.tsx";
 import { Section } from "./section.tsx";
+import { Webhooks } from "./webhooks.tsx";
 import { YourData } from "./your-data.tsx";
 
 export function AccountSettings({ user }: { user: User }) {
@@ -43,6 +45,14 @@ export function AccountSettings({ user }: { user: User }) {
           </Section>
           {state !== null && <Identities state={state} />}
           <OwnUsage />
+          {may(user, "webhooks:use") && (
+            <Section title="Webhooks">
+              <p class="mt-1 text-sm leading-6 text-soft">
+                Other programs can be told when an answer has ended or a tool call waits for you: ids and times, never what you or a model said.
+              </p>
+              <Webhooks access={ownWebhooks} />
+            </Section>
+          )}
           {state !== null && <YourData state={state} />}
         </div>
       </div>

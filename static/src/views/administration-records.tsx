@@ -41,7 +41,9 @@ export function Usage() {
           <li key={usage.user_id} class="flex flex-wrap items-baseline gap-x-4 gap-y-0.5 px-4 py-3 text-sm">
             <bdi class="min-w-[12rem] flex-1 break-all">{usage.email}</bdi>
             <span class="text-xs text-soft tabular-nums">
-              {usage.runs.toLocaleString()} answers · {usage.prompt_tokens.toLocaleString()} tokens read ·{" "}
+              {usage.runs.toLocaleString()} answers ·{" "}
+              {usage.model_requests > 0 && `${usage.model_requests.toLocaleString()} requests of programs · `}
+              {usage.prompt_tokens.toLocaleString()} tokens read ·{" "}
               {usage.completion_tokens.toLocaleString()} written · {usage.tool_calls.toLocaleString()} tool calls
               {currency !== "" && ` · ${money(usage.cost, currency)}`}
               {currency !== "" &&

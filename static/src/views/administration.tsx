@@ -1,4 +1,5 @@
 /** The pages for administrators: a section for each thing they look after. What the person may not see is not offered. */
+import { installationWebhooks } from "../api.ts";
 import { sectionsOf } from "../permissions.ts";
 import { administrationPath, follow, navigate, type Section } from "../state/route.ts";
 import type { User } from "../types.ts";
@@ -13,6 +14,7 @@ import { Header } from "./header.tsx";
 import { Providers } from "./administration-providers.tsx";
 import { Keys } from "./administration-keys.tsx";
 import { ServiceAccounts } from "./service-accounts.tsx";
+import { Webhooks } from "./webhooks.tsx";
 
 const TITLES: Record<Section, string> = {
   users: "People",
@@ -27,6 +29,7 @@ const TITLES: Record<Section, string> = {
   audit: "Record",
   retention: "Retention",
   erasures: "Erasures",
+  webhooks: "Webhooks",
   keys: "Keys",
   settings: "Settings",
 };
@@ -96,6 +99,8 @@ function Content({ user, section }: { user: User; section: Section }) {
       return <Retention />;
     case "erasures":
       return <Erasures />;
+    case "webhooks":
+      return <Webhooks access={installationWebhooks} />;
     case "keys":
       return <Keys />;
     case "settings":

@@ -14,6 +14,7 @@ const DAYS = [30, 90, 365, 0];
 const CHOICES: { label: string; scopes: string[] | null }[] = [
   { label: "What a program usually needs", scopes: null },
   { label: "Only call tools (MCP)", scopes: ["gateway:use", "tools:call:*"] },
+  { label: "Only ask models (OpenAI's API)", scopes: ["models:call", "models:use:*"] },
   { label: "Only read conversations", scopes: ["conversations:read"] },
 ];
 const OWN_CHOICE = "own";

@@ -4,6 +4,7 @@ import { options } from "preact";
 import { useEffect } from "preact/hooks";
 import { isOverdue } from "../overdue.ts";
 import { forgetDecisions, undecided } from "../state/approvals.ts";
+import { forgetAssistants, loadAssistants } from "../state/assistants.ts";
 import {
   abandonTemporary,
   comeBack,
@@ -29,6 +30,7 @@ import { forgetTools } from "../state/tools.ts";
 import { AccountSettings } from "./account.tsx";
 import { Announcer } from "./announce.tsx";
 import { Administration } from "./administration.tsx";
+import { Assistants } from "./assistants.tsx";
 import { Authorize } from "./authorize.tsx";
 import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
@@ -75,12 +77,14 @@ export function App() {
     if (signedIn) {
       void loadList();
       void loadModels();
+      void loadAssistants();
     } else {
       forgetList();
       forgetTools();
       forgetConnections();
       forgetSecrets();
       forgetModels();
+      forgetAssistants();
       forgetDecisions();
       leave();
       forgetCopies();
@@ -124,6 +128,7 @@ export function App() {
 /** The titles of pages that are not conversations. */
 const TITLES: Partial<Record<Route["page"], string>> = {
   tools: "Tools",
+  assistants: "Assistants",
   programs: "Programs",
   authorize: "A program asks",
   account: "Your account",
@@ -200,6 +205,8 @@ function Page() {
         <Shell user={state.user}>
           {current.page === "tools" ? (
             <ToolSettings />
+          ) : current.page === "assistants" ? (
+            <Assistants user={state.user} />
           ) : current.page === "programs" ? (
             <Programs />
           ) : current.page === "account" ? (

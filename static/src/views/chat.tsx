@@ -39,6 +39,7 @@ import type { AnswerTurn, Phase, ToolPart } from "../turns.ts";
 import { announce } from "./announce.tsx";
 import { goToApproval } from "./approval.tsx";
 import { Composer, WAITING_ID } from "./composer.tsx";
+import { ConversationSettingsButton } from "./conversation-settings.tsx";
 import { Header } from "./header.tsx";
 import { Icon } from "./icons.tsx";
 import { useEnd } from "./scroll.ts";
@@ -134,6 +135,7 @@ function ChatHeader() {
           Scripted model
         </span>
       )}
+      <ConversationSettingsButton />
       {chatAt.value === "new" && (
         <button
           type="button"

@@ -5,6 +5,7 @@ import { busy, isSending, isTemporary, say, stop, stopping } from "../state/chat
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { isPaused } from "../state/pause.ts";
 import { Icon } from "./icons.tsx";
+import { AssistantPicker } from "./assistant-picker.tsx";
 import { ModelPicker } from "./model-picker.tsx";
 import { PauseNotice } from "./pause-notice.tsx";
 
@@ -119,10 +120,10 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
         <button
           id={BUTTON_ID}
           type={stops ? "button" : "submit"}
-          class={`grid size-10 shrink-0 place-items-center rounded-full pointer-coarse:size-11 ${stops ? "stop-button" : "send-button"}`}
-          aria-label={stops ? (stopping.value ? "Stopping" : "Stop") : "Send"}
-          title={stops ? "Stop" : "Send"}
-          aria-disabled={stops ? stopping.value : empty}
+          class={`grid size-10 shrink-0 place-items-center rounded-full pointer-coarse:size-11 ${stops ? `stop-button ${stopping.value ? "opacity-60" : ""}` : "send-button"}`}
+          aria-label={stops ? (stopping.value ? "Stopping. Stop at once" : "Stop") : "Send"}
+          title={stops ? (stopping.value ? "Stop at once" : "Stop") : "Send"}
+          aria-disabled={!stops && empty}
           onClick={(event) => {
             if (!stops) return;
             event.preventDefault();
@@ -132,7 +133,10 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
           {stops ? <span class="size-3 rounded-[3px]" /> : <Icon name="send" size={20} />}
         </button>
       </form>
-      <ModelPicker />
+      <div class="flex min-w-0 flex-wrap gap-x-2 short:hidden">
+        <ModelPicker />
+        <AssistantPicker />
+      </div>
     </>
   );
 }

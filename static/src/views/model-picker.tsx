@@ -16,7 +16,7 @@ export function ModelPicker() {
     if (await chooseModel(id)) announce(`${id} answers from now on`);
   };
   return (
-    <div class="mt-1.5 flex min-w-0 ps-3 text-xs text-soft short:hidden">
+    <div class="mt-1.5 flex min-w-0 ps-3 text-xs text-soft">
       <select
         aria-label="Model"
         class="field-sizing-content max-w-full min-w-0 cursor-pointer truncate rounded-lg bg-transparent px-1.5 py-1 hover:bg-hover hover:text-ink pointer-coarse:h-11"

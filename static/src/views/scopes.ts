@@ -8,6 +8,7 @@ export function scopeInWords(scope: string): string {
   if (scope === "conversations:read") return "Read conversations";
   if (scope === "conversations:write") return "Write in conversations and start answers";
   if (scope === "tools:read") return "See which tools there are";
+  if (scope === "models:call") return "Ask models over OpenAI's API";
   if (scope === "models:use:*") return "Use all models";
   if (scope === "tools:call:*") return "Call all tools, where this is allowed without asking";
   const server = /^tools:call:([^:]+):\*$/.exec(scope)?.[1];

@@ -8,6 +8,7 @@ import { conversations, hasMore, listError, loading, loadList, loadMore } from "
 import {
   ACCOUNT_PATH,
   administrationPath,
+  ASSISTANTS_PATH,
   conversationPath,
   follow,
   PROGRAMS_PATH,
@@ -32,6 +33,15 @@ export function Sidebar({ user }: { user: User }) {
         <a href="/" class="plain-button w-full justify-start px-3.5" onClick={(event) => leaveTo(event, "/")}>
           <Icon name="plus" />
           New chat
+        </a>
+        <a
+          href={ASSISTANTS_PATH}
+          class="mt-1 flex items-center gap-2 rounded-lg px-3.5 py-2 text-sm hover:bg-hover pointer-coarse:py-3"
+          aria-current={route.value.page === "assistants" ? "page" : undefined}
+          onClick={(event) => leaveTo(event, ASSISTANTS_PATH)}
+        >
+          <Icon name="thought" />
+          Assistants
         </a>
       </div>
       <nav

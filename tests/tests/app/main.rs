@@ -17,3 +17,4 @@ mod operations;
 mod page;
 mod planted;
 mod tools;
+mod webhooks;

@@ -5,3 +5,4 @@ mod others;
 mod providers;
 mod segments;
 mod silence;
+mod wanted;

@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 24] = [
+const WORDS: [(&str, &str, Option<&str>); 31] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
@@ -23,6 +23,8 @@ const WORDS: [(&str, &str, Option<&str>); 24] = [
     ("heron-repeat", "an Idempotency-Key", Some("SQL compares it")),
     ("heron-argument", "a tool's arguments, and what the tool says of them", None),
     ("heron-gateway", "the same, from a program", None),
+    ("heron-asked", "what a program says to a model, and what it answers", None),
+    ("heron-odd", "the same, where it is refused", None),
     ("heron-refused", "a message that the model's server refuses", None),
     ("heron-malformed", "a body that is no message", None),
     ("heron-secret", "a secret for a tool", None),
@@ -39,6 +41,11 @@ const WORDS: [(&str, &str, Option<&str>); 24] = [
     ),
     ("heron-credential", "the key of a provider of models", None),
     ("heron-header", "a header for a provider of models", None),
+    ("heron-assistant", "an assistant's name", None),
+    ("heron-purpose", "what an assistant is for", None),
+    ("heron-instructions", "instructions of an assistant and of a conversation", None),
+    ("heron-chosen", "the tools that a conversation uses", None),
+    ("heron-format", "the form of an answer", None),
     ("heron-program", "the name that a program registers, before anybody lets it in", None),
 ];
 
@@ -79,7 +86,7 @@ const NOTHING: [(&str, &str); 32] = [
 ];
 
 /// Routes into which the words are typed, or which take what others take.
-const TYPED: [&str; 19] = [
+const TYPED: [&str; 24] = [
     "POST /api/admin/groups",
     "PUT /api/admin/groups/{id}",
     "PUT /api/admin/providers/{name}",
@@ -91,6 +98,8 @@ const TYPED: [&str; 19] = [
     "PATCH /auth/me",
     "POST /auth/signup",
     "POST /oauth/register",
+    "POST /api/assistants",
+    "PATCH /api/assistants/{id}",
     "POST /api/conversations",
     "PATCH /api/conversations/{id}",
     "POST /api/conversations/{id}/messages",
@@ -99,6 +108,9 @@ const TYPED: [&str; 19] = [
     "PUT /api/tools/secrets",
     "POST /mcp",
     "POST /mcp/{server}",
+    "POST /v1/chat/completions",
+    "POST /v1/embeddings",
+    "POST /v1/responses",
 ];
 
 /// Every route that takes a body is in one of the two lists above, and nothing else is. The gateway refuses other methods than POST.
@@ -177,6 +189,17 @@ async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
     let again = person.request(Method::POST, &messages).header("idempotency-key", "heron-repeat");
     let sent = taken("a message", again.json(&json!({"content": "heron-message"})).send().await?).await?;
     person.events(&text(&sent, "/run/id")?).await?.all().await?;
+    let settings = json!({"instructions": "heron-instructions", "tools": ["heron-chosen:*"]});
+    taken("settings", send(Method::PATCH, &path, json!({"settings": settings})).await?).await?;
+    let schema = json!({"type": "object", "description": "heron-format"});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "heron-format", "schema": schema}});
+    let body = json!({"content": "heron-message", "response_format": format});
+    let sent = taken("a form", send(Method::POST, &messages, body).await?).await?;
+    person.events(&text(&sent, "/run/id")?).await?.all().await?;
+    let body = json!({"name": "heron-assistant", "description": "heron-purpose", "settings": settings});
+    let assistant = taken("an assistant", send(Method::POST, "/api/assistants", body).await?).await?;
+    let path = format!("/api/assistants/{}", text(&assistant, "/id")?);
+    taken("an assistant", send(Method::PATCH, &path, json!({"description": "heron-purpose again"})).await?).await?;
     let body = json!({"content": ["heron-malformed"]});
     ensure!(!send(Method::POST, &messages, body).await?.status().is_success(), "it is taken");
     let arguments = json!({"expression": "heron-argument"}).to_string();
@@ -186,6 +209,15 @@ async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
     ] {
         let (_, events) = person.hear(model, content).await?;
         ensure!(events.iter().any(|event| event.kind() == kind), "{content}: no {kind} in {events:?}");
+    }
+    for (path, content, is_taken) in [
+        ("/v1/chat/completions", "heron-asked", true),
+        ("/v1/embeddings", "heron-odd", false),
+        ("/v1/responses", "heron-odd", false),
+    ] {
+        let (model, messages) = ("scripted-echo=1-delay=0-ttft=0", json!([{"role": "user", "content": content}]));
+        let asked = send(Method::POST, path, json!({"model": model, "messages": messages, "input": content})).await?;
+        ensure!(asked.status().is_success() == is_taken, "{path}: {}", asked.text().await?);
     }
     let secret = json!({"server": "misbehaving", "name": "password", "value": "heron-secret"});
     taken("a secret", send(Method::PUT, "/api/tools/secrets", secret).await?).await?;

@@ -350,7 +350,7 @@ fn settings_usage_and_the_record_are_read() {
     let test = Test::new();
     assert_eq!(test.get("/settings")["items"], json!([{"name": "signup", "value": "invite"}]));
     let usage = test.get("/usage?days=1");
-    let nothing = json!({"user_id": test.admin.id, "email": "admin@example.org", "runs": 0, "prompt_tokens": 0, "completion_tokens": 0, "tool_calls": 0, "cost": 0, "unpriced_tokens": 0});
+    let nothing = json!({"user_id": test.admin.id, "email": "admin@example.org", "runs": 0, "model_requests": 0, "prompt_tokens": 0, "completion_tokens": 0, "tool_calls": 0, "cost": 0, "unpriced_tokens": 0});
     assert_eq!(usage["items"], json!([nothing]));
     assert_eq!(code(&test.send(Method::GET, "/usage?days=367", None)).0, 422);
     for name in ["a", "b", "c"] {

@@ -1,12 +1,14 @@
 //! Nobody learns from an answer, or from what it costs, whose accounts, keys and sessions there are.
 
 use http::{HeaderValue, header};
+use identity::link_token::LinkToken;
 use router_test::{
     Fixture,
     others::{Watched, compare_others, with_statements},
     request,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+use storage::invitations::Maker;
 
 use super::*;
 use crate::config::Signup;
@@ -45,5 +47,38 @@ fn an_unknown_address_costs_what_a_wrong_password_costs() {
             assert_eq!((wrong.0, wrong.3.is_empty()), (401, false));
             assert_eq!(wrong, unknown);
         }
+    });
+}
+
+#[test]
+fn a_link_that_was_used_or_has_expired_costs_what_one_costs_that_there_never_was() {
+    router_test::paused(async |_| {
+        let fixture = Fixture::default();
+        let (admin, _) = fixture.person("admin@example.org");
+        let (ada, _) = fixture.person("ada@example.org");
+        let maker = || Maker { user_id: admin.id, access_version: admin.access_version };
+        let [invitation, link, unknown] = [(); 3].map(|()| LinkToken::new().unwrap());
+        let store = fixture.app.store();
+        store.create_invitation(&invitation.hash(), "member", maker(), -1).await.unwrap().unwrap();
+        store.create_password_reset(&link.hash(), &ada, maker(), -1).await.unwrap().unwrap();
+        let ask = async |path: &str, body: Value| {
+            let (answer, statements) =
+                with_statements(&fixture, routes, request(Method::POST, path, None, Some(&body))).await;
+            (answer.status.as_u16(), answer.json["code"].clone(), answer.json["detail"].clone(), statements)
+        };
+        let sign_up = async |token: &LinkToken| {
+            let body =
+                json!({"email": "new@example.org", "password": "correct horse", "invitation": token.to_string()});
+            ask("/auth/signup", body).await
+        };
+        let reset = async |token: &LinkToken| {
+            ask("/auth/password-reset", json!({"token": token.to_string(), "password": "correct horse"})).await
+        };
+        let (expired, nothing) = (sign_up(&invitation).await, sign_up(&unknown).await);
+        assert_eq!((expired.0, expired.3.is_empty()), (403, false));
+        assert_eq!(expired, nothing);
+        let (expired, nothing) = (reset(&link).await, reset(&unknown).await);
+        assert_eq!((expired.0 / 100, expired.3.is_empty()), (4, false));
+        assert_eq!(expired, nothing);
     });
 }

@@ -4,6 +4,7 @@ use futures::executor::block_on;
 use http::{Method, StatusCode};
 use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
+use storage::limits::Subject;
 
 use super::*;
 
@@ -52,7 +53,7 @@ fn a_conversation_is_kept_as_long_as_its_person_or_a_rule_says_and_says_when_it_
     let renamed = test.send(Method::PATCH, &path, Some(json!({"title": "Other plans"})));
     assert_eq!(renamed.json["retention_days"], 7, "what is not said stays");
     assert!(renamed.json["expires_at"].as_str().unwrap() >= goes.as_str());
-    block_on(test.fixture.app.store().set_retention_rule("installation", Some(3))).unwrap();
+    block_on(test.fixture.app.store().set_retention_rule(&Subject::Installation, Some(3))).unwrap();
     // An instance learns of the first rule within a second; a new one knows it.
     let router = router(test.fixture.new_instance(), Arc::new(tests::config("")), |_, _, _| {});
     let listed = send(router, request(Method::GET, "/api/conversations", Some(&test.token), None));

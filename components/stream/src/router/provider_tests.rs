@@ -5,7 +5,7 @@ use router_test::request;
 use serde_json::{Value, json};
 
 use super::{tests::*, *};
-use crate::stored;
+use crate::{programs::tests::WAYS, stored};
 
 /// An administrator, of an installation with nobody else.
 struct Test {
@@ -23,7 +23,7 @@ impl Test {
     }
 
     fn send(&self, method: Method, path: &str, body: Option<Value>) -> router_test::Answer {
-        let router = router(self.fixture.new_instance(), Arc::clone(&self.config), scripted);
+        let router = router(self.fixture.new_instance(), Arc::clone(&self.config), scripted, WAYS);
         let path = format!("/api/admin/providers{path}");
         router_test::send(router, request(method, &path, Some(&self.token), body.as_ref()))
     }

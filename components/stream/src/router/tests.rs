@@ -9,7 +9,10 @@ use router_test::{Answer, Fixture, request, send};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::outside::{Exchange, Unasked, Whole};
+use crate::{
+    outside::{Exchange, Unasked, Whole},
+    programs::tests::WAYS,
+};
 
 thread_local! {
     /// What the providers answer, by the beginning of the address: status and body. Of several, each is given once, and the last one again.
@@ -18,7 +21,7 @@ thread_local! {
     pub(super) static ASKED: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-pub(super) fn answering(answers: &[(&'static str, u16, Value)]) {
+pub(crate) fn answering(answers: &[(&'static str, u16, Value)]) {
     let answers = answers.iter().map(|(address, status, body)| (*address, *status, body.to_string()));
     ANSWERS.set(answers.collect());
 }
@@ -27,7 +30,7 @@ pub(super) fn answering_with(answers: &[(&'static str, u16, String)]) {
     ANSWERS.set(answers.to_vec());
 }
 
-pub(super) fn scripted(request: Request<Bytes>) -> Exchange {
+pub(crate) fn scripted(request: Request<Bytes>) -> Exchange {
     let address = request.uri().to_string();
     let authorization = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     ASKED.with_borrow_mut(|asked| asked.push((address.clone(), authorization.unwrap_or_default().to_owned())));
@@ -42,7 +45,7 @@ pub(super) fn scripted(request: Request<Bytes>) -> Exchange {
 }
 
 /// With these providers besides the standard one at `https://own.example/v1`, which has `m` and `gpt-*`.
-pub(super) fn config(providers: &str, keys: &str) -> Arc<Config> {
+pub(crate) fn config(providers: &str, keys: &str) -> Arc<Config> {
     let standard = Provider::standard("https://own.example/v1", "k", "m", "gpt-*");
     let config =
         Config { default_model: "m".to_owned(), provider_hosts: "https://*:443".to_owned(), ..Config::default() };
@@ -50,7 +53,7 @@ pub(super) fn config(providers: &str, keys: &str) -> Arc<Config> {
 }
 
 pub(super) fn get_models(fixture: &Fixture, config: &Arc<Config>, token: Option<&str>) -> Answer {
-    let router = router(fixture.new_instance(), Arc::clone(config), scripted);
+    let router = router(fixture.new_instance(), Arc::clone(config), scripted, WAYS);
     send(router, request(Method::GET, "/api/models", token, None))
 }
 
@@ -113,6 +116,6 @@ fn nobody_is_shown_a_model_that_they_may_not_use() {
 fn permissions_of_every_route_are_those_of_the_document() {
     answering(&[]);
     router_test::paused(async |_| {
-        router_test::permissions::compare_routes("stream", |app| router(app, config("", ""), scripted)).await;
+        router_test::permissions::compare_routes("stream", |app| router(app, config("", ""), scripted, WAYS)).await;
     });
 }

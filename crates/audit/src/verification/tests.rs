@@ -44,7 +44,7 @@ fn record() -> Record {
         }
         let (links, claims) = extend(&head, &arrived, sealed_at).unwrap();
         head = Head { position: claims.last, hash: claims.hash.clone() };
-        record.seals.push(CheckedSeal { first_position: claims.first, claims: Some(claims) });
+        record.seals.push(CheckedSeal { first_position: claims.first, claims: Some(claims), retired_at: None });
         for ((link, (event, _)), detail) in links.into_iter().zip(arrived).zip(details) {
             record.entries.push(Entry { link, event: Some(event), detail, has_account: true });
         }
@@ -122,6 +122,24 @@ fn whoever_makes_the_chain_fit_again_is_found_by_the_seals() {
 }
 
 #[test]
+fn a_seal_of_a_key_that_was_retired_before_is_found_whatever_time_it_says() {
+    let mut record = record();
+    let [.., last] = record.seals.as_mut_slice() else { panic!("there are seals") };
+    let sealed_at = last.claims.as_ref().unwrap().sealed_at;
+    last.retired_at = Some(sealed_at);
+    assert_eq!(record.findings(), [], "it was signed in the moment in which its key was retired");
+    record.seals.last_mut().unwrap().retired_at = Some(sealed_at - 3_600_000);
+    let found = record.findings();
+    assert!(matches!(found.as_slice(), [Finding::SealByRetiredKey { .. }]), "{found:?}");
+    // It may say that it was made before, but it stands behind others.
+    let [first, .., last] = record.seals.as_mut_slice() else { panic!("there are seals") };
+    first.claims.as_mut().unwrap().sealed_at = sealed_at;
+    last.claims.as_mut().unwrap().sealed_at = sealed_at - 7_200_000;
+    let found = record.findings();
+    assert!(found.iter().any(|finding| matches!(finding, Finding::SealByRetiredKey { .. })), "{found:?}");
+}
+
+#[test]
 fn places_that_were_removed_moved_or_put_there_are_named() {
     let mut gap = record();
     gap.entries.drain(3..5);
@@ -155,7 +173,7 @@ fn with_forged(at: i64, arrived_at: i64, sealed_at: i64) -> Record {
     let (links, claims) = extend(&head, &[(forged.clone(), arrived_at)], sealed_at).unwrap();
     let link = links.into_iter().next().unwrap();
     record.entries.push(Entry { link, event: Some(forged), detail: None, has_account: true });
-    record.seals.push(CheckedSeal { first_position: 9, claims: Some(claims) });
+    record.seals.push(CheckedSeal { first_position: 9, claims: Some(claims), retired_at: None });
     record
 }
 
@@ -241,7 +259,7 @@ fn sealed(batches: &[(Vec<i64>, i64)]) -> Record {
             arrivals.iter().zip(head.position + 1..).map(|(at, number)| (event(number, *at), *at)).collect();
         let (links, claims) = extend(&head, &arrived, *sealed_at).unwrap();
         head = Head { position: claims.last, hash: claims.hash.clone() };
-        record.seals.push(CheckedSeal { first_position: claims.first, claims: Some(claims) });
+        record.seals.push(CheckedSeal { first_position: claims.first, claims: Some(claims), retired_at: None });
         let entry = |(link, (event, _))| Entry { link, event: Some(event), detail: None, has_account: true };
         record.entries.extend(links.into_iter().zip(arrived).map(entry));
     }

@@ -14,6 +14,7 @@ fn is_written_as_the_api_reference_has_it() {
         tools: vec![FunctionTool { name: "clock", description: "Tells the time.", parameters: &schema }],
         may_call: true,
         answer_tokens: 1_000,
+        generation: Generation::default(),
     };
     let (body, sent) = request.write(&Dialect::default()).unwrap();
     let body: Value = serde_json::from_slice(&body).unwrap();
@@ -46,6 +47,7 @@ fn an_answer_has_room_for_some_sentences_however_little_its_context_holds() {
         tools: Vec::new(),
         may_call: true,
         answer_tokens: 10,
+        generation: Generation::default(),
     };
     let dialect = Dialect { answer_limit: AnswerLimit::MaxTokens, ..Dialect::default() };
     let (_, sent) = request.write(&dialect).unwrap();
@@ -79,6 +81,7 @@ fn what_a_server_sent_along_goes_back_to_it_and_to_nobody_else() {
             tools: Vec::new(),
             may_call: true,
             answer_tokens: 1_000,
+            generation: Generation::default(),
         };
         let (body, _) = request.write(&Dialect::default()).unwrap();
         serde_json::from_slice::<Value>(&body).unwrap()["messages"][1].take()

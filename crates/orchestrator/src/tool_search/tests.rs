@@ -143,6 +143,8 @@ fn two_hundred_tools_do_not_fill_the_prompt() {
             api: models::Api::ChatCompletions,
             dialect: &Dialect::default(),
             system_prompt: "",
+            instructions: "",
+            generation: completions::Generation::default(),
             messages: &question,
             asked: question[0].id,
             tools: offered,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{Decision, Id, RunState};
 use orchestrator::{Opened, ToolAnswer, open, tool_output};
 use serde_json::json;
-use storage::runs::Lease;
+use storage::{Database as _, Statement, runs::Lease};
 
 use crate::{
     script::{answer, tool_call},
@@ -15,6 +15,14 @@ use crate::{
 fn sending() -> World {
     World::new([tool_call(&[("c1", "mail_send", r#"{"to":"b@example.org"}"#)]), answer(&["Sent."])])
         .with_asking_tool("mail_send")
+}
+
+impl World {
+    /// Makes every question expire.
+    async fn expire_questions(&self) {
+        let sql = "UPDATE approvals SET expires_at = 0";
+        self.file().query(Statement::new("expire", sql, [])).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +183,7 @@ async fn an_approval_is_for_one_call_even_when_the_model_counts_its_calls_anew()
         }
         world.until(run, RunState::AwaitingApproval).await;
         assert_eq!(world.calls(), ["call_0"]);
-        world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+        world.store.request_cancel(world.user, run, false).await.unwrap().unwrap();
     });
     let questions: Vec<_> = reader.data().into_iter().filter(|data| data["type"] == "tool_approval").collect();
     assert_eq!(questions.len(), 2);
@@ -188,7 +196,7 @@ async fn a_run_that_waits_can_be_stopped() {
     let run = world.send("send it").await;
     let (reader, stopped_at) = tokio::join!(world.read(run, 0), async {
         world.until(run, RunState::AwaitingApproval).await;
-        assert!(world.store.request_cancel(world.user, run).await.unwrap().unwrap().claimable);
+        assert!(world.store.request_cancel(world.user, run, false).await.unwrap().unwrap().claimable);
         world.now()
     });
     assert!(world.now() - stopped_at <= Duration::from_secs(1));

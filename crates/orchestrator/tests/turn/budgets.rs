@@ -87,7 +87,7 @@ async fn one_answer_does_not_reserve_all_that_is_left() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         let taken = world.taken().await;
         assert!((900..1_100).contains(&taken), "{taken}");
-        world.store.request_cancel(world.user, run).await.unwrap();
+        world.store.request_cancel(world.user, run, false).await.unwrap();
     };
     tokio::join!(world.read(run, 0), look);
 }
@@ -129,7 +129,7 @@ async fn a_stopped_turn_is_charged_its_request_and_what_was_said() {
     let stop = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(world.taken().await > 2_500, "the whole answer is reserved meanwhile");
-        world.store.request_cancel(world.user, run).await.unwrap();
+        world.store.request_cancel(world.user, run, false).await.unwrap();
     };
     tokio::join!(world.read(run, 0), stop);
     assert_eq!(world.run(run).await.state, RunState::Cancelled);

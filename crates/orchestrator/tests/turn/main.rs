@@ -20,6 +20,7 @@ mod script;
 mod servers;
 mod strict;
 mod tasks;
+mod wanted;
 mod world;
 
 use std::time::Duration;
@@ -169,7 +170,7 @@ async fn stop_reaches_the_model_within_a_fifth_of_a_second() {
         let run = world.send("hi").await;
         let stop = async {
             tokio::time::sleep(Duration::from_secs(2)).await;
-            world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+            world.store.request_cancel(world.user, run, false).await.unwrap().unwrap();
             world.now()
         };
         let (reader, stopped_at) = tokio::join!(world.read(run, 0), stop);

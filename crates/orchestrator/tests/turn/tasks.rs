@@ -155,7 +155,7 @@ async fn a_run_that_waits_for_a_task_can_be_stopped() {
     let run = world.send("write it").await;
     let (reader, ()) = tokio::join!(world.read(run, 0), async {
         world.until(run, RunState::AwaitingTask).await;
-        assert!(world.store.request_cancel(world.user, run).await.unwrap().unwrap().claimable);
+        assert!(world.store.request_cancel(world.user, run, false).await.unwrap().unwrap().claimable);
     });
     assert_eq!(reader.data().last().unwrap()["metadata"]["finish_reason"], "cancelled");
     assert_eq!(world.run(run).await.state, RunState::Cancelled);
@@ -251,7 +251,7 @@ async fn a_task_that_has_ended_is_told_while_another_one_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_stopped_keeps_the_result_of_a_task_that_has_ended() {
     let (world, run) = half_ended().await;
-    world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+    world.store.request_cancel(world.user, run, false).await.unwrap().unwrap();
     let reader = world.read(run, 0).await;
     assert_eq!(world.stored().await[2..], ["the first"]);
     assert_eq!(reader.data().last().unwrap()["metadata"]["finish_reason"], "cancelled");
@@ -266,7 +266,7 @@ async fn a_reader_is_served_while_a_question_takes_its_time() {
         world.until(run, RunState::AwaitingTask).await;
         tokio::time::sleep(Duration::from_secs(130)).await;
         assert_eq!(world.questions.get(), 3, "a question without an answer is given up");
-        world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+        world.store.request_cancel(world.user, run, false).await.unwrap().unwrap();
     });
     assert_eq!(reader.data().last().unwrap()["metadata"]["finish_reason"], "cancelled");
     assert!(reader.comments() > 10);
@@ -281,6 +281,6 @@ async fn a_question_that_cannot_be_asked_is_not_repeated_at_once() {
         world.until(run, RunState::AwaitingTask).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert!((5..=13).contains(&world.questions.get()), "{}", world.questions.get());
-        world.store.request_cancel(world.user, run).await.unwrap().unwrap();
+        world.store.request_cancel(world.user, run, false).await.unwrap().unwrap();
     });
 }

@@ -257,12 +257,6 @@ impl World {
         self.file().query(Statement::new("shorten", sql, [run.into(), left_ms.into()])).await.unwrap();
     }
 
-    /// Makes every question expire.
-    pub(crate) async fn expire_questions(&self) {
-        let sql = "UPDATE approvals SET expires_at = 0";
-        self.file().query(Statement::new("expire", sql, [])).await.unwrap();
-    }
-
     /// Suspends the person.
     pub(crate) async fn suspend(&self) {
         // The last administrator cannot be suspended.
@@ -442,7 +436,13 @@ impl Host for World {
         self.has_budgets.get()
     }
 
-    async fn call_tool(&self, lease: Lease, call: &ToolCall, told: &dyn Fn(ToolProgress)) -> ToolAnswer {
+    async fn call_tool(
+        &self,
+        lease: Lease,
+        call: &ToolCall,
+        _: Option<&[String]>,
+        to: &dyn Fn(ToolProgress),
+    ) -> ToolAnswer {
         if !self.tools.iter().any(|tool| tool.name == call.name) {
             return ToolAnswer::failed(format!("There is no tool named {}.", call.name));
         }
@@ -461,7 +461,7 @@ impl Host for World {
         }
         self.calls.borrow_mut().push(call.id.clone());
         for progress in self.tool_progress.take() {
-            told(progress);
+            to(progress);
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let task = match self.task_lasts.get() {

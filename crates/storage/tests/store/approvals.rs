@@ -237,7 +237,7 @@ fn cancelling_a_run_that_waits_lets_it_be_ended_at_once(place: Place) {
     let fixture = Fixture::new(place);
     let user = fixture.user("a@example.org");
     let run = waiting(&fixture, &user, &["c1"]);
-    let request = block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    let request = block_on(fixture.store.request_cancel(user.id, run.id, false)).unwrap().unwrap();
     assert_eq!((request.run.state, request.claimable), (RunState::AwaitingApproval, true));
     let lease = lease_of(&run);
     assert!(block_on(fixture.store.claim(lease, LEASE_MS, "")).unwrap().unwrap().cancel_requested);

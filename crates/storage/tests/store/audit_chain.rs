@@ -45,6 +45,7 @@ fn verified(fixture: &Fixture, noted: Option<Head>) -> Verified {
             let checked = |seal: storage::audit_chain::StoredSeal| CheckedSeal {
                 first_position: seal.first_position,
                 claims: serde_json::from_str(&seal.signature).ok(),
+                retired_at: None,
             };
             let is_last = entries.len() < 3;
             verification.page(entries, seals.into_iter().map(checked).collect());

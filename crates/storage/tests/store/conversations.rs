@@ -68,7 +68,7 @@ fn what_is_somebody_elses_is_not_found(place: Place) {
     assert!(matches!(fixture.append(&eve, conversation, "hi", None), Appended::NotFound));
     assert!(block_on(store.run(eve.id, run.id)).unwrap().is_none());
     assert!(block_on(store.tail(eve.id, run.id, 0)).unwrap().is_none());
-    assert!(block_on(store.request_cancel(eve.id, run.id)).unwrap().is_none());
+    assert!(block_on(store.request_cancel(eve.id, run.id, false)).unwrap().is_none());
     assert!(matches!(block_on(store.retry_run(eve.id, run.id, None)).unwrap(), Retried::NotFound));
     assert_eq!(fixture.texts(&ada, conversation), ["secret"]);
 }

@@ -1,6 +1,10 @@
 //! Erasing people and conversations: nothing of them is left in any table, whoever is killed meanwhile, and everybody else keeps what is theirs.
 
-use domain::{Decision, Effect, Id, RunState, Timestamp, User};
+use domain::{
+    AssistantContents, ConversationSettings, Decision, Effect, Id, ModelSettings, ResponseFormat, RunState, Timestamp,
+    User,
+};
+use serde_json::value::RawValue;
 use storage::{
     Database as _, Dialect, Statement, Value,
     account_export::SECTIONS,
@@ -8,6 +12,7 @@ use storage::{
     approvals::Question,
     audit::AuditEvent,
     erasures::{ErasureRequested, ErasureTurn},
+    messages::{Appended, IncomingMessage},
     sessions::TokenHashes,
     tool_connections::{NewConnection, NewTokens},
     tool_secrets::ToolSecret,
@@ -112,15 +117,20 @@ const OF_THE_INSTALLATION: [&str; 25] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 21] = [
+const OF_A_PERSON: [&str; 28] = [
     "api_keys",
+    "assistant_groups",
+    "assistants",
     "audit_details",
     "audit_events",
     "budget_use",
+    "budgets_reached",
     "data_keys",
     "identity_links",
     "invitations",
     "limits",
+    "model_request_charges",
+    "model_requests",
     "password_resets",
     "provider_sessions",
     "rate_limits",
@@ -134,13 +144,28 @@ const OF_A_PERSON: [&str; 21] = [
     "user_group_members",
     "user_identities",
     "users",
+    // Ids of runs, until they are sent.
+    "webhook_deliveries",
+    "webhooks",
 ];
 
 /// A conversation in which everything happened: messages, events, calls, a question, a task.
 fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
     let store = &fixture.store;
     let id = block_on(store.create_conversation(user.id, PLANTED, None)).unwrap().id;
-    let (_, run) = fixture.send(user, id, PLANTED);
+    let model = ModelSettings { instructions: Some(PLANTED.into()), ..ModelSettings::default() };
+    let settings = ConversationSettings { model, ..ConversationSettings::default() };
+    block_on(store.set_conversation_settings(user.id, id, None, &settings)).unwrap();
+    let schema = RawValue::from_string("{}".to_owned()).unwrap();
+    let format = ResponseFormat { name: PLANTED.into(), description: None, schema, strict: None };
+    let incoming = IncomingMessage {
+        content: PLANTED,
+        default_model: "m",
+        response_format: Some(&format),
+        ..IncomingMessage::default()
+    };
+    let sent = block_on(store.append_message(user.id, id, &incoming)).unwrap();
+    let Appended::Stored(_, run, _) = sent else { panic!("{sent:?}") };
     let lease = lease_of(&run);
     block_on(async {
         store.claim(lease, LEASE_MS, "").await.unwrap().unwrap();
@@ -193,8 +218,10 @@ fn nothing_of_a_deleted_conversation_is_left_in_any_table(place: Place) {
 /// The ids of somebody, and of their conversations and runs.
 fn ids(database: &Real, user: &User) -> Vec<String> {
     let of = user.id;
-    let sql =
-        format!("SELECT id FROM conversations WHERE user_id = '{of}' UNION SELECT id FROM runs WHERE user_id = '{of}'");
+    let sql = format!(
+        "SELECT id FROM conversations WHERE user_id = '{of}' UNION SELECT id FROM runs WHERE user_id = '{of}'
+         UNION SELECT id FROM assistants WHERE user_id = '{of}'"
+    );
     let rows = block_on(database.query(Statement::new("t", sql, []))).unwrap();
     let id = |row: &storage::Row| row.columns("t").id().unwrap().to_string();
     rows.iter().map(id).chain([of.to_string()]).collect()
@@ -219,6 +246,8 @@ fn person(fixture: &Fixture) -> User {
         assert!(store.create_session(Id::new(), &user, &token, 60_000).await.unwrap());
         let event = AuditEvent { detail: Some(PLANTED), ..AuditEvent::new(user.id, "a.b", "s") };
         store.append_audit(&event).await.unwrap();
+        let contents = AssistantContents { name: PLANTED.into(), ..AssistantContents::default() };
+        store.create_assistant(user.id, &contents, &[]).await.unwrap();
     });
     let of = user.id;
     let other = fixture.another_connection();
@@ -232,6 +261,10 @@ fn person(fixture: &Fixture) -> User {
         ),
         format!("INSERT INTO limits VALUES ('user:{of}', 'tokens_per_day', 7)"),
         format!("INSERT INTO budget_use VALUES ('user:{of}', '2026-11', 1, 1)"),
+        format!(
+            "INSERT INTO model_requests (id, user_id, api, model, created_at) VALUES ('r', '{of}', 'embeddings', '{PLANTED}', 9007199254740993)"
+        ),
+        format!("INSERT INTO model_request_charges VALUES ('r', 'user:{of}', '2026-11', 1, 1, 9007199254740993)"),
         format!("INSERT INTO second_factors VALUES ('{of}', '{PLANTED}', 1, 1)"),
         format!("INSERT INTO recovery_codes VALUES ('{of}', '{PLANTED}', NULL)"),
         format!("INSERT INTO api_keys VALUES ('k', '{of}', '{PLANTED}', '{PLANTED}', 'one', '*', 1, NULL, NULL)"),
@@ -239,8 +272,14 @@ fn person(fixture: &Fixture) -> User {
         format!("INSERT INTO password_resets VALUES ('p', 'hash', '{of}', 'x', 7, 1, 2, NULL, 3)"),
         format!("INSERT INTO invitations VALUES ('i1', 'hash', 'member', '{of}', 7, 1, 2, NULL, NULL, NULL)"),
         format!("INSERT INTO rate_limits VALUES ('log-in:proof:{of}', 9007199254740993)"),
+        format!("INSERT INTO budgets_reached VALUES ('user:{of}', 'tokens_per_day', '2026-11', 7, 1)"),
+        format!(
+            "INSERT INTO webhooks VALUES ('w', '{of}', '{PLANTED}', ' run.ended ', '{PLANTED}', 1, 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL)"
+        ),
+        format!("INSERT INTO webhook_deliveries VALUES ('w', 'evt_1', 'run.ended', '{PLANTED}', 1, 0, 1)"),
         "INSERT INTO user_groups VALUES ('g', 'g', '', 1)".to_owned(),
         format!("INSERT INTO user_group_members VALUES ('{of}', 'g', 1)"),
+        format!("INSERT INTO assistant_groups SELECT id, 'g' FROM assistants WHERE user_id = '{of}'"),
     ] {
         block_on(other.query(Statement::new("t", sql, []))).unwrap();
     }

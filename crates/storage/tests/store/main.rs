@@ -11,6 +11,7 @@
 mod accounts;
 mod api_keys;
 mod approvals;
+mod assistants;
 mod audit_chain;
 mod connections;
 mod conversations;
@@ -31,6 +32,7 @@ mod lost_keys;
 mod master_keys;
 mod metrics;
 mod migrations;
+mod model_requests;
 mod models;
 mod names;
 mod permissions;
@@ -41,8 +43,11 @@ mod retention;
 mod runs;
 mod sealing;
 mod second_factors;
+mod settings;
+mod spending;
 mod tasks;
 mod tools;
+mod webhooks;
 
 /// Makes two tests of each function that takes a `Place`.
 macro_rules! on_each_database {

@@ -20,6 +20,7 @@ crate::on_each_database! {
     what_many_add_at_once_adds_up_while_others_read,
     a_run_is_counted_with_what_is_written_anyway_and_stays_counted_when_it_is_deleted,
     a_tool_call_is_counted_with_its_record_and_a_decision_once,
+    what_a_program_used_is_counted_once_when_it_is_settled,
     only_so_many_names_have_series_of_their_own_and_no_count_is_lost,
     a_name_that_nobody_counts_any_more_makes_room_for_another,
     where_there_is_room_every_series_stays,
@@ -117,6 +118,27 @@ fn a_tool_call_is_counted_with_its_record_and_a_decision_once(place: Place) {
     assert_eq!(value(&totals, "tool_calls", &["clock:now", "ok"]), 2);
     assert_eq!(value(&totals, "tool_calls", &["clock:now", "tool_error"]), 1);
     assert_eq!(value(&totals, "tool_calls", &["unknown", "unknown_tool"]), 1);
+}
+
+fn what_a_program_used_is_counted_once_when_it_is_settled(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("a@example.org");
+    let other = fixture.another_connection();
+    for sql in [
+        format!(
+            "INSERT INTO model_requests (id, user_id, api, model, created_at) VALUES ('r', '{}', 'chat', 'm', 1)",
+            user.id
+        ),
+        "UPDATE model_requests SET prompt_tokens = 5, completion_tokens = 7, cost = 2, currency = 'EUR', ended_at = 2"
+            .to_owned(),
+        "UPDATE model_requests SET prompt_tokens = 50, ended_at = 3".to_owned(),
+        "DELETE FROM model_requests".to_owned(),
+    ] {
+        block_on(other.query(Statement::new("t", sql, []))).unwrap();
+    }
+    let totals = totals(&fixture.store);
+    let of = |metric, labels: [&str; 2]| value(&totals, metric, &labels);
+    assert_eq!((of("tokens", ["m", "prompt"]), of("tokens", ["m", "completion"]), of("cost", ["m", "EUR"])), (5, 7, 2));
 }
 
 fn only_so_many_names_have_series_of_their_own_and_no_count_is_lost(place: Place) {

@@ -110,7 +110,7 @@ fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
         let provider = StoredProvider { settings: "{}".to_owned(), sealed: sealed(name) };
         assert!(block_on(store.set_model_provider(name, "", &provider)).unwrap());
     }
-    let reseal = || block_on(store.reseal_next_provider_key()).unwrap();
+    let reseal = || block_on(store.reseal_next_with_master()).unwrap();
     // Another host, which knows the master key of before.
     let other = Store::new(fixture.another_connection());
     let before = block_on(store.model_providers()).unwrap();

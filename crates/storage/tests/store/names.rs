@@ -227,6 +227,7 @@ fn verified(store: &Store<Real>) -> Verified {
     let checked = seals.into_iter().map(|seal| CheckedSeal {
         first_position: seal.first_position,
         claims: serde_json::from_str(&seal.signature).ok(),
+        retired_at: None,
     });
     verification.page(block_on(store.audit_links(0, 100)).unwrap(), checked.collect());
     verification.finish()

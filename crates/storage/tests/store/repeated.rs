@@ -8,6 +8,7 @@ use storage::{
     audit::AuditEvent,
     keys::KeyRotation,
     leases::{Entry, Leave},
+    limits::Subject,
     master_keys::MasterKeyRotated,
     messages::{Appended, IncomingMessage},
     runs::Ending,
@@ -133,7 +134,7 @@ fn a_turn_whose_every_answer_was_lost_once_is_stored_once(place: Place) {
     let logged: Vec<_> = tail.batches.iter().map(|(id, frames)| (*id, frames.as_str())).collect();
     assert_eq!(logged, [(1, "a"), (2, "b"), (3, "c"), (4, "d")]);
 
-    block_on(store.set_retention_rule("installation", Some(1))).unwrap();
+    block_on(store.set_retention_rule(&Subject::Installation, Some(1))).unwrap();
     block_on(store.set_own_retention(user.id, conversation, Some(1))).unwrap();
     for sql in [
         "UPDATE conversations SET updated_at = 1",

@@ -6,6 +6,7 @@ use storage::{
     access::Offers,
     approvals::Question,
     groups::GroupSaved,
+    limits::Subject,
     messages::Appended,
     retention::{RULE_DELAY_MS, TEMPORARY_IDLE_MS},
     runs::{Batch, Ending},
@@ -52,7 +53,7 @@ fn let_pass(fixture: &Fixture, ms: i64) {
 }
 
 fn rule(fixture: &Fixture, subject: &str, days: u32) {
-    block_on(fixture.store.set_retention_rule(subject, Some(days))).unwrap();
+    block_on(fixture.store.set_retention_rule(&Subject::parse(subject).unwrap(), Some(days))).unwrap();
 }
 
 fn expire<D: storage::Database>(store: &Store<D>) {
@@ -132,7 +133,7 @@ fn a_rule_deletes_what_was_not_used_for_its_days_and_nothing_for_a_day_after_it_
     assert!(read(&fixture, &user, new).is_some());
     assert_eq!(recorded(&fixture, "rule"), ["count=2"], "a batch is one event");
     assert!(!block_on(fixture.store.background_work()).unwrap().expires, "until the next walk");
-    block_on(fixture.store.set_retention_rule("installation", None)).unwrap();
+    block_on(fixture.store.set_retention_rule(&Subject::Installation, None)).unwrap();
     let_pass(&fixture, 400 * DAY_MS);
     expire(&fixture.store);
     assert_eq!(read(&fixture, &user, new).unwrap().expires_at, None);
@@ -450,7 +451,7 @@ fn the_same_rule_again_changes_nothing_and_what_deletes_more_waits_for_a_day(pla
         let kept = read(&fixture, &user, id).unwrap_or_else(|| panic!("{what}"));
         assert!(kept.expires_at.is_some(), "{what}");
     };
-    block_on(fixture.store.set_retention_rule("role:legal", None)).unwrap();
+    block_on(fixture.store.set_retention_rule(&Subject::Role("legal".into()), None)).unwrap();
     waits_for_a_day("a rule is gone");
     rule(&fixture, "role:legal", 0);
     let_pass(&fixture, 2 * DAY_MS);

@@ -100,15 +100,15 @@ fn cancelling_reaches_the_executor_and_says_when_there_is_none(place: Place) {
     let user = fixture.user("a@example.org");
     let conversation = fixture.conversation(&user);
     let (run, lease) = fixture.claimed(&user, conversation);
-    let request = block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    let request = block_on(fixture.store.request_cancel(user.id, run.id, false)).unwrap().unwrap();
     assert!(!request.claimable);
     assert_eq!(fixture.log(lease, RunState::Streaming, batch(1, "a")), Leave::CancelRequested);
     assert!(fixture.end(lease, RunState::Cancelled, "cancelled"));
-    let request = block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    let request = block_on(fixture.store.request_cancel(user.id, run.id, false)).unwrap().unwrap();
     assert_eq!((request.run.state, request.claimable), (RunState::Cancelled, false));
 
     let (_, queued) = fixture.send(&user, conversation, "again");
-    assert!(block_on(fixture.store.request_cancel(user.id, queued.id)).unwrap().unwrap().claimable);
+    assert!(block_on(fixture.store.request_cancel(user.id, queued.id, false)).unwrap().unwrap().claimable);
 }
 
 fn a_broken_off_run_can_be_tried_again_and_the_new_one_does_not_see_the_old_answer(place: Place) {

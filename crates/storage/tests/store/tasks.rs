@@ -106,7 +106,7 @@ fn a_task_is_kept_by_the_lease_of_its_person_only_and_not_for_a_run_that_was_sto
     assert!(!keep(&fixture, &user, lease_of(&run), "c1", DUE));
     assert!(!keep(&fixture, &other, lease, "c1", DUE));
     assert!(keep(&fixture, &user, lease, "c1", DUE));
-    block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    block_on(fixture.store.request_cancel(user.id, run.id, false)).unwrap().unwrap();
     assert!(!keep(&fixture, &user, lease, "c2", DUE));
 }
 
@@ -193,7 +193,7 @@ fn a_task_of_a_stopped_run_is_kept_until_its_server_was_told(place: Place) {
     let run = waiting(&fixture, &user, &["c1", "c2"]);
     assert!(end(&fixture, &user, &run, "c2"));
     assert!(stopped(&fixture, Some(run.id)).is_empty() && stopped(&fixture, None).is_empty());
-    let request = || block_on(fixture.store.request_cancel(user.id, run.id)).unwrap().unwrap();
+    let request = || block_on(fixture.store.request_cancel(user.id, run.id, false)).unwrap().unwrap();
     assert!(request().claimable && request().has_tasks);
     block_on(fixture.store.forget_ended_tool_tasks()).unwrap();
     assert!(task(&fixture, &run, "c2").is_some());

@@ -254,7 +254,7 @@ fn everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_w
     {
         assert!(block_on(fixture.store.set_tool_secret(owner, &secret(server, name, "x"))).unwrap());
     }
-    let ToolOffers { mut denied, mut secrets, connected } = claimed();
+    let ToolOffers { mut denied, mut secrets, connected, .. } = claimed();
     assert_eq!(connected, "");
     let list = read(None).list.unwrap();
     let unread = block_on(fixture.store.access_state("tests", 60_000, Offers::Unread)).unwrap();

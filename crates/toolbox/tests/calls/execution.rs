@@ -98,6 +98,17 @@ fn what_the_persons_role_does_not_allow_is_not_called_whatever_policies_and_appr
 }
 
 #[test]
+fn what_the_conversation_does_not_use_is_not_called_whatever_was_allowed() {
+    for approval in [Approval::None, Approval::Allowed] {
+        let world = Scripted { chosen: Some("mail:read"), user: vec![("mail:send", Allow)], approval, ..allowed() };
+        let words = refused(&world, &send(), TO, AuditCode::NotChosen);
+        assert!(words.contains("does not use Send mail"), "{words}");
+    }
+    let world = Scripted { chosen: Some("mail:*"), user: vec![("mail:*", Deny)], ..allowed() };
+    refused(&world, &send(), TO, AuditCode::Denied);
+}
+
+#[test]
 fn a_person_is_asked_and_the_call_waits() {
     let world = world();
     let needed = Execution::ApprovalNeeded {

@@ -14,8 +14,8 @@ use futures::{
 use mcp::{FailureKind, Task, TaskState};
 use permissions::Roles;
 use toolbox::{
-    Approval, AuditCode, AuditEntry, CallFailure, Called, Catalog, Effect, Execution, KnownTool, Outcome, Permission,
-    Policy, Reached, Started, World, execute, text_for_model,
+    Approval, AuditCode, AuditEntry, CallFailure, Called, Catalog, Chosen, Effect, Execution, KnownTool, Outcome,
+    Permission, Policy, Reached, Started, World, execute, text_for_model,
 };
 
 /// The error of the store.
@@ -46,6 +46,8 @@ pub(crate) struct Scripted {
     pub(crate) has_read_private: bool,
     /// The role of the caller.
     pub(crate) role: &'static str,
+    /// A pattern of the tools that the conversation uses.
+    pub(crate) chosen: Option<&'static str>,
     /// The setting that the tool lacks.
     pub(crate) missing: Option<&'static str>,
     /// The texts of the person.
@@ -84,6 +86,7 @@ pub(crate) fn world() -> Scripted {
         begun: false,
         has_read_private: false,
         role: "member",
+        chosen: None,
         missing: None,
         written: Vec::new(),
         audit_fails: false,
@@ -160,7 +163,9 @@ impl World for Scripted {
         }
         let (installation, user) = (policies(&self.installation), policies(&self.user));
         let access = Roles::default().access([self.role]);
-        Ok(Permission { access, installation, user, approval: self.approval })
+        let chosen = self.chosen.map(|pattern| vec![pattern.to_owned()]);
+        let chosen = Chosen::parse(chosen.as_deref());
+        Ok(Permission { access, chosen, installation, user, approval: self.approval })
     }
 
     async fn is_set_up(&self, _: &KnownTool) -> Result<(), CallFailure> {

@@ -33,6 +33,12 @@ impl Person {
         Ok(person)
     }
 
+    /// Makes a key for a program that asks models.
+    pub(crate) async fn key(&mut self) -> anyhow::Result<String> {
+        let body = json!({"name": "bench", "scopes": ["models:call", "models:use:*"]});
+        text(&self.post("/auth/api-keys", &body).await?, "/key")
+    }
+
     /// The same user on another connection.
     pub(crate) async fn again(&self) -> anyhow::Result<Self> {
         let connection = Connection::open(self.address).await?;

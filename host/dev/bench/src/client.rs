@@ -62,14 +62,22 @@ pub(crate) fn request(
     Ok(request.body(Full::from(body.map(Value::to_string).unwrap_or_default()))?)
 }
 
+/// Where completions are, at the model and at gateways.
+pub(crate) const COMPLETIONS: &str = "/v1/chat/completions";
+
 /// The model's address for completions.
 pub(crate) fn completions_url(model: SocketAddr) -> String {
-    format!("http://{model}/v1/chat/completions")
+    format!("http://{model}{COMPLETIONS}")
 }
 
-/// The request to the model, sent directly and by the native relay.
-pub(crate) fn completion_request(address: SocketAddr, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
-    request("POST", address, &completions_url(address), "bench", Some(&bench_guest::completion(model)))
+/// The request to the model, sent directly, by the native relay, and to gateways. `target`: a path, or a whole address for a client that wants one.
+pub(crate) fn completion_request(
+    address: SocketAddr,
+    target: &str,
+    model: &str,
+    key: &str,
+) -> anyhow::Result<Request<Full<Bytes>>> {
+    request("POST", address, target, key, Some(&bench_guest::completion(model)))
 }
 
 /// Sends all requests at the same moment, each on its own connection, and reads the streams to their end. The connections are opened before, so

@@ -4,8 +4,10 @@
 //! `docs/api.md` describes; the exception is `dataset`, which fills the app's tables. `cargo dev bench` builds what it needs.
 
 mod app;
+mod case;
 mod client;
 mod dataset;
+mod gateways;
 mod plan;
 mod postgres;
 mod process;

@@ -4,28 +4,24 @@
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use axum::body::Bytes;
 use axum::http::{Request, Uri};
 use http_body_util::Full;
 use native_sqlite::SqliteFile;
-use serde::Serialize;
 use tempfile::TempDir;
 
 use crate::app::Person;
+use crate::case::{CASES, Case, PACE_MS, QUICK_STREAMS_MAX, TOKENS};
+use crate::gateways::{self, PROGRAMS};
 use crate::postgres::{Postgres, Reason, Sent};
 use crate::process::{Meter, Server, start};
 use crate::report::{self, DatabaseSample, Rate, Report, Sample, Streams};
 use crate::transcript::{Dialect, Reading};
 use crate::{client, dataset, rate};
 
-/// Tokens of every stream.
-pub(crate) const TOKENS: u64 = 50;
-/// Pause between two tokens of the paced model: about that of hosted models.
-const PACE_MS: u64 = 20;
 /// Conversations in the list whose reading is timed: one full page.
 const LISTED: usize = 50;
 const REPETITIONS: usize = 3;
@@ -86,47 +82,11 @@ pub(crate) struct Arguments {
     /// What serves the app and the relay that is a component: `spin`, or another program with its options
     #[arg(long, value_name = "PROGRAM", default_value = "target/host/embedded-host")]
     host: PathBuf,
+    /// Measure other gateways beside `/v1`: a Python with the packages of host/dev/bench/gateways/requirements.in
+    #[arg(long, value_name = "PYTHON")]
+    gateways: Option<PathBuf>,
     #[arg(long, hide = true, default_value = "docs/benchmarks.md")]
     docs: PathBuf,
-}
-
-/// A number of streams at once, repeated for some rounds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub(crate) struct Case {
-    pub(crate) streams: usize,
-    pub(crate) delay_ms: u64,
-    /// A few streams use less CPU than the kernel's clock can measure, so they are repeated.
-    #[serde(skip)]
-    rounds: usize,
-}
-
-impl FromStr for Case {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let numbers = text.split(':').map(str::parse).collect::<Result<Vec<u32>, _>>()?;
-        let [streams, delay_ms, rounds] = numbers[..] else { bail!("three numbers, for example 32:20:4") };
-        ensure!(streams > 0 && rounds > 0, "nothing to measure");
-        Ok(Self { streams: streams as usize, delay_ms: delay_ms.into(), rounds: rounds as usize })
-    }
-}
-
-/// From small to large, because a process keeps the memory of a large case.
-const CASES: [Case; 6] = [
-    Case { streams: 1, delay_ms: PACE_MS, rounds: 4 },
-    Case { streams: 1, delay_ms: 0, rounds: 32 },
-    Case { streams: 32, delay_ms: PACE_MS, rounds: 1 },
-    Case { streams: 32, delay_ms: 0, rounds: 4 },
-    Case { streams: 256, delay_ms: PACE_MS, rounds: 1 },
-    Case { streams: 256, delay_ms: 0, rounds: 1 },
-];
-/// A quick run skips cases with more streams than this.
-const QUICK_STREAMS_MAX: usize = 32;
-
-impl Case {
-    fn model(self) -> String {
-        format!("scripted-chunks={TOKENS}-delay={}-ttft={}", self.delay_ms, self.delay_ms)
-    }
 }
 
 /// A subject of the measurements: the model, a relay or the app.
@@ -137,6 +97,8 @@ struct Subject {
     dialect: Dialect,
     /// The user with the conversations; `None` for subjects without conversations.
     person: Option<Person>,
+    /// The key of a program, for subjects that want one.
+    key: String,
     /// Fields are dropped in this order, so the server ends first.
     _server: Option<Server>,
     /// The state folder of a host without a store.
@@ -247,7 +209,7 @@ impl Subject {
     async fn request(&mut self, model: &str) -> anyhow::Result<Request<Full<Bytes>>> {
         match (&mut self.person, self.dialect) {
             (Some(person), _) => person.turn(model).await,
-            (None, Dialect::Model) => client::completion_request(self.address, model),
+            (None, Dialect::Model) => client::completion_request(self.address, client::COMPLETIONS, model, &self.key),
             (None, Dialect::App) => client::request("GET", self.address, &format!("/events?model={model}"), "", None),
         }
     }
@@ -324,9 +286,12 @@ async fn start_subjects(arguments: &Arguments, report: &mut Report) -> anyhow::R
     if arguments.store != Store::Postgres {
         let state = tempfile::tempdir()?;
         let app = start_app(arguments, model_address, &state, None).await?;
-        let person = Some(Person::sign_up(app.address).await?);
-        let store = Some(AppStore::Sqlite(state));
-        subjects.push(Subject { person, store, ..served(APP, app, Dialect::App)? });
+        let mut person = Person::sign_up(app.address).await?;
+        let (key, meter) = (person.key().await?, Meter::of_server(app.pid)?);
+        let (address, store) = (app.address, Some(AppStore::Sqlite(state)));
+        subjects.push(Subject { person: Some(person), store, ..served(APP, app, Dialect::App)? });
+        // The same process, so it is measured when it does nothing else.
+        subjects.push(Subject { key, ..subject(PROGRAMS, address, meter, Dialect::Model) });
     }
     if arguments.store != Store::Sqlite {
         match Postgres::start().await {
@@ -349,17 +314,13 @@ async fn start_subjects(arguments: &Arguments, report: &mut Report) -> anyhow::R
         let authority = url.authority().with_context(|| format!("{url} is no http://ADDRESS:PORT"))?;
         let address: SocketAddr = authority.as_str().parse().with_context(|| format!("{url}: give an IP address"))?;
         let person = Some(Person::sign_up(address).await?);
-        let (meter, dialect) = (Meter::of(pid)?, Dialect::App);
-        subjects.push(Subject {
-            name: "app at --url",
-            address,
-            meter,
-            dialect,
-            person,
-            _server: None,
-            _state: None,
-            store: None,
-        });
+        let meter = Meter::of(pid)?;
+        subjects.push(Subject { person, ..subject("app at --url", address, meter, Dialect::App) });
+    }
+    if let Some(python) = &arguments.gateways {
+        for (name, server) in gateways::start_all(python, model_address).await? {
+            subjects.push(served(name, server, Dialect::Model)?);
+        }
     }
     Ok(subjects)
 }
@@ -398,17 +359,14 @@ async fn start_host<'a>(
 }
 
 fn served(name: &'static str, server: Server, dialect: Dialect) -> anyhow::Result<Subject> {
-    let meter = Meter::of_server(server.pid)?;
-    Ok(Subject {
-        name,
-        address: server.address,
-        meter,
-        dialect,
-        person: None,
-        _server: Some(server),
-        _state: None,
-        store: None,
-    })
+    let (meter, address) = (Meter::of_server(server.pid)?, server.address);
+    Ok(Subject { _server: Some(server), ..subject(name, address, meter, dialect) })
+}
+
+/// A subject that somebody else serves, without anything of its own.
+fn subject(name: &'static str, address: SocketAddr, meter: Meter, dialect: Dialect) -> Subject {
+    let (person, key) = (None, "bench".to_owned());
+    Subject { name, address, meter, dialect, person, key, _server: None, _state: None, store: None }
 }
 
 /// The request or turn that is repeated.

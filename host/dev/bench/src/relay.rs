@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::client::completion_request;
+use crate::client::{completion_request, completions_url};
 
 #[derive(Clone)]
 struct Relay {
@@ -40,7 +40,8 @@ pub(crate) async fn serve(listener: TcpListener, model: SocketAddr) -> anyhow::R
 
 async fn events(State(relay): State<Relay>, Query(asked): Query<Asked>) -> Result<Response, (StatusCode, String)> {
     let upstream = |error: &dyn std::error::Error| (StatusCode::BAD_GATEWAY, format!("the model: {error}"));
-    let request: Request<_> = completion_request(relay.model, &asked.model).map_err(|error| upstream(&*error))?;
+    let request: Request<_> = completion_request(relay.model, &completions_url(relay.model), &asked.model, "bench")
+        .map_err(|error| upstream(&*error))?;
     let answer = relay.client.request(request).await.map_err(|error| upstream(&error))?;
     if answer.status() != StatusCode::OK {
         return Err((StatusCode::BAD_GATEWAY, format!("the model answered {}", answer.status())));

@@ -9,7 +9,9 @@ use anyhow::{Context as _, ensure};
 use procfs::Current as _;
 use serde::Serialize;
 
-use crate::plan::{APP, APP_ON_POSTGRES, COMPONENT, Case, RELAY, TOKENS};
+use crate::case::{Case, TOKENS};
+use crate::gateways;
+use crate::plan::{APP, APP_ON_POSTGRES, COMPONENT, RELAY};
 use crate::postgres::{Reason, Sent};
 use crate::rate::CONNECTIONS;
 use crate::transcript::Reading;
@@ -307,7 +309,9 @@ impl Report {
             "| to the relay | CPU a stream | to the relay as a component | first token, median | largest gap, p95 | peak memory |"
         )?;
         writeln!(f, "| --- | ---: | ---: | ---: | ---: | ---: |")?;
-        for app in self.streams.iter().filter(|row| row.through.starts_with(APP) || row.through == COMPONENT) {
+        let is_compared =
+            |row: &&Streams| row.through.starts_with(APP) || row.through == COMPONENT || gateways::is_one(row.through);
+        for app in self.streams.iter().filter(is_compared) {
             let (Some(relay), Some(component)) = (self.of(app.case, RELAY), self.of(app.case, COMPONENT)) else {
                 continue;
             };

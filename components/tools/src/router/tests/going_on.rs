@@ -202,7 +202,7 @@ fn a_stopped_runs_task_is_stopped_where_it_is_and_a_running_one_is_not() {
         test.wait(lease).await;
         test.about_tasks(STOP_TASKS_PATH, lease).await;
         assert!(!server.task.is_stopped.get(), "its person has not stopped it");
-        test.fixture.app.store().request_cancel(test.user.id, lease.run_id).await.unwrap().unwrap();
+        test.fixture.app.store().request_cancel(test.user.id, lease.run_id, false).await.unwrap().unwrap();
         test.about_tasks(STOP_TASKS_PATH, lease).await;
         assert!(server.task.is_stopped.get());
         assert!(test.task(lease).await.is_none());
@@ -213,7 +213,7 @@ fn a_stopped_runs_task_is_stopped_where_it_is_and_a_running_one_is_not() {
 fn a_server_that_did_not_hear_of_the_stop_is_told_again() {
     paused(|outside| async move {
         let (test, lease, server) = away(outside).await;
-        test.fixture.app.store().request_cancel(test.user.id, lease.run_id).await.unwrap().unwrap();
+        test.fixture.app.store().request_cancel(test.user.id, lease.run_id, false).await.unwrap().unwrap();
         test.about_tasks(STOP_TASKS_PATH, lease).await;
         assert!(test.task(lease).await.is_some(), "it is kept until its server was told");
         test.outside.set("wiki.example.org", server.clone());
@@ -246,7 +246,7 @@ fn a_call_that_was_stopped_before_its_task_was_kept_leaves_none_behind() {
         let stop = async {
             // The call is on its way.
             tokio::time::sleep(Duration::from_millis(50)).await;
-            store.request_cancel(test.user.id, lease.run_id).await.unwrap().unwrap();
+            store.request_cancel(test.user.id, lease.run_id, false).await.unwrap().unwrap();
         };
         test.offers().await;
         test.outside.set("wiki.example.org", ToolServer { takes: Some(Duration::from_millis(500)), ..server.clone() });

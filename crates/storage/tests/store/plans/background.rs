@@ -12,13 +12,21 @@ crate::on_each_database! {
 }
 
 /// Read whole in an erasure, once for each account: tasks, limits and invitations are few, and go by themselves.
-const ONCE: [&str; 5] = ["tool_tasks", "rate_limits", "invitations", FIRST[0], FIRST[1]];
-/// Of these, only the first is looked for.
-const FIRST: [&str; 2] = ["audit_arrivals", "audit_backlog"];
+const ONCE: [&str; 6] = ["tool_tasks", "rate_limits", "invitations", FIRST[0], FIRST[1], FIRST[2]];
+/// Of these, only the first is looked for; and webhooks are few.
+const FIRST: [&str; 3] = ["audit_arrivals", "audit_backlog", "webhooks"];
 
 /// Of these, somebody has some, and some thousand of sessions after years.
-const SOME: [&str; 7] =
-    ["api_keys", "invitations", "password_resets", "sessions", "tool_tasks", "user_group_members", "user_identities"];
+const SOME: [&str; 8] = [
+    "api_keys",
+    "invitations",
+    "password_resets",
+    "sessions",
+    "tool_tasks",
+    "user_group_members",
+    "user_identities",
+    "webhooks",
+];
 
 fn recorded(database: &Real, work: impl FnOnce(&Store<Recorder<'_>>)) -> Vec<Statement> {
     let statements = Mutex::new(Vec::new());

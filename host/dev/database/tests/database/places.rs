@@ -121,7 +121,10 @@ pub(crate) fn rows() -> Vec<String> {
             format!("INSERT INTO users (id, email, name, role, password_hash, created_at) VALUES ('{id}', '{id}@example.org', '', 'user', NULL, 9007199254740993)"),
             format!("INSERT INTO sessions (id, user_id, token_hash, created_at, expires_at, revoked_at)
                      VALUES ('s-{id}', '{id}', 'hash', 1, {}, NULL)", i64::MAX),
-            format!("INSERT INTO conversations VALUES ('c-{id}', '{id}', 'It''s \"grün\" 🌱 \\ /', NULL, 1, -1)"),
+            format!(
+                "INSERT INTO conversations (id, user_id, title, model, created_at, updated_at)
+                 VALUES ('c-{id}', '{id}', 'It''s \"grün\" 🌱 \\ /', NULL, 1, -1)"
+            ),
             format!(
                 "INSERT INTO runs (id, conversation_id, user_id, message_id, model, state, attempt, lease_owner, lease_expires_at,
                      cancel_requested, error_code, error_message, prompt_tokens, completion_tokens, created_at, updated_at)
@@ -167,7 +170,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 38] = [
+pub(crate) const LATER_TABLES: [&str; 45] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -206,13 +209,23 @@ pub(crate) const LATER_TABLES: [&str; 38] = [
     "conversation_lifetimes",
     "model_listings",
     "model_providers",
+    "conversation_settings",
+    "response_formats",
+    "assistants",
+    "assistant_groups",
+    "webhooks",
+    "webhook_deliveries",
+    "budgets_reached",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
 pub(crate) fn later_rows() -> Vec<String> {
     [
         "UPDATE sessions SET family_hash = 'family', previous_hash = 'before', rotated_at = 2 WHERE user_id = 'u1'",
-        "UPDATE runs SET time_zone = 'Europe/Vienna' WHERE id = 'r-u1'",
+        "INSERT INTO conversation_settings VALUES ('cs1', 'c-u1', 's1:ä', 1)",
+        "UPDATE conversations SET settings_id = 'cs1' WHERE id = 'c-u1'",
+        "INSERT INTO response_formats VALUES ('m-u1-1', 'c-u1', 's1:ü')",
+        "UPDATE runs SET time_zone = 'Europe/Vienna', settings_id = 'cs1' WHERE id = 'r-u1'",
         "UPDATE messages SET reasoning = 'hm\n', echo = '{}' WHERE id = 'm-u1-1'",
         "UPDATE messages SET tool_error = 1, duration_ms = 12, title = 'Aktuelle Zeit' WHERE id = 'm-u1-2'",
         "INSERT INTO model_dialects VALUES ('https://api.example.org', 'm', '{}', 1)",
@@ -226,6 +239,8 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO user_groups VALUES ('g1', 'mail ä', 'auditor member', 1)",
         "INSERT INTO user_groups VALUES ('g2', 'all', '', 1)",
         "INSERT INTO user_group_members VALUES ('u1', 'g1', 1)",
+        "INSERT INTO assistants VALUES ('as1', 'u1', 'hash', 's1:ö', 1, 2)",
+        "INSERT INTO assistant_groups VALUES ('as1', 'g1')",
         "INSERT INTO user_group_members VALUES ('u1', 'g2', 1)",
         "INSERT INTO user_group_members VALUES ('U2', 'g1', 1)",
         "INSERT INTO invitations VALUES ('i1', 'hash', 'auditor', 'u1', 7, 1, 2, NULL, NULL, NULL)",
@@ -272,6 +287,10 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO conversation_lifetimes (conversation_id, idle_ms, is_temporary, check_at) VALUES ('c-u1', 9007199254740993, 1, 3)",
         "INSERT INTO model_listings (server, models, listed_at) VALUES ('https://api.example.org', '[\"ä\"]', 1)",
         "INSERT INTO model_providers (name, settings, server, sealed, created_at, updated_at) VALUES ('near', '{}', 'https://near', 'v1.a', 1, 2)",
+        "INSERT INTO webhooks VALUES ('w1', 'u1', 'https://a.example:443', ' run.ended ', 'v1.a', 1, 9007199254740993, 'turn', 2, 3, 4, 5, 'timeout', 6, 7)",
+        "INSERT INTO webhooks VALUES ('w2', NULL, 'https://b.example:443', ' audit.recorded ', 'v1.b', 1, 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL)",
+        "INSERT INTO webhook_deliveries VALUES ('w1', 'evt_1', 'run.ended', '{\"tool\":\"ä\"}', 1, 2, 3)",
+        "INSERT INTO budgets_reached VALUES ('user:u1', 'tokens_per_day', '2026-11-30', 1000, 1)",
         "UPDATE runs SET provider = 'near', cost = 9007199254740993, currency = 'EUR' WHERE id = 'r-u1'",
     ]
     .map(str::to_owned)

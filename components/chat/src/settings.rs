@@ -1,0 +1,134 @@
+//! The settings of a conversation and of an assistant, as they are sent: `{"instructions", "temperature", "max_output_tokens", "reasoning_effort", "tools"}`.
+//! Everything is checked here. Must not know where they are stored.
+
+use domain::{Id, ModelSettings, NamedAssistant, ReasoningEffort, Temperature};
+use problem::Problem;
+use serde::{Deserialize, Deserializer, Serialize};
+use toolbox::{Effect, Policy, policy::MAX_PATTERN_CHARS};
+use web::Result;
+
+/// The longest instructions: some four thousand tokens, which every request of the conversation carries.
+pub(crate) const MAX_INSTRUCTIONS_BYTES: usize = 16 * 1024;
+/// Settings with patterns of tools, in which JSON may write a byte as six, and a name and a description beside them.
+pub(crate) const MAX_SETTINGS_BYTES: usize =
+    6 * (MAX_INSTRUCTIONS_BYTES + MAX_PATTERNS * MAX_PATTERN_CHARS) + 16 * 1024;
+/// Tools and servers that are named: more than anybody chooses by hand.
+const MAX_PATTERNS: usize = 100;
+/// OpenAI's Responses take no smaller number. A model that reasons needs more before it says anything.
+const MIN_OUTPUT_TOKENS: u64 = 16;
+/// More than any model writes.
+const MAX_OUTPUT_TOKENS: u64 = 1_000_000;
+
+/// A change of settings. An absent field stays as it is, `null` is as usual.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SettingsChange {
+    #[serde(default, deserialize_with = "present")]
+    instructions: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    temperature: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "present")]
+    max_output_tokens: Option<Option<u64>>,
+    /// Read as a string, so that an unknown one is reported as a wrong field, not as a wrong body.
+    #[serde(default, deserialize_with = "present")]
+    reasoning_effort: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    tools: Option<Option<Vec<String>>>,
+}
+
+/// Tells `null` from a field that is absent.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl SettingsChange {
+    /// Checks the change and makes it.
+    pub(crate) fn apply(&self, settings: &mut ModelSettings) -> Result<()> {
+        if let Some(instructions) = &self.instructions {
+            let instructions = instructions.as_deref().map(str::trim).filter(|text| !text.is_empty());
+            if instructions.is_some_and(|text| text.len() > MAX_INSTRUCTIONS_BYTES) {
+                return refuse(
+                    "settings.instructions",
+                    format!("Instructions have at most {MAX_INSTRUCTIONS_BYTES} bytes."),
+                );
+            }
+            settings.instructions = instructions.map(str::to_owned);
+        }
+        if let Some(temperature) = self.temperature {
+            let Ok(temperature) = temperature.map(Temperature::try_from).transpose() else {
+                return refuse("settings.temperature", "A temperature is a number from 0 to 2, or null.");
+            };
+            settings.temperature = temperature;
+        }
+        if let Some(tokens) = self.max_output_tokens {
+            if tokens.is_some_and(|tokens| !(MIN_OUTPUT_TOKENS..=MAX_OUTPUT_TOKENS).contains(&tokens)) {
+                let detail = format!(
+                    "The longest answer is a number of tokens from {MIN_OUTPUT_TOKENS} to {MAX_OUTPUT_TOKENS}, or null."
+                );
+                return refuse("settings.max_output_tokens", detail);
+            }
+            settings.max_output_tokens = tokens;
+        }
+        if let Some(effort) = &self.reasoning_effort {
+            let parsed = effort.as_deref().map(ReasoningEffort::parse);
+            if parsed == Some(None) {
+                let all = ReasoningEffort::ALL.map(ReasoningEffort::as_str).join(", ");
+                return refuse("settings.reasoning_effort", format!("A reasoning effort is one of {all}, or null."));
+            }
+            settings.reasoning_effort = parsed.flatten();
+        }
+        if let Some(tools) = &self.tools {
+            check_patterns(tools.as_deref().unwrap_or_default())?;
+            settings.tools.clone_from(tools);
+        }
+        Ok(())
+    }
+}
+
+fn check_patterns(patterns: &[String]) -> Result<()> {
+    if patterns.len() > MAX_PATTERNS {
+        return refuse("settings.tools", format!("Use at most {MAX_PATTERNS} patterns of tools."));
+    }
+    for pattern in patterns {
+        if let Err(invalid) = Policy::parse(pattern, Effect::Allow) {
+            return refuse("settings.tools", format!("Name tools as policies do: {invalid}."));
+        }
+    }
+    Ok(())
+}
+
+fn refuse<T>(field: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
+    Err(Problem::invalid_field(field, detail).into())
+}
+
+/// All settings; `null` is as usual.
+#[derive(Debug, Serialize)]
+pub(crate) struct SettingsBody {
+    instructions: Option<String>,
+    temperature: Option<Temperature>,
+    max_output_tokens: Option<u64>,
+    reasoning_effort: Option<ReasoningEffort>,
+    tools: Option<Vec<String>>,
+}
+
+impl From<ModelSettings> for SettingsBody {
+    fn from(settings: ModelSettings) -> Self {
+        let ModelSettings { instructions, temperature, max_output_tokens, reasoning_effort, tools } = settings;
+        Self { instructions, temperature, max_output_tokens, reasoning_effort, tools }
+    }
+}
+
+/// The assistant that a conversation names.
+#[derive(Debug, Serialize)]
+pub(crate) struct NamedAssistantBody {
+    id: Id,
+    name: String,
+}
+
+impl From<NamedAssistant> for NamedAssistantBody {
+    fn from(NamedAssistant { id, name }: NamedAssistant) -> Self {
+        Self { id, name }
+    }
+}

@@ -1,0 +1,200 @@
+//! `/v1`: what programs say to models, in OpenAI's API. A request goes on to a provider as it came, and its answer back, within the same limits, budgets and
+//! permissions as everything else, and counted (docs/adr/0048). Errors are said in OpenAI's form, too. Nothing of what is said is stored.
+
+mod asking;
+mod beginning;
+mod delivery;
+mod models;
+mod refusal;
+mod upstream;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    middleware,
+    response::Response,
+    routing::{get, post},
+};
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use passthrough::{Endpoint, InvalidRequest, Request};
+use permissions::{Action, table::ModelsCall};
+use problem::Problem;
+use send_wrapper::SendWrapper;
+use storage::{Database, model_requests::ModelRequestUsage};
+use web::{
+    Allowed, App, Authenticator, Result,
+    extract::RawJson,
+    log::{Level, log},
+};
+
+use crate::{COMPONENT, config::Config, outside::Outlet, router::Stream};
+use asking::{Question, ask};
+use beginning::Beginning;
+use delivery::{Deliver, deliver};
+use refusal::Refusal;
+use upstream::{Open, open};
+
+/// Pictures in a conversation have some megabytes. It is as much as a message may have as JSON, so an instance has room for four at once.
+const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+/// Longer than any model's name.
+const MAX_MODEL_BYTES: usize = 200;
+
+/// The ways out and back that are Spin's, and a script's in tests.
+#[derive(Clone, Copy)]
+pub(crate) struct Ways {
+    open: Open,
+    deliver: Deliver,
+}
+
+/// Those of Spin.
+pub(crate) const WAYS: Ways = Ways { open, deliver };
+
+/// The state of the routes for programs.
+pub(crate) struct Programs<D> {
+    app: App<D>,
+    config: Arc<Config>,
+    send: Outlet,
+    ways: Ways,
+}
+
+impl<D> Clone for Programs<D> {
+    fn clone(&self) -> Self {
+        Self { app: self.app.clone(), config: Arc::clone(&self.config), send: self.send, ways: self.ways }
+    }
+}
+
+impl<D: Database> Authenticator for Programs<D> {
+    type Database = D;
+
+    // That is what keys are for. A session's token is taken, too: there is one rule for who somebody is.
+    fn takes_keys(_: &Method) -> bool {
+        true
+    }
+
+    fn app(&self) -> &App<D> {
+        &self.app
+    }
+}
+
+/// The routes below `/v1`.
+pub(crate) fn router<D: Database + 'static>(stream: Stream<D>, ways: Ways) -> Router {
+    let Stream { app, config, send } = stream;
+    Router::new()
+        .route("/v1/chat/completions", post(chat_completions::<D>))
+        .route("/v1/responses", post(responses::<D>))
+        .route("/v1/embeddings", post(embeddings::<D>))
+        .route("/v1/models", get(models::list::<D>))
+        .route("/v1/models/{*id}", get(models::one::<D>))
+        .layer(middleware::map_response(in_openai_form))
+        .with_state(Programs { app, config, send, ways })
+}
+
+/// Clients of OpenAI's API look for errors in one form only.
+async fn in_openai_form(mut response: Response) -> Response {
+    let is_unrouted = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+    let unrouted = || is_unrouted.then(|| Problem::method_not_allowed(""));
+    if let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(unrouted) {
+        response.extensions_mut().insert(problem.with_openai_error());
+    }
+    response
+}
+
+type Body = RawJson<MAX_BODY_BYTES>;
+
+/// `POST /v1/chat/completions`.
+async fn chat_completions<D: Database + 'static>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+    RawJson(body): Body,
+) -> Result<Response> {
+    pass(Endpoint::ChatCompletions, programs, session, body).await
+}
+
+/// `POST /v1/responses`.
+async fn responses<D: Database + 'static>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+    RawJson(body): Body,
+) -> Result<Response> {
+    pass(Endpoint::Responses, programs, session, body).await
+}
+
+/// `POST /v1/embeddings`.
+async fn embeddings<D: Database + 'static>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+    RawJson(body): Body,
+) -> Result<Response> {
+    pass(Endpoint::Embeddings, programs, session, body).await
+}
+
+/// A request goes on, and its answer back. axum wants futures that may move to another thread. A guest has one, so none ever does.
+fn pass<D: Database + 'static>(
+    endpoint: Endpoint,
+    programs: Programs<D>,
+    session: Allowed<ModelsCall>,
+    body: Bytes,
+) -> impl Future<Output = Result<Response>> + Send {
+    SendWrapper::new(passed(endpoint, programs, session, body))
+}
+
+async fn passed<D: Database + 'static>(
+    endpoint: Endpoint,
+    programs: Programs<D>,
+    session: Allowed<ModelsCall>,
+    body: Bytes,
+) -> Result<Response> {
+    let request = &Request::read(endpoint, &body).map_err(|error| invalid(&error))?;
+    let model = request.model();
+    if model.len() > MAX_MODEL_BYTES {
+        return Err(models::not_offered(model).into());
+    }
+    session.check(&Action::UseModel(model))?;
+    let providers = asking::providers(&programs, endpoint, model).await?;
+    let first = providers.first().ok_or_else(|| models::not_offered(model))?;
+    let beginning = Beginning { programs: &programs, session: &session, endpoint, request };
+    let begun = beginning.begin(first).await?;
+    let question = Question { endpoint, body: &body, request, max_answer_tokens: begun.max_answer_tokens };
+    let asked = ask(programs.ways.open, &programs.config, question, &providers).await;
+    let mut response = match asked {
+        Ok((response, answered)) => {
+            (programs.ways.deliver)(response, delivery::work(&programs, &begun, endpoint, request, answered))
+        }
+        Err(refusal) => {
+            if let Err(error) = begun.settle(programs.app.store(), &unanswered(&refusal, request)).await {
+                let fields = serde_json::json!({ "cause": error.to_string() });
+                log(COMPONENT, Level::Error, "what a program used cannot be stored", fields);
+            }
+            refusal.into_response()
+        }
+    };
+    response.headers_mut().extend(begun.headers);
+    Ok(response)
+}
+
+/// What a request cost that nobody answered: nothing, unless a provider may have read it.
+fn unanswered(refusal: &Refusal, request: &Request<'_>) -> ModelRequestUsage {
+    match refusal {
+        Refusal::Late(_) => ModelRequestUsage {
+            prompt_tokens: request.prompt_tokens(),
+            is_estimated: true,
+            ..ModelRequestUsage::default()
+        },
+        Refusal::Said(..) | Refusal::Ours(_) => ModelRequestUsage::default(),
+    }
+}
+
+fn invalid(error: &InvalidRequest) -> Problem {
+    let problem =
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_request", format!("This cannot be passed on: {error}."));
+    match error.field() {
+        Some(field) => problem.with_field(field),
+        None => problem,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,70 @@
+//! `GET /v1/models`: the models that a program may use.
+
+use axum::extract::State;
+use http::StatusCode;
+use permissions::{Action, table::ModelsCall};
+use problem::Problem;
+use serde::Serialize;
+use storage::{Database, model_listings::models_of};
+use web::{Allowed, Json, Result, extract::PathName};
+
+use super::{MAX_MODEL_BYTES, Programs};
+use crate::{model_list, stored};
+
+#[derive(Serialize)]
+pub(crate) struct ModelList {
+    object: &'static str,
+    data: Vec<Model>,
+}
+
+/// A model as OpenAI's API says it.
+#[derive(Serialize)]
+pub(crate) struct Model {
+    id: String,
+    object: &'static str,
+    /// Nobody says when it was made; clients want a number.
+    created: u64,
+    /// The provider that is asked first.
+    owned_by: String,
+}
+
+impl Model {
+    fn new(id: String, owned_by: String) -> Self {
+        Self { id, object: "model", created: 0, owned_by }
+    }
+}
+
+/// The model is not there, or nobody has it.
+pub(crate) fn not_offered(model: &str) -> Problem {
+    let shown: String = model.chars().take(MAX_MODEL_BYTES).collect();
+    let detail = format!("This installation does not offer the model {shown}. GET /v1/models says which there are.");
+    Problem::new(StatusCode::NOT_FOUND, "model_not_found", detail).with_field("model")
+}
+
+/// `GET /v1/models`.
+pub(crate) async fn list<D: Database>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+) -> Result<Json<ModelList>> {
+    let store = programs.app.store();
+    let providers = &stored::all(store, &programs.config, &store.model_providers().await?, None).await;
+    let listings = model_list::current(store, providers, programs.send).await?;
+    let offers = providers.offers(|provider| models_of(&listings, &provider.address.server));
+    let usable = offers.into_iter().filter(|offer| session.access().allows(&Action::UseModel(&offer.id)));
+    let model = |offer: models::Offer| Model::new(offer.id, offer.providers.into_iter().next().unwrap_or_default());
+    Ok(Json(ModelList { object: "list", data: usable.map(model).collect() }))
+}
+
+/// `GET /v1/models/{id}`. One that the program may not use is not there.
+pub(crate) async fn one<D: Database>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+    PathName(id): PathName,
+) -> Result<Json<Model>> {
+    let store = programs.app.store();
+    let providers = stored::all(store, &programs.config, &store.model_providers().await?, None).await;
+    let may_use = id.len() <= MAX_MODEL_BYTES && session.access().allows(&Action::UseModel(&id));
+    let first = providers.of_model(&id).into_iter().next().filter(|_| may_use);
+    let owner = first.map(|provider| provider.name.clone()).ok_or_else(|| not_offered(&id))?;
+    Ok(Json(Model::new(id, owner)))
+}

@@ -1,0 +1,82 @@
+//! What a run's person wants of the answer: how the model is to answer, and the form of the answer, which is checked at the end. Must not know how a server
+//! is told.
+
+use completions::{Dialect, Generation, JsonFormat, Round, dialect::Field};
+use domain::{ModelSettings, ResponseFormat};
+use serde_json::Value;
+use storage::claims::Claim;
+
+use crate::error_handler::{self, TurnFailure};
+
+/// The notice to the person when the model's server accepted no temperature, or not this one.
+const WITHOUT_TEMPERATURE: &str = "This model does not take the temperature that is set. It answers with its own.";
+/// The same of the reasoning effort.
+const WITHOUT_EFFORT: &str =
+    "This model does not take the reasoning effort that is set. It reasons as it usually does.";
+
+/// What is wanted of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    settings: &'a ModelSettings,
+    format: Option<&'a ResponseFormat>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Of the run's answer.
+    pub(crate) const fn of(claim: &'a Claim) -> Self {
+        Self { settings: &claim.settings, format: claim.response_format.as_ref() }
+    }
+
+    /// For a request.
+    pub(crate) fn generation(self) -> Generation<'a> {
+        let format = self.format.map(|ResponseFormat { name, description, schema, strict }| JsonFormat {
+            name,
+            description: description.as_deref(),
+            schema,
+            strict: *strict,
+        });
+        Generation {
+            temperature: self.settings.temperature.map(f64::from),
+            reasoning_effort: self.settings.reasoning_effort.map(|effort| effort.as_str()),
+            max_output_tokens: self.settings.max_output_tokens,
+            format,
+        }
+    }
+
+    /// The conversation's own instructions.
+    pub(crate) fn instructions(self) -> &'a str {
+        self.settings.instructions.as_deref().unwrap_or_default()
+    }
+
+    /// Patterns of the tools that may be used; `None`: all.
+    pub(crate) fn tools(self) -> Option<&'a [String]> {
+        self.settings.tools.as_deref()
+    }
+
+    /// What is set and not sent, because the server refuses it, each with words for the person.
+    pub(crate) fn unmet(self, dialect: &Dialect) -> impl Iterator<Item = (Field, &'static str)> {
+        let temperature = self.settings.temperature.map(|_| (Field::Temperature, WITHOUT_TEMPERATURE));
+        let effort = self.settings.reasoning_effort.map(|_| (Field::ReasoningEffort, WITHOUT_EFFORT));
+        [temperature, effort].into_iter().flatten().filter(|(field, _)| !dialect.sends(*field))
+    }
+
+    /// Why an answer does not have the form that is wanted.
+    pub(crate) fn fault(self, round: &Round) -> Option<TurnFailure> {
+        let ResponseFormat { schema, .. } = self.format?;
+        let was_cut = round.finish_reason.as_deref() == Some("length");
+        let faults = match (serde_json::from_str(&round.text), serde_json::from_str(schema.get())) {
+            (Ok(answer), Ok(schema)) => faults(&schema, &answer),
+            (Err(error), _) => Some(format!("it is not JSON ({error})")),
+            (_, Err(error)) => Some(format!("its schema cannot be read ({error})")),
+        };
+        faults.map(|faults| error_handler::unfit(&faults, was_cut))
+    }
+}
+
+fn faults(schema: &Value, answer: &Value) -> Option<String> {
+    match json_schema::check(schema, answer) {
+        Ok(problems) if problems.is_empty() => None,
+        Ok(problems) => Some(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        Err(unusable) => Some(format!("its schema cannot be used: {unusable}")),
+    }
+}

@@ -1,0 +1,518 @@
+//! Reads a request as far as it must be known, and writes it for a provider: the same fields in the same order, each value byte for byte.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::{Endpoint, references, tokens};
+
+/// More than APIs have: a body with thousands of fields is no request.
+const MAX_FIELDS: usize = 256;
+/// No name that decides is longer, whatever its letters are.
+const MAX_KNOWN_BYTES: usize = 64;
+/// What a request says about its stream, and how much it says about it at most.
+const STREAM_OPTIONS: &str = "stream_options";
+const MAX_STREAM_OPTIONS_BYTES: usize = 1024;
+/// The field of these that has the tokens reported at the end.
+const INCLUDE_USAGE: &str = "include_usage";
+/// Whether a provider keeps the answer.
+const STORE: &str = "store";
+
+/// Fields with which a request has something kept at a provider, or refers to it. All programs here use one account there, so a reference could be to what
+/// somebody else said.
+const KEPT_ELSEWHERE: [&str; 5] = ["previous_response_id", "conversation", "background", "prompt", STORE];
+
+/// The fields of a conversation, which may refer to what is kept.
+const CONVERSATIONS: [&str; 2] = ["input", "messages"];
+
+/// What costs besides tokens, so that no budget sees it: a provider's own tools, and its faster tiers.
+const TOOLS: &str = "tools";
+const SEARCHES: &str = "web_search_options";
+const TIER: &str = "service_tier";
+/// Tools that the program runs.
+const OWN_TOOLS: [&str; 2] = ["function", "custom"];
+const USUAL_TIERS: [&str; 3] = ["auto", "default", "flex"];
+
+/// Fields with which gateways that may stand behind a provider are told to ask another model or server than the one that was checked here.
+const ELSEWHERE: [&str; 5] = ["models", "fallbacks", "api_base", "base_url", "api_key"];
+
+/// The longest answer, in the order in which a field is chosen to say it.
+const LENGTHS_OF_CHAT: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+const LENGTHS_OF_RESPONSES: [&str; 1] = ["max_output_tokens"];
+
+/// The other fields that decide. Some servers read names whatever their case, so another case of these is refused.
+const DECIDING: [&str; 4] = ["model", "stream", STREAM_OPTIONS, "n"];
+
+/// Why a request cannot go on. The messages quote no values.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidRequest {
+    /// It is no JSON object, or has a field twice.
+    #[error("the body is not a JSON object that can be read: {0}")]
+    Json(String),
+    /// It is nested too deeply.
+    #[error("the body is nested too deeply")]
+    TooDeep,
+    /// It names no model.
+    #[error("name a model: the field model must be a text")]
+    Model,
+    /// `stream` is neither true nor false.
+    #[error("the field stream must be true or false")]
+    Stream,
+    /// `stream_options` is no object, or too long for one.
+    #[error("the field stream_options must be a short object")]
+    StreamOptions,
+    /// A field has the name of one that decides, in another case.
+    #[error("the field {0} must be written so, in small letters")]
+    Case(&'static str),
+    /// It wants something to be kept at a provider, or refers to it.
+    #[error(
+        "{0} is not taken here: this installation keeps no answers at a provider. Send the whole conversation in each request"
+    )]
+    Kept(&'static str),
+    /// It wants what costs besides tokens.
+    #[error(
+        "{0} is not taken here as it is: what a provider's own tools and faster tiers cost is in no budget. Tools of type function are taken"
+    )]
+    Extra(&'static str),
+    /// It names another model or server.
+    #[error("{0} is not taken here: this installation decides whom it asks for the model")]
+    Elsewhere(&'static str),
+}
+
+impl InvalidRequest {
+    /// The field that is wrong.
+    #[must_use]
+    pub const fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::Json(_) | Self::TooDeep => None,
+            Self::Model => Some("model"),
+            Self::Stream => Some("stream"),
+            Self::StreamOptions => Some(STREAM_OPTIONS),
+            Self::Case(field) | Self::Kept(field) | Self::Extra(field) | Self::Elsewhere(field) => Some(field),
+        }
+    }
+}
+
+/// A request of a program.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    endpoint: Endpoint,
+    body: &'a [u8],
+    fields: Fields<'a>,
+    model: Cow<'a, str>,
+    streams: bool,
+    /// The program has asked for a report of tokens.
+    wants_usage: bool,
+    prompt_tokens: u64,
+}
+
+/// What is added to a request.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Additions {
+    /// A stream reports its tokens.
+    pub usage: bool,
+    /// The longest answer, in tokens, where a budget has no room for a longer one.
+    pub max_answer_tokens: Option<u64>,
+}
+
+/// The fields, in order, each once.
+#[derive(Clone, Debug)]
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| *value)
+    }
+
+    /// Refuses what asks for something else than what is checked here.
+    fn check(&self, endpoint: Endpoint) -> Result<(), InvalidRequest> {
+        let extra = [TOOLS, SEARCHES, TIER];
+        let deciding = DECIDING
+            .iter()
+            .chain(&CONVERSATIONS)
+            .chain(&extra)
+            .chain(&KEPT_ELSEWHERE)
+            .chain(&LENGTHS_OF_CHAT)
+            .chain(&LENGTHS_OF_RESPONSES);
+        for known in deciding.chain(&ELSEWHERE).copied() {
+            let is_other = |name: &str| name != known && name.len() <= MAX_KNOWN_BYTES && folded(name) == known;
+            if self.0.iter().any(|(name, _)| is_other(name)) {
+                return Err(InvalidRequest::Case(known));
+            }
+        }
+        let is_said = |field: &&str| !matches!(self.get(field).map(RawValue::get), None | Some("null" | "false"));
+        // Embeddings have a field `prompt` at some servers, and keep nothing.
+        let may_keep = |field: &&&str| endpoint == Endpoint::Responses || **field == STORE;
+        if let Some(field) = KEPT_ELSEWHERE.iter().filter(may_keep).find(|field| is_said(field)) {
+            return Err(InvalidRequest::Kept(field));
+        }
+        if let Some(field) = CONVERSATIONS.iter().find(|field| self.get(field).is_some_and(references::is_in)) {
+            return Err(InvalidRequest::Kept(field));
+        }
+        let tools: Vec<Tool<'_>> = self.read(TOOLS).unwrap_or_default();
+        let is_own = |tool: &Tool<'_>| tool.r#type.as_deref().is_none_or(|kind| OWN_TOOLS.contains(&kind));
+        if !tools.iter().all(is_own) {
+            return Err(InvalidRequest::Extra(TOOLS));
+        }
+        if is_said(&SEARCHES) {
+            return Err(InvalidRequest::Extra(SEARCHES));
+        }
+        if self.read::<Name<'_>>(TIER).is_some_and(|Name(tier)| !USUAL_TIERS.contains(&&*tier)) {
+            return Err(InvalidRequest::Extra(TIER));
+        }
+        ELSEWHERE.iter().find(|field| is_said(field)).map_or(Ok(()), |field| Err(InvalidRequest::Elsewhere(field)))
+    }
+
+    fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
+        self.get(name).and_then(|value| serde_json::from_str(value.get()).ok())
+    }
+}
+
+/// A tool.
+#[derive(serde::Deserialize)]
+struct Tool<'a> {
+    #[serde(borrow)]
+    r#type: Option<Cow<'a, str>>,
+}
+
+/// What a request says about its stream.
+#[derive(serde::Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+}
+
+/// A name that borrows if it can.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut fields, mut names): (Self::Value, _) = (Vec::new(), HashSet::new());
+                while let Some(Name(name)) = map.next_key()? {
+                    // Of two with one name, we might check the one and the provider use the other.
+                    if !names.insert(folded(&name)) || fields.len() >= MAX_FIELDS {
+                        return Err(serde::de::Error::custom("a field is there twice, or there are too many"));
+                    }
+                    fields.push((name, map.next_value()?));
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_map(Reader).map(Self)
+    }
+}
+
+impl<'a> Request<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`].
+    pub fn read(endpoint: Endpoint, body: &'a [u8]) -> Result<Self, InvalidRequest> {
+        let odd = |error: serde_json::Error| InvalidRequest::Json(error.to_string());
+        let fields: Fields<'a> = serde_json::from_slice(body).map_err(odd)?;
+        let model = fields.read("model").map(|Name(model)| model).filter(|model| !model.is_empty());
+        let model = model.ok_or(InvalidRequest::Model)?;
+        let streams = match fields.get("stream").map(RawValue::get) {
+            Some("true") => true,
+            None | Some("false" | "null") => false,
+            Some(_) => return Err(InvalidRequest::Stream),
+        };
+        fields.check(endpoint)?;
+        let options = fields.get(STREAM_OPTIONS).filter(|options| options.get() != "null");
+        let wants_usage = match options {
+            Some(options) if options.get().len() <= MAX_STREAM_OPTIONS_BYTES => {
+                let options = serde_json::from_str::<StreamOptions>(options.get());
+                options.map_err(|_| InvalidRequest::StreamOptions)?.include_usage.unwrap_or_default()
+            }
+            Some(_) => return Err(InvalidRequest::StreamOptions),
+            None => false,
+        };
+        let mut prompt_tokens = 0_u64;
+        for (name, value) in &fields.0 {
+            let tokens = tokens::of(value).ok_or(InvalidRequest::TooDeep)?;
+            prompt_tokens = prompt_tokens.saturating_add(if name == "model" { 0 } else { tokens });
+        }
+        Ok(Self { endpoint, body, fields, model, streams, wants_usage, prompt_tokens })
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Whether the answer comes piece by piece.
+    #[must_use]
+    pub const fn streams(&self) -> bool {
+        self.streams
+    }
+
+    /// An estimate of the request's tokens.
+    #[must_use]
+    pub const fn prompt_tokens(&self) -> u64 {
+        self.prompt_tokens
+    }
+
+    /// How many answers it wants.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.fields.read::<u64>("n").unwrap_or(1).max(1)
+    }
+
+    /// The most tokens that one answer may have, if the request says it: of several fields that say it the largest, because servers read one or the other.
+    /// Vectors have none.
+    #[must_use]
+    pub fn max_answer_tokens(&self) -> Option<u64> {
+        if self.endpoint == Endpoint::Embeddings {
+            return Some(0);
+        }
+        self.lengths().iter().filter_map(|field| self.fields.read::<u64>(field)).max().filter(|most| *most > 0)
+    }
+
+    fn lengths(&self) -> &'static [&'static str] {
+        match self.endpoint {
+            Endpoint::ChatCompletions => &LENGTHS_OF_CHAT,
+            Endpoint::Responses => &LENGTHS_OF_RESPONSES,
+            Endpoint::Embeddings => &[],
+        }
+    }
+
+    /// Whether the tokens of a stream are reported only because we ask for it, so that the program is not to see the report.
+    #[must_use]
+    pub const fn asks_for_usage(&self) -> bool {
+        matches!(self.endpoint, Endpoint::ChatCompletions) && self.streams && !self.wants_usage
+    }
+
+    /// The names of the fields that these additions add, for servers that refuse what they do not know.
+    pub fn added(&self, additions: Additions) -> impl Iterator<Item = &'static str> {
+        let usage = (additions.usage && self.asks_for_usage()).then_some([STREAM_OPTIONS, INCLUDE_USAGE]);
+        let is_new = |field: &&str| self.fields.get(field).is_none();
+        let length = additions.max_answer_tokens.and_then(|_| self.length_field()).filter(is_new);
+        usage.into_iter().flatten().chain(length)
+    }
+
+    /// The field that says how long an answer may be: one that the request has, else the newest.
+    fn length_field(&self) -> Option<&'static str> {
+        let is_there = |field: &&&str| self.fields.read::<u64>(field).is_some();
+        self.lengths().iter().find(is_there).or(self.lengths().first()).copied()
+    }
+
+    /// The body for a provider. It is the program's own, but for these additions, and for `store`: an answer of Responses is kept nowhere.
+    #[must_use]
+    pub fn body(&self, additions: Additions) -> Cow<'a, [u8]> {
+        let mut changes: Vec<(&'static str, String)> = Vec::new();
+        if additions.usage && self.asks_for_usage() {
+            changes.push((STREAM_OPTIONS, self.reporting_options()));
+        }
+        if let Some((most, field)) = additions.max_answer_tokens.zip(self.length_field()) {
+            changes.push((field, most.to_string()));
+            // The others must not say more.
+            let is_longer =
+                |other: &&&str| **other != field && self.fields.read::<u64>(other).is_some_and(|tokens| tokens > most);
+            changes.extend(self.lengths().iter().filter(is_longer).map(|other| (*other, most.to_string())));
+        }
+        if self.endpoint == Endpoint::Responses && self.fields.get(STORE).is_none_or(|store| store.get() == "null") {
+            changes.push((STORE, "false".to_owned()));
+        }
+        if changes.is_empty() {
+            return Cow::Borrowed(self.body);
+        }
+        let kept = self.fields.0.iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+        let kept = kept.map(|(name, value)| (&**name, value.get()));
+        let changed = changes.iter().map(|(name, value)| (*name, value.as_str()));
+        Cow::Owned(object(kept.chain(changed), self.body.len()))
+    }
+
+    /// What the request says about its stream, and that it reports its tokens.
+    fn reporting_options(&self) -> String {
+        let options: Fields<'_> = self.fields.read(STREAM_OPTIONS).unwrap_or(Fields(Vec::new()));
+        let others = options.0.iter().filter(|(name, _)| name != INCLUDE_USAGE);
+        let others = others.map(|(name, value)| (&**name, value.get()));
+        String::from_utf8(object(others.chain([(INCLUDE_USAGE, "true")]), 0)).unwrap_or_default()
+    }
+}
+
+/// Writes an object of at least one field.
+fn object<'f>(fields: impl Iterator<Item = (&'f str, &'f str)>, about_bytes: usize) -> Vec<u8> {
+    let mut written = Vec::with_capacity(about_bytes.saturating_add(64));
+    for (name, value) in fields {
+        written.push(if written.is_empty() { b'{' } else { b',' });
+        // Writing a text into memory always succeeds.
+        let _ = serde_json::to_writer(&mut written, name);
+        written.push(b':');
+        written.extend_from_slice(value.as_bytes());
+    }
+    written.push(b'}');
+    written
+}
+
+/// A name as servers compare it that do not care about case. Go's decoder takes two more letters for s and k.
+fn folded(name: &str) -> String {
+    name.chars()
+        .flat_map(char::to_lowercase)
+        .map(|letter| match letter {
+            '\u{17f}' => 's',
+            '\u{212a}' => 'k',
+            other => other,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(body: &str) -> Result<Request<'_>, InvalidRequest> {
+        Request::read(Endpoint::ChatCompletions, body.as_bytes())
+    }
+
+    fn written(request: &Request<'_>, reports_usage: bool) -> String {
+        String::from_utf8(request.body(Additions { usage: reports_usage, max_answer_tokens: None }).into_owned())
+            .unwrap()
+    }
+
+    #[test]
+    fn a_request_that_needs_no_change_goes_on_byte_for_byte() {
+        let body = "{ \"model\" : \"m\",\n\"messages\":[{\"role\":\"user\",\"content\":\"h\\u00ef\"}], \"of_tomorrow\": 1.50e0 }";
+        let request = chat(body).unwrap();
+        assert_eq!((request.model(), request.streams(), request.max_answer_tokens()), ("m", false, None));
+        assert_eq!(written(&request, true), body);
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_its_tokens_and_every_other_value_stays_as_it_was() {
+        for (body, sent) in [
+            (
+                r#"{"model":"m","stream":true, "seed": 1.0,"x":{"a" : 1}}"#,
+                r#"{"model":"m","stream":true,"seed":1.0,"x":{"a" : 1},"stream_options":{"include_usage":true}}"#,
+            ),
+            (
+                r#"{"model":"m","stream_options":{"include_obfuscation":false},"stream":true}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_obfuscation":false,"include_usage":true}}"#,
+            ),
+            (
+                r#"{"model":"m","stream":true,"stream_options":null}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#,
+            ),
+        ] {
+            let request = chat(body).unwrap();
+            assert!(request.asks_for_usage());
+            assert_eq!(written(&request, true), sent);
+            assert_eq!(written(&request, false), body, "for a server that does not know the field");
+        }
+        let wanted = chat(r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#).unwrap();
+        assert!(!wanted.asks_for_usage());
+    }
+
+    #[test]
+    fn an_answer_of_responses_is_kept_nowhere() {
+        let responses = |body: &'static str| Request::read(Endpoint::Responses, body.as_bytes());
+        let unsaid = responses(r#"{"model":"m","input":"hi","stream":true}"#).unwrap();
+        assert_eq!(written(&unsaid, true), r#"{"model":"m","input":"hi","stream":true,"store":false}"#);
+        let said = r#"{"model":"m","input":"hi","store":false}"#;
+        assert_eq!(written(&responses(said).unwrap(), true), said);
+        assert!(responses(r#"{"model":"m","previous_response_id":null,"background":false}"#).is_ok());
+        for field in KEPT_ELSEWHERE {
+            let body = format!(r#"{{"model":"m","{field}":"resp_1"}}"#);
+            let refused = Request::read(Endpoint::Responses, body.as_bytes()).map(drop);
+            assert_eq!(refused, Err(InvalidRequest::Kept(field)));
+        }
+    }
+
+    #[test]
+    fn no_other_model_and_no_other_server_than_the_one_that_is_checked_can_be_named() {
+        let refused = |body: &str| chat(body).map(drop).unwrap_err();
+        for (name, field) in [("\u{17f}tream", "stream"), ("MAX_TOKENS", "max_tokens"), ("Store", "store")] {
+            assert_eq!(refused(&format!(r#"{{"model":"m","{name}":1}}"#)), InvalidRequest::Case(field));
+        }
+        assert!(matches!(refused(r#"{"model":"m","Model":"n"}"#), InvalidRequest::Json(_)));
+        for field in ELSEWHERE {
+            assert_eq!(refused(&format!(r#"{{"model":"m","{field}":["n"]}}"#)), InvalidRequest::Elsewhere(field));
+        }
+        let long = format!(r#"{{"model":"m","stream_options":{{"a":"{}"}}}}"#, "x".repeat(2_000));
+        for body in [long.as_str(), r#"{"model":"m","stream_options":[]}"#] {
+            assert_eq!(refused(body), InvalidRequest::StreamOptions);
+        }
+    }
+
+    #[test]
+    fn what_others_may_have_left_and_what_costs_besides_tokens_is_refused() {
+        let refused = |endpoint, rest: &str| {
+            Request::read(endpoint, format!(r#"{{"model":"m",{rest}}}"#).as_bytes()).map(drop).unwrap_err()
+        };
+        let (chat, responses) = (Endpoint::ChatCompletions, Endpoint::Responses);
+        for (endpoint, rest, error) in [
+            (chat, r#""store":true"#, InvalidRequest::Kept("store")),
+            (responses, r#""input":[{"type":"item_reference","id":"i"}]"#, InvalidRequest::Kept("input")),
+            (chat, r#""messages":[{"content":[{"file":{"file_id":"f"}}]}]"#, InvalidRequest::Kept("messages")),
+            (responses, r#""tools":[{"type":"function"},{"type":"web_search"}]"#, InvalidRequest::Extra("tools")),
+            (chat, r#""web_search_options":{}"#, InvalidRequest::Extra("web_search_options")),
+            (chat, r#""service_tier":"priority""#, InvalidRequest::Extra("service_tier")),
+        ] {
+            assert_eq!(refused(endpoint, rest), error, "{rest}");
+        }
+        let usual = r#"{"model":"m","store":false,"service_tier":"flex","tools":[{"type":"function","function":{"parameters":{"properties":{"file_id":{"type":"string"}}}}}]}"#;
+        assert!(self::chat(usual).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_decided_about_is_refused() {
+        let refused = |body: &str| chat(body).map(drop).unwrap_err();
+        for body in ["", "[]", "{", r#"{"model":"m","model":"n"}"#, r#"{"model":"m","mod\u0065l":"n"}"#] {
+            assert!(matches!(refused(body), InvalidRequest::Json(_)), "{body}");
+        }
+        for body in ["{}", r#"{"model":""}"#, r#"{"model":7}"#, r#"{"model":null}"#] {
+            assert_eq!(refused(body), InvalidRequest::Model, "{body}");
+        }
+        assert_eq!(refused(r#"{"model":"m","stream":"yes"}"#), InvalidRequest::Stream);
+        let deep = format!(r#"{{"model":"m","x":{}{}}}"#, "[".repeat(500), "]".repeat(500));
+        assert_eq!(refused(&deep), InvalidRequest::TooDeep);
+        let many: String = (0..300).map(|n| format!(r#","f{n}":1"#)).collect();
+        assert!(matches!(refused(&format!(r#"{{"model":"m"{many}}}"#)), InvalidRequest::Json(_)));
+    }
+
+    #[test]
+    fn the_longest_answer_is_the_most_that_a_server_may_read() {
+        let most = |rest: &str| {
+            let body = format!(r#"{{"model":"m"{rest}}}"#);
+            let request = chat(&body).unwrap();
+            (request.max_answer_tokens(), request.answers())
+        };
+        assert_eq!(most(r#","max_tokens":100"#), (Some(100), 1));
+        assert_eq!(most(r#","max_completion_tokens":1,"max_tokens":50,"n":3"#), (Some(50), 3));
+        assert_eq!(most(r#","max_tokens":"many","max_output_tokens":7"#), (None, 1));
+        assert_eq!(most(r#","max_tokens":0"#), (None, 1));
+        let embeddings = Request::read(Endpoint::Embeddings, br#"{"model":"e","input":"a"}"#).unwrap();
+        assert_eq!(embeddings.max_answer_tokens(), Some(0));
+    }
+
+    #[test]
+    fn a_budget_shortens_the_answer_in_the_field_that_the_request_has() {
+        let additions = Additions { usage: true, max_answer_tokens: Some(300) };
+        for (body, sent, added) in [
+            (r#"{"model":"m"}"#, r#"{"model":"m","max_completion_tokens":300}"#, vec!["max_completion_tokens"]),
+            (r#"{"model":"m","max_tokens":900}"#, r#"{"model":"m","max_tokens":300}"#, vec![]),
+            (
+                r#"{"model":"m","max_tokens":900,"max_completion_tokens":800,"stream":true}"#,
+                r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":300,"max_tokens":300}"#,
+                vec!["stream_options", "include_usage"],
+            ),
+        ] {
+            let request = chat(body).unwrap();
+            assert_eq!(String::from_utf8(request.body(additions).into_owned()).unwrap(), sent);
+            assert_eq!(request.added(additions).collect::<Vec<_>>(), added);
+        }
+    }
+}
