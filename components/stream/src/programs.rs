@@ -39,6 +39,9 @@ use upstream::{Open, open};
 
 /// Pictures in a conversation have some megabytes. It is as much as a message may have as JSON, so an instance has room for four at once.
 const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+/// What a program is told that sends no key, or none of this installation.
+const NO_KEY: &str =
+    "Send an API key of this installation as Authorization: Bearer ea_… (on its page under Programs and keys).";
 /// Longer than any model's name.
 const MAX_MODEL_BYTES: usize = 200;
 
@@ -97,6 +100,8 @@ async fn in_openai_form(mut response: Response) -> Response {
     let is_unrouted = response.status() == StatusCode::METHOD_NOT_ALLOWED;
     let unrouted = || is_unrouted.then(|| Problem::method_not_allowed(""));
     if let Some(problem) = response.extensions_mut().remove::<Problem>().or_else(unrouted) {
+        let is_unsigned = problem.detail() == Problem::unauthenticated().detail();
+        let problem = if is_unsigned { problem.with_detail(NO_KEY) } else { problem };
         response.extensions_mut().insert(problem.with_openai_error());
     }
     response

@@ -208,6 +208,12 @@ impl Problem {
         self
     }
 
+    /// The same with other words for the person.
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { detail: detail.into(), ..self }
+    }
+
     /// Names the field of the request that is wrong.
     #[must_use]
     pub const fn with_field(mut self, field: &'static str) -> Self {

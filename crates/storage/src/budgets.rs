@@ -222,3 +222,22 @@ fn read(query: &'static str, row: &Row) -> Result<Budget, StorageError> {
         at: columns.timestamp()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_that_cannot_be_read_lets_nothing_through() {
+        let at = Timestamp::from_millis(0);
+        let read = |rooms| short("test", rooms, at).map(|reservation| matches!(reservation, Reservation::Short(_)));
+        assert_eq!(read("installation tokens_per_day 10 -3 7").ok(), Some(true));
+        for odd in [
+            "",
+            "installation tokens_per_day 10 -9.2e18 7",
+            "installation tokens_per_day 10 1 7,user:x cost_per_day 1 1 1",
+        ] {
+            assert!(read(odd).is_err(), "{odd}");
+        }
+    }
+}

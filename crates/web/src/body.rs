@@ -181,6 +181,17 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_passed_on_counts_until_its_last_copy_is_dropped() {
+        let held: &'static Held = Box::leak(Box::new(Held(AtomicUsize::new(0))));
+        let body = axum::body::Bytes::from_owner(read(held, Some(LONGEST), LONGEST, LONGEST).unwrap());
+        let copy = body.clone();
+        drop(body);
+        assert_eq!((copy.len(), held.0.load(Ordering::Relaxed)), (LONGEST, LONGEST));
+        drop(copy);
+        assert_eq!(held.0.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn what_a_body_only_announces_takes_no_room() {
         let held = Held(AtomicUsize::new(0));
         let announced = [(header::CONTENT_LENGTH, LONGEST.into())].into_iter().collect();

@@ -5,16 +5,19 @@ use std::{
     borrow::Cow,
     cell::RefCell,
     collections::BTreeSet,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
+use cache::Clock as _;
 use futures::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use models::{Provider, head_patience};
 use passthrough::{Additions, Endpoint, Request, is_failure};
-use storage::Database;
+use platform::SpinClock;
+use storage::{Database, StorageError, model_providers::StoredProvider};
 use web::log::{Level, log};
 
 use super::{
@@ -34,6 +37,16 @@ thread_local! {
     /// The servers that refused a field that we add, so that they are asked without it from then on: their names, and the fields. There are as many as
     /// providers, and the instance does not live long.
     static REFUSED: RefCell<BTreeSet<(String, &'static str)>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// For so long, the providers that were read count.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// Providers as they are stored, and until when they count.
+type Added = (Duration, Rc<Vec<StoredProvider>>);
+
+thread_local! {
+    static ADDED: RefCell<Option<Added>> = const { RefCell::new(None) };
 }
 
 /// What of a provider's headers is passed on. The others are about the provider's account, or about the connection.
@@ -63,11 +76,23 @@ pub(crate) async fn providers<D: Database>(
     endpoint: Endpoint,
     model: &str,
 ) -> web::Result<Vec<Provider>> {
-    let store = programs.app.store();
-    let all = stored::all(store, &programs.config, &store.model_providers().await?, Some(model)).await;
+    let all = stored::all(programs.app.store(), &programs.config, &added(programs).await?, Some(model)).await;
     let mut fitting: Vec<Provider> = all.of_model(model).into_iter().cloned().collect();
     fitting.sort_by_key(|provider| endpoint.api().is_some_and(|api| api != provider.api));
     Ok(fitting)
+}
+
+/// The providers that administrators added, as they were less than half a second ago: as what decides about tokens (docs/adr/0032), so that a request
+/// needs no statement for them. Their keys are still sealed.
+async fn added<D: Database>(programs: &Programs<D>) -> Result<Rc<Vec<StoredProvider>>, StorageError> {
+    let now = SpinClock.now();
+    let known = ADDED.with_borrow(|known| known.clone().filter(|(until, _)| *until > now));
+    if let Some((_, providers)) = known {
+        return Ok(providers);
+    }
+    let providers = Rc::new(programs.app.store().model_providers().await?);
+    ADDED.set(Some((now.saturating_add(FRESH), Rc::clone(&providers))));
+    Ok(providers)
 }
 
 /// What is asked, as it came and as it was read.

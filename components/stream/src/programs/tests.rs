@@ -356,6 +356,8 @@ fn whoever_may_not_is_told_in_the_form_that_clients_read() {
     let with = |key: Option<&str>| error(test.send(Method::POST, "/v1/chat/completions", key, Some(&hi("m"))));
     answers([]);
     assert_eq!(with(None), (401, "invalid_api_key".to_owned()));
+    let stranger = test.send(Method::GET, "/v1/models", Some("sk-of-somebody-else"), None);
+    assert!(stranger.json["error"]["message"].as_str().unwrap().contains("API key of this installation"));
     assert_eq!(with(Some("eak_wrong")), (401, "invalid_api_key".to_owned()));
     let (_, narrow) = test.fixture.api_key(&test.user, "conversations:read models:use:*");
     assert_eq!(with(Some(&narrow)), (403, "insufficient_scope".to_owned()));
