@@ -212,10 +212,11 @@ export type OwnUsage = {
   prompt_tokens: number;
   completion_tokens: number;
   tool_calls: number;
-  currency: string;
+  /** A host of an earlier release does not say it, nor what was spent. */
+  currency?: string;
   /** Costs are millionths of the currency. */
-  today: Spent;
-  this_month: Spent;
+  today?: Spent;
+  this_month?: Spent;
   budgets: { of: string; kind: LimitKind; amount: number; left: number }[];
 };
 
