@@ -216,10 +216,11 @@ export type OwnUsage = {
   /** Of these tokens, what programs used at `/v1`. */
   programs: { requests: number; prompt_tokens: number; completion_tokens: number };
   tool_calls: number;
-  currency: string;
+  /** A host of an earlier release does not say it, nor what was spent. */
+  currency?: string;
   /** Costs are millionths of the currency. */
-  today: Spent;
-  this_month: Spent;
+  today?: Spent;
+  this_month?: Spent;
   budgets: { of: string; kind: LimitKind; amount: number; left: number }[];
 };
 

@@ -100,7 +100,14 @@ function Content({ user, section }: { user: User; section: Section }) {
     case "erasures":
       return <Erasures />;
     case "webhooks":
-      return <Webhooks access={installationWebhooks} />;
+      return (
+        <>
+          <p class="text-sm leading-6 text-soft">
+            Other programs can be told what happens in this installation: ids, codes and times, never what people or models said.
+          </p>
+          <Webhooks access={installationWebhooks} />
+        </>
+      );
     case "keys":
       return <Keys />;
     case "settings":

@@ -51,10 +51,10 @@ export function OwnUsage() {
             ` Of these tokens, your programs' ${used.programs.requests.toLocaleString()} requests to models read ${used.programs.prompt_tokens.toLocaleString()} and wrote ${used.programs.completion_tokens.toLocaleString()}.`}
         </p>
       )}
-      {used !== null && (
+      {used?.today !== undefined && used.this_month !== undefined && (
         <dl class="mt-2 grid gap-1 text-sm tabular-nums">
-          <Period name="Today" spent={used.today} currency={used.currency} />
-          <Period name="This month" spent={used.this_month} currency={used.currency} />
+          <Period name="Today" spent={used.today} currency={used.currency ?? ""} />
+          <Period name="This month" spent={used.this_month} currency={used.currency ?? ""} />
         </dl>
       )}
       {used !== null && used.budgets.length > 0 && (
@@ -66,12 +66,12 @@ export function OwnUsage() {
                   {OF[budget.of] ?? budget.of}, {budget.kind.endsWith("day") ? "today" : "this month"}
                 </span>
                 <span class="text-soft tabular-nums">
-                  {amount(budget.kind, budget.left, used.currency)} of {amount(budget.kind, budget.amount, used.currency)}
+                  {amount(budget.kind, budget.left, used.currency ?? "")} of {amount(budget.kind, budget.amount, used.currency ?? "")}
                   {budget.kind.startsWith("tokens") ? " tokens" : ""} left
                 </span>
               </p>
               <progress class="mt-2 h-1.5 w-full accent-brand" max={Math.max(1, budget.amount)} value={budget.amount - budget.left}>
-                {amount(budget.kind, budget.amount - budget.left, used.currency)} used
+                {amount(budget.kind, budget.amount - budget.left, used.currency ?? "")} used
               </progress>
             </li>
           ))}
