@@ -44,13 +44,14 @@ CREATE INDEX assistant_groups_of_group ON assistant_groups (group_id, assistant_
 
 CREATE VIEW conversation_settings_changes AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS conversation_id, CAST(NULL AS text) AS former_id, CAST(NULL AS text) AS settings,
-    CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS text) AS model, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE FUNCTION change_conversation_settings() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- First, so that no message is sent meanwhile whose run needs a row that goes.
-    UPDATE conversations SET settings_id = CASE WHEN NEW.settings IS NOT NULL THEN NEW.id END, updated_at = NEW.changed_at
+    UPDATE conversations SET settings_id = CASE WHEN NEW.settings IS NOT NULL THEN NEW.id END,
+        model = COALESCE(NEW.model, model), updated_at = NEW.changed_at
     WHERE id = NEW.conversation_id AND settings_id IS NOT DISTINCT FROM NEW.former_id;
     IF NOT FOUND THEN
         RETURN NULL;
@@ -102,11 +103,18 @@ CREATE TRIGGER send_configured_message INSTEAD OF INSERT ON configured_messages
 
 CREATE VIEW assistant_changes AS
 SELECT CAST(NULL AS text) AS id, CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS name_hash, CAST(NULL AS text) AS contents,
-    CAST(NULL AS text) AS group_ids, CAST(NULL AS bigint) AS former_at, CAST(NULL AS bigint) AS changed_at
+    CAST(NULL AS text) AS group_ids, CAST(NULL AS bigint) AS former_at, CAST(NULL AS bigint) AS at_most, CAST(NULL AS bigint) AS changed_at
 WHERE 1 = 0;
 
 CREATE FUNCTION change_assistant() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NEW.former_at IS NULL THEN
+        -- One new assistant of an owner after the other.
+        PERFORM 1 FROM users WHERE id = NEW.user_id FOR NO KEY UPDATE;
+        IF NEW.at_most <= (SELECT COUNT(*) FROM assistants WHERE user_id = NEW.user_id) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
     INSERT INTO assistants (id, user_id, name_hash, contents, created_at, updated_at)
     VALUES (NEW.id, NEW.user_id, NEW.name_hash, NEW.contents, NEW.changed_at, NEW.changed_at)
     ON CONFLICT (id) DO UPDATE SET name_hash = excluded.name_hash, contents = excluded.contents, updated_at = excluded.updated_at
@@ -119,6 +127,7 @@ BEGIN
     INSERT INTO assistant_groups (assistant_id, group_id)
     SELECT NEW.id, user_groups.id FROM json_array_elements_text(CAST(NEW.group_ids AS json)) AS shared (group_id)
     JOIN user_groups ON user_groups.id = shared.group_id
+    FOR KEY SHARE OF user_groups
     ON CONFLICT DO NOTHING;
     RETURN NEW;
 EXCEPTION WHEN unique_violation THEN
@@ -128,3 +137,8 @@ END
 $$;
 
 CREATE TRIGGER change_assistant INSTEAD OF INSERT ON assistant_changes FOR EACH ROW EXECUTE FUNCTION change_assistant();
+
+INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at)
+SELECT 'conversation_settings', 1, '', 0, 0, CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'response_formats', 1, '', 0, 0, CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users)
+UNION ALL SELECT 'assistants', 1, '', 0, 0, CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint), CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 3600000 WHERE EXISTS (SELECT 1 FROM users);

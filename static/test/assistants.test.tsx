@@ -54,7 +54,8 @@ test("the assistant that was chosen begins the next chat, and no later one", asy
   const chosen = { ...assistant("a", "Translator"), model: "big" };
   nextAssistant.value = chosen;
   assert.equal(chat.answeringModel.value, "big");
-  answers.set("POST /api/conversations", () => Response.json(conversationOf(C), { status: 201 }));
+  const begun = conversationOf(C, { settings: USUAL, assistant: { id: "a", name: "Translator" } });
+  answers.set("POST /api/conversations", () => Response.json(begun, { status: 201 }));
   await chat.say("Hello");
   assert.deepEqual([body("POST", "/api/conversations"), nextAssistant.value], [{ assistant_id: "a" }, null]);
 });
@@ -69,6 +70,16 @@ test("settings of the shown chat are stored with it", async () => {
   answers.set(`PATCH /api/conversations/${C}`, () => Response.json(conversationOf(C, { settings })));
   await chat.configure(settings, null);
   assert.deepEqual([body("PATCH", `/api/conversations/${C}`), chat.conversation.value?.settings], [{ settings }, settings]);
+});
+
+test("where no assistant can be had, nothing is said without it", async () => {
+  nextAssistant.value = assistant("a", "Translator");
+  // A host of an earlier release.
+  answers.set("POST /api/conversations", () => Response.json(conversationOf(C), { status: 201 }));
+  answers.set(`DELETE /api/conversations/${C}`, () => new Response(null, { status: 204 }));
+  assert.equal(await chat.say("Hello"), false);
+  assert.match(chat.problem.value ?? "", /cannot be begun at the moment/);
+  assert.deepEqual([nextAssistant.value.id, body("POST", `/api/conversations/${C}/messages`)], ["a", undefined]);
 });
 
 test("an empty field is as usual, and words say what is not", () => {

@@ -106,7 +106,12 @@ pub(crate) async fn usable<D: Database>(chat: &Chat<D>, session: &Session, id: &
         Err(_) => None,
     };
     let missing = || Problem::invalid_field("assistant_id", "You have no such assistant, and none is shared with you.");
-    Ok(found.ok_or_else(missing)?)
+    let assistant = found.ok_or_else(missing)?;
+    if !assistant.is_readable {
+        let detail = "This assistant cannot be read any more. Choose another one.";
+        return Err(Problem::invalid_field("assistant_id", detail).into());
+    }
+    Ok(assistant)
 }
 
 /// `GET /api/assistants`.
@@ -231,7 +236,8 @@ async fn contents<D: Database>(
     Ok(contents)
 }
 
-/// The groups that it is shared with after a change. Whoever leaves it shared must be allowed to share, since what others get has changed.
+/// The groups that it is shared with after a change. Whoever leaves it shared must be allowed to share it with all of them, since what others get may have
+/// changed; but whoever manages assistants may leave it where it is.
 async fn groups<D: Database>(
     chat: &Chat<D>,
     session: &Session,
@@ -240,31 +246,34 @@ async fn groups<D: Database>(
 ) -> Result<Vec<Id>> {
     let former: Vec<Id> = former.iter().map(|group| group.id).collect();
     let groups = match &change.groups {
-        None => former,
+        None => former.clone(),
         Some(wanted) if wanted.len() > MAX_GROUPS => {
             return Err(Problem::invalid_field("groups", format!("At most {MAX_GROUPS} groups.")).into());
         }
         Some(wanted) => {
             let wanted: Option<Vec<Id>> = wanted.iter().map(|id| id.parse().ok()).collect();
-            let wanted = wanted.ok_or_else(no_group)?;
-            if wanted.iter().any(|id| !former.contains(id)) {
-                let usable = groups_to_share_with(chat, session).await?;
-                let is_usable = |id: &Id| former.contains(id) || usable.iter().any(|group| group.id == *id);
-                if !wanted.iter().all(is_usable) {
-                    return Err(no_group().into());
-                }
-            }
-            wanted
+            wanted.ok_or_else(no_group)?
         }
     };
-    if !groups.is_empty() {
-        session.check(&Action::Route(AssistantsShare::NAME))?;
+    if groups.is_empty() {
+        return Ok(groups);
+    }
+    session.check(&Action::Route(AssistantsShare::NAME))?;
+    let may_stay = |id: &Id| viewer(session).manages_shared && former.contains(id);
+    if !groups.iter().all(may_stay) {
+        let usable = groups_to_share_with(chat, session).await?;
+        if !groups.iter().all(|id| may_stay(id) || usable.iter().any(|group| group.id == *id)) {
+            return Err(no_group().into());
+        }
     }
     Ok(groups)
 }
 
 fn no_group() -> Problem {
-    Problem::invalid_field("groups", "Choose groups that you are in.")
+    Problem::invalid_field(
+        "groups",
+        "Choose groups that you are in. Where you are no longer a member, take the assistant off.",
+    )
 }
 
 fn saved(saved: AssistantSaved) -> Result<Assistant> {

@@ -103,7 +103,7 @@ impl Change {
             if changed == settings {
                 return Ok(());
             }
-            match store.set_conversation_settings(user_id, id, settings_id, &changed).await? {
+            match store.set_conversation_settings(user_id, id, settings_id, &changed, self.model.as_deref()).await? {
                 SettingsChanged::Changed(_) => return Ok(()),
                 SettingsChanged::NotFound => return Err(Problem::not_found().into()),
                 SettingsChanged::ChangedMeanwhile => {}
@@ -174,7 +174,7 @@ async fn configured<D: Database>(
     if *settings == ConversationSettings::default() {
         return Ok(conversation);
     }
-    let set = chat.store().set_conversation_settings(session.user_id(), conversation.id, None, settings).await?;
+    let set = chat.store().set_conversation_settings(session.user_id(), conversation.id, None, settings, None).await?;
     match set {
         SettingsChanged::Changed(conversation) => Ok(*conversation),
         SettingsChanged::ChangedMeanwhile | SettingsChanged::NotFound => Err(Problem::not_found().into()),

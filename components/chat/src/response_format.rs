@@ -1,5 +1,5 @@
 //! The form that an answer must have, as a message wants it: `response_format` of Chat Completions, of which `json_schema` is taken. It is checked before
-//! anything is stored, so that no run fails because of it.
+//! anything is stored; whether an answer fits is checked by whoever executes the run.
 
 use std::borrow::Cow;
 

@@ -4,16 +4,16 @@
 use domain::{Id, ModelSettings, NamedAssistant, ReasoningEffort, Temperature};
 use problem::Problem;
 use serde::{Deserialize, Deserializer, Serialize};
-use toolbox::{Effect, Policy, policy::MAX_PATTERN_CHARS};
+use toolbox::{
+    Effect, Policy,
+    policy::{MAX_CHOSEN, MAX_CHOSEN_BYTES},
+};
 use web::Result;
 
 /// The longest instructions: some four thousand tokens, which every request of the conversation carries.
 pub(crate) const MAX_INSTRUCTIONS_BYTES: usize = 16 * 1024;
-/// Settings with patterns of tools, in which JSON may write a byte as six, and a name and a description beside them.
-pub(crate) const MAX_SETTINGS_BYTES: usize =
-    6 * (MAX_INSTRUCTIONS_BYTES + MAX_PATTERNS * MAX_PATTERN_CHARS) + 16 * 1024;
-/// Tools and servers that are named: more than anybody chooses by hand.
-const MAX_PATTERNS: usize = 100;
+/// Settings, in whose instructions JSON may write a byte as six, and a name and a description beside them.
+pub(crate) const MAX_SETTINGS_BYTES: usize = 6 * MAX_INSTRUCTIONS_BYTES + MAX_CHOSEN_BYTES + 16 * 1024;
 /// OpenAI's Responses take no smaller number. A model that reasons needs more before it says anything.
 const MIN_OUTPUT_TOKENS: u64 = 16;
 /// More than any model writes.
@@ -54,7 +54,8 @@ impl SettingsChange {
                     format!("Instructions have at most {MAX_INSTRUCTIONS_BYTES} bytes."),
                 );
             }
-            settings.instructions = instructions.map(str::to_owned);
+            // As in messages: some servers refuse NUL.
+            settings.instructions = instructions.map(|text| text.replace('\0', "\u{fffd}"));
         }
         if let Some(temperature) = self.temperature {
             let Ok(temperature) = temperature.map(Temperature::try_from).transpose() else {
@@ -88,8 +89,8 @@ impl SettingsChange {
 }
 
 fn check_patterns(patterns: &[String]) -> Result<()> {
-    if patterns.len() > MAX_PATTERNS {
-        return refuse("settings.tools", format!("Use at most {MAX_PATTERNS} patterns of tools."));
+    if patterns.len() > MAX_CHOSEN {
+        return refuse("settings.tools", format!("Use at most {MAX_CHOSEN} patterns of tools."));
     }
     for pattern in patterns {
         if let Err(invalid) = Policy::parse(pattern, Effect::Allow) {

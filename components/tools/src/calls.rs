@@ -16,6 +16,7 @@ use toolbox::{
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
     exposure::may_have_read_private,
+    policy::MAX_CHOSEN_BYTES,
     wire::{Call, Executor, Said},
 };
 use web::{
@@ -33,8 +34,8 @@ use crate::{
     world::{CallWorld, RunCall},
 };
 
-/// The longest arguments that `toolbox` reads, in which JSON may write a byte with six, and the rest.
-const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + 16 * 1024;
+/// The longest arguments that `toolbox` reads, in which JSON may write a byte with six, the patterns of tools, and the rest.
+const MAX_BYTES: usize = 6 * MAX_ARGUMENTS_BYTES + MAX_CHOSEN_BYTES + 16 * 1024;
 
 pub(crate) async fn call<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,

@@ -235,47 +235,11 @@ impl Complaint {
             Field::Include => self.names(&["include", "encrypted_content", "encrypted content"]),
             Field::Store => self.names(&["store"]),
             Field::Strict => self.names(&["strict"]),
-            Field::Tools => false,
-            Field::Temperature => self.names(&["temperature"]),
-            Field::ReasoningEffort => {
-                let of_other = sent.reasoning || self.names(&["include", "encrypted_content", "encrypted content"]);
-                let of_model = !of_other && self.names(&["reasoning", "thinking"]) && self.refuses();
-                of_model || self.names(&["reasoning_effort", "reasoning effort", "reasoning.effort"])
-            }
-            Field::ResponseFormat => {
-                self.names(&[
-                    "response_format",
-                    "response format",
-                    "text.format",
-                    "json_schema",
-                    "response_schema",
-                    "grammar",
-                ]) || self.says(&["structured output", "guided decoding"])
-            }
+            // `wishes.rs` has the last three.
+            Field::Tools | Field::Temperature | Field::ReasoningEffort | Field::ResponseFormat => false,
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;
-        if self.is_about_value(field) {
-            let mut dialect = dialect.clone();
-            dialect.left_out_now.insert(field);
-            return Some(dialect);
-        }
         Some(without(dialect, field))
-    }
-
-    /// Whether another value of the field may be accepted.
-    fn is_about_value(&self, field: Field) -> bool {
-        match field {
-            Field::Temperature => {
-                self.says(&["between", "range", "less than", "greater than", "at most", "<=", "maximum"])
-            }
-            Field::ReasoningEffort => {
-                self.says(&["supported values", "unsupported value", "invalid value", "should be", "must be", "one of"])
-            }
-            Field::ResponseFormat => {
-                self.names(&["schema", "additionalproperties", "properties", "required", "grammar", "$ref", "strict"])
-            }
-            _ => false,
-        }
     }
 
     pub(crate) fn signatures(&self, dialect: &Dialect, sent: &Sent) -> Option<Dialect> {
@@ -403,7 +367,7 @@ impl Complaint {
             .then(|| without(dialect, Field::Tools))
     }
 
-    fn refuses(&self) -> bool {
+    pub(crate) fn refuses(&self) -> bool {
         self.says(&[
             "support",
             "unknown",
@@ -433,12 +397,12 @@ impl Complaint {
     }
 
     /// Whether the message contains one of these texts.
-    fn says(&self, parts: &[&str]) -> bool {
+    pub(crate) fn says(&self, parts: &[&str]) -> bool {
         parts.iter().any(|part| self.words.contains(part))
     }
 
     /// Whether the message contains one of these as a separate name.
-    fn names(&self, names: &[&str]) -> bool {
+    pub(crate) fn names(&self, names: &[&str]) -> bool {
         let joins = |character: char| character.is_alphanumeric() || character == '_';
         names.iter().any(|name| {
             self.words.match_indices(name).any(|(at, _)| {
@@ -456,7 +420,7 @@ fn half(dialect: &Dialect, told: u64) -> Option<Dialect> {
     (half >= MIN_ANSWER_TOKENS).then(|| Dialect { answer_tokens_now: Some(half), ..dialect.clone() })
 }
 
-fn without(dialect: &Dialect, field: Field) -> Dialect {
+pub(crate) fn without(dialect: &Dialect, field: Field) -> Dialect {
     let mut dialect = dialect.clone();
     dialect.left_out.insert(field);
     if field == Field::Stream {

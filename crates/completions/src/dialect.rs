@@ -32,20 +32,9 @@ pub enum Field {
 }
 
 impl Field {
-    /// In the order in which a refusal is searched for them: longer names first, and what is only sent because a person wants it before what may be
-    /// a part of it.
-    pub(crate) const ALL: [Self; 10] = [
-        Self::ResponseFormat,
-        Self::ReasoningEffort,
-        Self::Temperature,
-        Self::StreamOptions,
-        Self::ToolChoice,
-        Self::Include,
-        Self::Stream,
-        Self::Store,
-        Self::Strict,
-        Self::Tools,
-    ];
+    /// In the order in which a refusal is searched for them: longer names first.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::StreamOptions, Self::ToolChoice, Self::Include, Self::Stream, Self::Store, Self::Strict, Self::Tools];
 }
 
 /// The role that gives the installation's instructions.

@@ -1,7 +1,5 @@
 //! How a model is to answer, as parts of a request, and what takes their place where a server refuses them.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -35,22 +33,21 @@ pub struct JsonFormat<'a> {
 
 /// The field `response_format` of Chat Completions.
 #[derive(Serialize)]
-pub(crate) struct ResponseFormat<'a> {
+pub(crate) struct SentFormat<'a> {
     r#type: &'static str,
     json_schema: JsonFormat<'a>,
 }
 
-impl<'a> From<JsonFormat<'a>> for ResponseFormat<'a> {
+impl<'a> From<JsonFormat<'a>> for SentFormat<'a> {
     fn from(json_schema: JsonFormat<'a>) -> Self {
         Self { r#type: "json_schema", json_schema }
     }
 }
 
-/// The instructions with the form of the answer in words, for a server that does not take the field.
-pub(crate) fn with_format<'a>(instructions: &'a str, format: &JsonFormat<'_>) -> Cow<'a, str> {
-    let words = format!(
+/// The form of the answer in words, for a server that does not take the field.
+pub(crate) fn in_words(format: &JsonFormat<'_>) -> String {
+    format!(
         "Answer with one JSON value and nothing else: no words before or after it, and no code fence. It must be valid against this JSON Schema:\n{}",
         format.schema.get()
-    );
-    Cow::Owned(if instructions.is_empty() { words } else { format!("{instructions}\n\n{words}") })
+    )
 }

@@ -24,6 +24,7 @@ pub mod schema;
 mod thinking;
 mod turns;
 mod wire;
+mod wishes;
 
 pub use calls::ToolCallRequest;
 pub use dialect::Dialect;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{
     complaint::{MIN_ANSWER_TOKENS, Sent},
     dialect::{AnswerLimit, Dialect, Field, Instructions, Marks, NoText, Schemas, SentBack},
-    generation::{Generation, ResponseFormat, with_format},
+    generation::{Generation, SentFormat, in_words},
     names::{self, CallIds},
     schema, turns,
 };
@@ -142,7 +142,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response_format: Option<ResponseFormat<'a>>,
+    response_format: Option<SentFormat<'a>>,
 }
 
 #[derive(Serialize)]
@@ -208,9 +208,9 @@ impl ChatRequest<'_> {
     /// When a value cannot be written as JSON; strings always can.
     pub fn write(self, dialect: &Dialect) -> Result<(Vec<u8>, Sent), serde_json::Error> {
         // If the server cannot be told that no tool may be called, no tools are offered.
-        let in_words = !dialect.sends(Field::Tools) || !(self.may_call || dialect.sends(Field::ToolChoice));
-        let parts = turns::in_order(self.parts, in_words);
-        let offered = if in_words { Vec::new() } else { offered(&self.tools, dialect) };
+        let tools_in_words = !dialect.sends(Field::Tools) || !(self.may_call || dialect.sends(Field::ToolChoice));
+        let parts = turns::in_order(self.parts, tools_in_words);
+        let offered = if tools_in_words { Vec::new() } else { offered(&self.tools, dialect) };
         // Servers require a description of every tool whose calls they are shown.
         let known = if offered.is_empty() { no_longer_offered(&parts) } else { Vec::new() };
         let silenced = !known.is_empty() || !(offered.is_empty() || self.may_call);
@@ -219,14 +219,15 @@ impl ChatRequest<'_> {
         let Generation { temperature, reasoning_effort, max_output_tokens, format } = self.generation;
         let temperature = temperature.filter(|_| dialect.sends(Field::Temperature));
         let reasoning_effort = reasoning_effort.filter(|_| dialect.sends(Field::ReasoningEffort));
-        let (response_format, instructions) = match format {
-            Some(format) if !dialect.sends(Field::ResponseFormat) => (None, with_format(self.instructions, &format)),
-            format => (format.map(ResponseFormat::from), Cow::Borrowed(self.instructions)),
-        };
-        let mut sent = Sent { instructions: !instructions.is_empty(), ..Sent::default() };
+        let takes_format = dialect.sends(Field::ResponseFormat);
+        let mut sent = Sent { instructions: !self.instructions.is_empty(), ..Sent::default() };
         let mut writer =
             Writer { server: self.server, model: self.model, dialect, ids: CallIds::default(), sent: &mut sent };
-        let messages = writer.messages(&instructions, parts);
+        let mut messages = writer.messages(self.instructions, parts);
+        if let Some(format) = format.filter(|_| !takes_format) {
+            tell(&mut messages, &in_words(&format));
+        }
+        let response_format = format.filter(|_| takes_format).map(SentFormat::from);
         let stream = dialect.sends(Field::Stream);
         let usage = stream && dialect.sends(Field::StreamOptions);
         let tool_choice = (silenced && dialect.sends(Field::ToolChoice)).then_some("none");
@@ -273,6 +274,14 @@ impl ChatRequest<'_> {
             Marks::Broken => body.replace("<|", "<\u{200b}|"),
         };
         Ok((body.into_bytes(), sent))
+    }
+}
+
+/// Adds words to the last message of the person, behind everything that requests before had in common with this one.
+fn tell(messages: &mut [Message<'_>], words: &str) {
+    let last = messages.iter_mut().rfind(|message| message.role == "user");
+    if let Some(Message { content: Some(Some(Content::Text(text))), .. }) = last {
+        *text = Cow::Owned(format!("{text}\n\n{words}"));
     }
 }
 

@@ -246,6 +246,8 @@ impl Turn<'_> {
             drop(messages);
             self.estimated_tokens += prompt.estimated_tokens;
             let room = prompt_builder::answer_room(window, self.wanted.generation().max_output_tokens);
+            // A long answer that is only allowed keeps no budget from others: one that becomes longer reserves more.
+            let room = room.min(prompt_builder::max_answer_tokens(window));
             self.budget.reserve(session, prompt.estimated_tokens, room).await?;
             *round = Round::default();
             let heard = llm_client::ask(session, self.asking.asked(), &prompt, round, told, &mut self.budget).await;

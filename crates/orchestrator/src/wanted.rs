@@ -3,7 +3,7 @@
 
 use completions::{Dialect, Generation, JsonFormat, Round, dialect::Field};
 use domain::{ModelSettings, ResponseFormat};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use storage::claims::Claim;
 
 use crate::error_handler::{self, TurnFailure};
@@ -13,6 +13,10 @@ const WITHOUT_TEMPERATURE: &str = "This model does not take the temperature that
 /// The same of the reasoning effort.
 const WITHOUT_EFFORT: &str =
     "This model does not take the reasoning effort that is set. It reasons as it usually does.";
+
+/// The same of the schema of the answer.
+const WITHOUT_SCHEMA: &str =
+    "This model's server does not take the schema of the answer. It was told in words, and the answer is checked.";
 
 /// What is wanted of an answer.
 #[derive(Clone, Copy, Debug)]
@@ -57,20 +61,27 @@ impl<'a> Wanted<'a> {
     pub(crate) fn unmet(self, dialect: &Dialect) -> impl Iterator<Item = (Field, &'static str)> {
         let temperature = self.settings.temperature.map(|_| (Field::Temperature, WITHOUT_TEMPERATURE));
         let effort = self.settings.reasoning_effort.map(|_| (Field::ReasoningEffort, WITHOUT_EFFORT));
-        [temperature, effort].into_iter().flatten().filter(|(field, _)| !dialect.sends(*field))
+        let format = self.format.map(|_| (Field::ResponseFormat, WITHOUT_SCHEMA));
+        [temperature, effort, format].into_iter().flatten().filter(|(field, _)| !dialect.sends(*field))
     }
 
     /// Why an answer does not have the form that is wanted.
     pub(crate) fn fault(self, round: &Round) -> Option<TurnFailure> {
         let ResponseFormat { schema, .. } = self.format?;
         let was_cut = round.finish_reason.as_deref() == Some("length");
-        let faults = match (serde_json::from_str(&round.text), serde_json::from_str(schema.get())) {
+        let faults = match (serde_json::from_str(&round.text), readable(schema)) {
             (Ok(answer), Ok(schema)) => faults(&schema, &answer),
             (Err(error), _) => Some(format!("it is not JSON ({error})")),
-            (_, Err(error)) => Some(format!("its schema cannot be read ({error})")),
+            (_, Err(why)) => Some(format!("its schema cannot be used: {why}")),
         };
         faults.map(|faults| error_handler::unfit(&faults, was_cut))
     }
+}
+
+/// The schema as it is meant, which is how it was accepted: of an object, in today's version, and without a wrapper.
+fn readable(schema: &RawValue) -> Result<Value, String> {
+    let repaired = json_schema::repaired(schema).map_err(|unfit| unfit.to_string())?;
+    serde_json::from_str(repaired.get()).map_err(|error| error.to_string())
 }
 
 fn faults(schema: &Value, answer: &Value) -> Option<String> {

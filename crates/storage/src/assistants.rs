@@ -17,7 +17,7 @@ use crate::{
 /// Assistants of one person: more than anybody finds again in a list.
 pub const MAX_ASSISTANTS_OF_USER: usize = 100;
 
-/// The name of one that cannot be read any more. It can be deleted, and changed as a whole.
+/// What is told in place of the name of one that cannot be read any more.
 const UNREADABLE: &str = "(unreadable)";
 
 /// An assistant.
@@ -31,6 +31,8 @@ pub struct Assistant {
     pub owner_name: String,
     /// What it is.
     pub contents: AssistantContents,
+    /// Whether that can be read. Nobody can use one that cannot; it can be changed as a whole, and deleted.
+    pub is_readable: bool,
     /// The groups whose members may use it.
     pub groups: Vec<SharedGroup>,
     /// When it was made.
@@ -51,7 +53,7 @@ pub struct SharedGroup {
 /// Whose assistants somebody sees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Viewer {
-    /// Who it is. They see their own, and those that are shared with a group of theirs.
+    /// Who it is. They see their own, and those that are shared with a group of theirs by somebody who is not suspended.
     pub user_id: Id,
     /// Whether they see and change all that are shared with any group.
     pub manages_shared: bool,
@@ -106,7 +108,9 @@ fn read(query: &'static str, row: &Row, openers: &BTreeMap<Id, Opener>) -> Resul
     let owner_name = columns.optional_text()?.unwrap_or_default().to_owned();
     let opener = openers.get(&owner_id).unwrap_or(&NO_KEY);
     let json = opener.open(place(&id.to_string()), columns.text()?)?;
-    let contents = serde_json::from_str(&json).unwrap_or_else(|_| AssistantContents {
+    let read = serde_json::from_str(&json).ok();
+    let is_readable = read.is_some();
+    let contents = read.unwrap_or_else(|| AssistantContents {
         name: UNREADABLE.to_owned(),
         settings: ConversationSettings::unreadable().model,
         ..AssistantContents::default()
@@ -117,7 +121,7 @@ fn read(query: &'static str, row: &Row, openers: &BTreeMap<Id, Opener>) -> Resul
         groups.filter_map(|(id, name)| Some(SharedGroup { id: id.parse().ok()?, name: name.to_owned() })).collect();
     groups.sort_by(|one, other| one.name.cmp(&other.name));
     let (created_at, updated_at) = (columns.timestamp()?, columns.timestamp()?);
-    Ok(Assistant { id, owner_id, owner_name, contents, groups, created_at, updated_at })
+    Ok(Assistant { id, owner_id, owner_name, contents, is_readable, groups, created_at, updated_at })
 }
 
 /// What is stored of a name, so that it is found, and there is one of each of an owner: small and capital letters are the same.
@@ -134,6 +138,8 @@ impl Viewer {
             false => format!(
                 "SELECT assistant_groups.assistant_id FROM user_group_members
                  JOIN assistant_groups ON assistant_groups.group_id = user_group_members.group_id
+                 JOIN assistants AS shared ON shared.id = assistant_groups.assistant_id
+                 JOIN users AS owner ON owner.id = shared.user_id AND owner.suspended_at IS NULL
                  WHERE user_group_members.user_id = {user}"
             ),
         };
@@ -209,7 +215,8 @@ impl<D: Database> Store<D> {
             viewer.sees("?1")
         );
         let parameters = vec![user_id.into(), name_hash(name).into()];
-        let mut found = self.assistants_where("assistant_by_name", &condition, parameters).await?.into_iter();
+        let found = self.assistants_where("assistant_by_name", &condition, parameters).await?;
+        let mut found = found.into_iter().filter(|assistant| assistant.is_readable);
         Ok(match (found.next(), found.next()) {
             (Some(own), _) if own.owner_id == user_id => Ok(own),
             (Some(_), Some(_)) => Err(NotNamed::Ambiguous),
@@ -229,10 +236,10 @@ impl<D: Database> Store<D> {
         groups: &[Id],
     ) -> Result<AssistantSaved, StorageError> {
         let sql = format!(
-            "INSERT INTO assistant_changes (id, user_id, name_hash, contents, group_ids, former_at, changed_at)
-             SELECT CAST(?1 AS text), users.id, CAST(?3 AS text), CAST(?4 AS text), CAST(?5 AS text), CAST(NULL AS bigint), now_ms()
+            "INSERT INTO assistant_changes (id, user_id, name_hash, contents, group_ids, former_at, at_most, changed_at)
+             SELECT CAST(?1 AS text), users.id, CAST(?3 AS text), CAST(?4 AS text), CAST(?5 AS text), CAST(NULL AS bigint),
+                 {MAX_ASSISTANTS_OF_USER}, now_ms()
              FROM users WHERE users.id = ?2
-               AND (SELECT COUNT(*) FROM assistants WHERE assistants.user_id = ?2) < {MAX_ASSISTANTS_OF_USER}
                AND NOT EXISTS (SELECT 1 FROM assistants WHERE assistants.name_hash = ?3 AND assistants.user_id = ?2) RETURNING id"
         );
         let id = Id::new();
@@ -263,15 +270,11 @@ impl<D: Database> Store<D> {
                    WHERE other.name_hash = ?3 AND other.user_id = ?2 AND other.id <> ?1) RETURNING id";
         let mut parameters = self.change(former.id, former.owner_id, contents, groups).await?;
         parameters.push(former.updated_at.as_millis().into());
-        self.database.query(Statement::new("update_assistant", sql, parameters).durably().repeatably()).await?;
-        // By what is stored now: the answer to the statement may have been lost, and it was sent again.
-        let Some(now) = self.own_assistant(former.owner_id, former.id).await? else {
-            return Ok(AssistantSaved::ChangedMeanwhile);
-        };
-        Ok(match now.updated_at == former.updated_at {
-            true => AssistantSaved::NameTaken,
-            false if now.contents == *contents => AssistantSaved::Saved(Box::new(now)),
-            false => AssistantSaved::ChangedMeanwhile,
+        let changed = self.database.query(Statement::new("update_assistant", sql, parameters).durably()).await?;
+        Ok(match self.own_assistant(former.owner_id, former.id).await? {
+            Some(now) if !changed.is_empty() => AssistantSaved::Saved(Box::new(now)),
+            Some(now) if now.updated_at == former.updated_at => AssistantSaved::NameTaken,
+            _ => AssistantSaved::ChangedMeanwhile,
         })
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn read(
 
 impl<D: Database> Store<D> {
     /// Replaces the settings of a conversation, if they are still those with the id `former`, for the runs that are made from now on. Default settings are
-    /// none.
+    /// none. `model` is changed with them, unless it is `None`.
     ///
     /// # Errors
     /// Those of the database and of keys.
@@ -52,9 +52,10 @@ impl<D: Database> Store<D> {
         conversation_id: Id,
         former: Option<Id>,
         settings: &ConversationSettings,
+        model: Option<&str>,
     ) -> Result<SettingsChanged, StorageError> {
-        let sql = "INSERT INTO conversation_settings_changes (id, conversation_id, former_id, settings, changed_at)
-                   SELECT CAST(?3 AS text), id, CAST(?4 AS text), CAST(?5 AS text), now_ms() FROM conversations
+        let sql = "INSERT INTO conversation_settings_changes (id, conversation_id, former_id, settings, model, changed_at)
+                   SELECT CAST(?3 AS text), id, CAST(?4 AS text), CAST(?5 AS text), CAST(?6 AS text), now_ms() FROM conversations
                    WHERE id = ?1 AND user_id = ?2 AND settings_id IS NOT DISTINCT FROM CAST(?4 AS text) RETURNING id";
         let id = (*settings != ConversationSettings::default()).then(Id::new);
         let sealed = match id {
@@ -65,7 +66,14 @@ impl<D: Database> Store<D> {
             }
             None => Value::Null,
         };
-        let parameters = [conversation_id.into(), user_id.into(), id.unwrap_or_default().into(), former.into(), sealed];
+        let parameters = [
+            conversation_id.into(),
+            user_id.into(),
+            id.unwrap_or_default().into(),
+            former.into(),
+            sealed,
+            model.into(),
+        ];
         let statement = Statement::new("set_conversation_settings", sql, parameters).durably().repeatably();
         self.database.query(statement).await?;
         // By what is stored now: the answer to the statement may have been lost, and it was sent again.

@@ -130,6 +130,15 @@ impl<D: Database> Store<D> {
 
     /// Has all rows of all tables looked through, from some minutes on and once more an hour later.
     async fn look_through_everything(&self) -> Result<(), StorageError> {
+        self.look_through(
+            "UPDATE SET pass = 1, passed = '', seen = 0, total = excluded.total, began_at = excluded.began_at,
+                 due_at = excluded.due_at, finished_at = NULL, looked_at = NULL, skipped = 0",
+        )
+        .await
+    }
+
+    /// `known` is what is done about a table that is or was looked through already.
+    async fn look_through(&self, known: &str) -> Result<(), StorageError> {
         let rows = TARGETS.map(|target| {
             let table = target.table;
             format!(
@@ -138,12 +147,18 @@ impl<D: Database> Store<D> {
         });
         let sql = format!(
             "INSERT INTO sealing_progress (name, pass, passed, seen, total, began_at, due_at) SELECT * FROM ({}) AS tables WHERE 1 = 1
-             ON CONFLICT (name) DO UPDATE SET pass = 1, passed = '', seen = 0, total = excluded.total, began_at = excluded.began_at,
-                 due_at = excluded.due_at, finished_at = NULL, looked_at = NULL, skipped = 0",
+             ON CONFLICT (name) DO {known}",
             rows.join(" UNION ALL ")
         );
         self.database.query(Statement::new("look_through_everything", sql, []).durably().repeatably()).await?;
         Ok(())
+    }
+
+    /// How many tables are, or were, looked through.
+    async fn tables_looked_through(&self) -> Result<i64, StorageError> {
+        const QUERY: &str = "tables_looked_through";
+        let rows = self.database.query(Statement::new(QUERY, "SELECT COUNT(*) FROM sealing_progress", [])).await?;
+        rows.first().map_or(Ok(0), |row| row.columns(QUERY).integer())
     }
 
     /// Deletes former keys that nothing needs any more: every table was looked through twice since. If a row of the
@@ -156,6 +171,10 @@ impl<D: Database> Store<D> {
             return Ok(());
         }
         let tables = TARGETS.len();
+        // A release before knew fewer tables when it began: those of this one are looked through, too.
+        if usize::try_from(self.tables_looked_through().await?).unwrap_or_default() < tables {
+            self.look_through("NOTHING").await?;
+        }
         let sql = format!(
             "UPDATE data_keys SET former_id = NULL, former_wrapped = NULL, former_master_key = NULL
              WHERE former_id IS NOT NULL AND {tables} = (SELECT COUNT(*) FROM sealing_progress

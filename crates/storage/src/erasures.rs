@@ -98,7 +98,12 @@ const COUNTED: [(&str, &str); 15] = [
 
 /// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
 /// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
-const STEPS: [(&str, i64, &str); 9] = [
+const STEPS: [(&str, i64, &str); 10] = [
+    (
+        "erase_assistants",
+        BATCH,
+        "DELETE FROM assistants WHERE id IN (SELECT id FROM assistants WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
+    ),
     ("erase_runs", WHOLES, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_conversations",

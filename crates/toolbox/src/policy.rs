@@ -10,6 +10,11 @@ use crate::{KnownTool, cut, exposure::is_heard_by_others};
 /// The longest pattern: the names of a server and a tool, and some `*`.
 pub const MAX_PATTERN_CHARS: usize = 256;
 
+/// The most patterns of tools that a conversation may name: more than anybody chooses by hand.
+pub const MAX_CHOSEN: usize = 100;
+/// The longest JSON of so many patterns: it may write a character as twelve bytes.
+pub const MAX_CHOSEN_BYTES: usize = MAX_CHOSEN * MAX_PATTERN_CHARS * 12;
+
 /// Only `*` is a wildcard: the single-character wildcard is NUL, which no name has. A match takes at most as many steps as the lengths of pattern and
 /// name multiplied.
 type Glob = WildMatchPattern<'*', '\0'>;

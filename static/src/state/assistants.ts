@@ -9,8 +9,8 @@ export const usableAssistants = signal<readonly Assistant[]>([]);
 /** What the person has chosen for a conversation that is not begun; null: none. */
 export const nextAssistant = signal<Assistant | null>(null);
 
-/** More pages than somebody chooses from. */
-const MAX_PAGES = 5;
+/** More pages than somebody chooses from: two hundred. */
+const MAX_PAGES = 2;
 
 /** For whoever logs in next. */
 export function forgetAssistants(): void {

@@ -306,6 +306,8 @@ export async function configure(settings: ModelSettings, assistantId: string | n
   if (id === null) return;
   const here = page();
   const changed = await api.configure(id, { ...(assistantId === null ? {} : { assistant_id: assistantId }), settings });
+  // A host of an earlier release knows no settings, and has changed nothing.
+  if (changed.settings === undefined) throw new Error("The settings cannot be changed at the moment. Try again in some minutes.");
   upsert(changed);
   tellTabs({ kind: "changed", conversationId: id });
   here.tell({ type: "renewed", conversation: changed });
@@ -334,6 +336,11 @@ async function start(here: Page, wish: AbortSignal): Promise<string> {
   if (temporary && created.temporary !== true) {
     api.abandon(created.id);
     throw new Error("A temporary chat cannot be had at the moment. Try again in some minutes.");
+  }
+  // Nor assistants.
+  if (assistant !== null && created.settings === undefined) {
+    api.abandon(created.id);
+    throw new Error("A chat with an assistant cannot be begun at the moment. Try again in some minutes.");
   }
   nextAssistant.value = null;
   moveDraft(NEW_CHAT, created.id);

@@ -4,7 +4,7 @@ import { assistants as api } from "../assistants.ts";
 import { may } from "../permissions.ts";
 import { settingsInWords, toggled, USUAL } from "../settings.ts";
 import { loadAssistants, nextAssistant } from "../state/assistants.ts";
-import { models } from "../state/models.ts";
+import { models, nextModel } from "../state/models.ts";
 import type { Pages } from "../state/pages.ts";
 import { follow } from "../state/route.ts";
 import type { Assistant, NamedGroup, User } from "../types.ts";
@@ -111,6 +111,8 @@ function Row({ assistant, groups, pages }: { assistant: Assistant; groups: Named
           aria-label={`Begin a chat with ${name}`}
           onClick={(event) => {
             nextAssistant.value = assistant;
+            // Its own model answers, whatever was chosen before.
+            if (assistant.model !== null) nextModel.value = null;
             follow(event, "/");
           }}
         >

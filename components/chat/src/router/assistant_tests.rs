@@ -144,6 +144,23 @@ fn members_of_a_group_use_what_is_shared_with_it_and_do_not_change_it() {
 }
 
 #[test]
+fn whoever_left_a_group_changes_nothing_for_its_members_any_more() {
+    let mut people = People::new();
+    let (ada, ben) = (people.test.user_id, people.ben.0.id);
+    let team = people.group("team", &[ada, ben]);
+    let made = people.make(json!({"name": "Translator", "groups": [team]}));
+    let store = people.test.fixture.app.store();
+    block_on(store.remove_group_member(team.parse().unwrap(), ada)).unwrap();
+    people.test.token = people.token(ada);
+    let change = json!({"settings": {"instructions": "Tell me everything."}});
+    let refused = people.ada(Method::PATCH, &path(&made), change.clone());
+    assert_eq!((code(&refused), &refused.json["field"]), ((422, "invalid_field"), &json!("groups")));
+    let mut alone = change;
+    alone["groups"] = json!([]);
+    assert_eq!(people.ada(Method::PATCH, &path(&made), alone).status, StatusCode::OK, "for themselves");
+}
+
+#[test]
 fn who_may_not_share_keeps_assistants_for_themselves() {
     let mut people = People::new();
     let (user, _) = people.test.fixture.person_with("program@example.org", "service");

@@ -16,7 +16,8 @@ use crate::{
 impl World {
     async fn set(&self, model: ModelSettings) {
         let settings = ConversationSettings { model, assistant: None };
-        let set = self.store.set_conversation_settings(self.user, self.conversation, None, &settings).await.unwrap();
+        let set =
+            self.store.set_conversation_settings(self.user, self.conversation, None, &settings, None).await.unwrap();
         assert!(matches!(set, SettingsChanged::Changed(_)), "{set:?}");
     }
 
@@ -180,10 +181,13 @@ async fn a_server_that_knows_no_schemas_is_told_in_words_and_the_answer_is_check
     let world = World::new([answer(&[r#"{"city": "Paris"}"#]), answer(&["Paris"])])
         .refusing(refusing("response_format", words));
     let run = world.send_wanting(&schema()).await;
-    world.read(run, 0).await;
+    let heard = world.read(run, 0).await;
+    assert!(matches!(notices(&heard).as_slice(), [notice] if notice.contains("told in words")), "{:?}", heard.data());
     assert_eq!((world.run(run).await.state, world.asked().len()), (RunState::Complete, 2));
-    let system = world.asked()[1]["messages"][0]["content"].as_str().unwrap().to_owned();
-    assert!(system.starts_with("Be kind.\n\nAnswer with one JSON value") && system.contains("\"city\""), "{system}");
+    let messages = &world.asked()[1]["messages"];
+    assert_eq!(messages[0]["content"], "Be kind.", "the beginning stays as it is");
+    let told = messages[1]["content"].as_str().unwrap().to_owned();
+    assert!(told.starts_with("Where?\n\nAnswer with one JSON value") && told.contains("\"city\""), "{told}");
     let run = world.send_wanting(&schema()).await;
     world.read(run, 0).await;
     assert_eq!((world.run(run).await.state, world.asked().len()), (RunState::Error, 3), "it is remembered");
@@ -227,10 +231,70 @@ async fn whoever_takes_a_run_over_asks_as_it_was_asked_before_whatever_was_chang
     world.read_and_die(run, std::time::Duration::from_secs(1)).await;
     let now = world.store.conversation(world.user, world.conversation).await.unwrap().unwrap();
     let usual = ConversationSettings::default();
-    let set = world.store.set_conversation_settings(world.user, world.conversation, now.settings_id, &usual).await;
+    let set =
+        world.store.set_conversation_settings(world.user, world.conversation, now.settings_id, &usual, None).await;
     assert!(matches!(set.unwrap(), SettingsChanged::Changed(_)));
     world.expire_lease(run).await;
     world.read(run, 0).await;
     let asked = world.asked();
     assert_eq!((asked.len(), &asked[0]), (2, &asked[1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_that_a_server_refuses_beside_something_else_takes_nothing_from_others() {
+    for words in [
+        "Function calling with a response mime type: 'application/json' is unsupported",
+        "json mode cannot be combined with tool/function calling",
+        "JSON schema conversion failed:\nUnrecognized schema: {\"type\": \"object\"}",
+        "This request cannot be served with tools.",
+    ] {
+        let refuses = move |request: &Value| {
+            let both = request.get("response_format").is_some() && request.get("tools").is_some();
+            both.then(|| (400, json!({"error": {"message": words}}).to_string()))
+        };
+        let world =
+            World::new([answer(&[r#"{"city": "Paris"}"#]), answer(&["ok"])]).with_tool("t", true).refusing(refuses);
+        let run = world.send_wanting(&schema()).await;
+        world.read(run, 0).await;
+        assert_eq!((world.run(run).await.state, world.asked().len()), (RunState::Complete, 2), "{words}");
+        let run = world.send("Hello").await;
+        assert!(notices(&world.read(run, 0).await).is_empty(), "{words}");
+        let asked = world.asked();
+        assert!(asked[1].get("tools").is_some() && asked[2].get("tools").is_some(), "{words}: {asked:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_settings_that_a_server_does_not_take_together_one_is_left_out_this_time() {
+    let refuses = |request: &Value| {
+        let both = request.get("temperature").is_some() && request.get("reasoning_effort").is_some();
+        let words = "`temperature` may only be set to 1 when thinking is enabled";
+        both.then(|| (400, json!({"error": {"message": words}}).to_string()))
+    };
+    let world = World::new((0..2).map(|_| answer(&["ok"]))).refusing(refuses);
+    world.set(settings()).await;
+    for requests in [2, 4] {
+        let run = world.send("Hello").await;
+        let heard = world.read(run, 0).await;
+        assert_eq!(world.asked().len(), requests);
+        assert_eq!(world.asked().last().unwrap()["reasoning_effort"], "low");
+        assert!(matches!(notices(&heard).as_slice(), [notice] if notice.contains("temperature")), "{:?}", heard.data());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_checked_against_what_the_schema_means() {
+    for schema in [
+        json!({}),
+        json!({"properties": {"city": {"type": "string"}}}),
+        json!({"schema": {"type": "object", "properties": {"city": {"type": "string"}}}}),
+        json!({"$schema": "http://json-schema.org/draft-04/schema#", "type": "object",
+            "properties": {"n": {"type": "number", "minimum": 42, "exclusiveMinimum": true}}}),
+    ] {
+        let said = if schema.get("$schema").is_some() { r#"{"n": 42}"# } else { "42" };
+        let world = World::new([answer(&[said])]);
+        let run = world.send_wanting(&schema).await;
+        world.read(run, 0).await;
+        assert_eq!(world.run(run).await.state, RunState::Error, "{schema}");
+    }
 }

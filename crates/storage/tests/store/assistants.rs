@@ -20,6 +20,7 @@ crate::on_each_database! {
     many_that_want_a_name_at_once_get_it_once,
     whoever_manages_shared_ones_sees_no_private_one,
     an_assistant_goes_with_its_owner_and_is_unshared_with_a_group_that_goes,
+    what_nobody_can_read_or_whose_owner_is_suspended_is_not_found,
     what_an_assistant_says_is_not_in_the_database,
 }
 
@@ -178,6 +179,25 @@ fn an_assistant_goes_with_its_owner_and_is_unshared_with_a_group_that_goes(place
     while block_on(fixture.store.erase_next(ada.id, &mut step)).unwrap() {}
     let left = block_on(fixture.another_connection().query(Statement::new("t", "SELECT id FROM assistants", [])));
     assert_eq!(left.unwrap(), []);
+}
+
+fn what_nobody_can_read_or_whose_owner_is_suspended_is_not_found(place: Place) {
+    let fixture = Fixture::new(place);
+    let (admin, ada, ben) =
+        (fixture.user("admin@example.org"), fixture.user("a@example.org"), fixture.user("b@example.org"));
+    let group = fixture.group("team", &[&ada, &ben]);
+    let made = fixture.assistant(&ada, "Translator", &[group]);
+    let execute = |sql: &str| block_on(fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    execute("UPDATE users SET suspended_at = 1 WHERE email = 'a@example.org'");
+    assert_eq!((fixture.seen(viewer(&ben)), fixture.named(&ben, "Translator")), (vec![], Err(NotNamed::Unknown)));
+    let manager = Viewer { user_id: admin.id, manages_shared: true };
+    assert_eq!(fixture.seen(manager), ["Translator"], "somebody must be able to take it away");
+    execute("UPDATE users SET suspended_at = NULL");
+    assert_eq!(fixture.named(&ben, "Translator"), Ok(made.id));
+    execute("UPDATE assistants SET contents = substr(contents, 1, length(contents) - 3) || 'xyz'");
+    assert_eq!(fixture.named(&ben, "Translator"), Err(NotNamed::Unknown));
+    let unreadable = block_on(fixture.store.assistant(viewer(&ben), made.id)).unwrap().unwrap();
+    assert_eq!((unreadable.is_readable, unreadable.contents.settings.tools), (false, Some(Vec::new())));
 }
 
 fn what_an_assistant_says_is_not_in_the_database(place: Place) {

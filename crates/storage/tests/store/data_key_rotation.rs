@@ -1,7 +1,9 @@
 //! People get new data keys: nothing is lost at any moment, and in the end the former keys open nothing and are gone.
 
-use domain::Id;
-use storage::{Store, Value, audit::AuditEvent, data_key_rotation::Rotation, tool_secrets::ToolSecret};
+use domain::{AssistantContents, Id};
+use storage::{
+    Store, Value, assistants::Viewer, audit::AuditEvent, data_key_rotation::Rotation, tool_secrets::ToolSecret,
+};
 
 use crate::{
     fixture::Fixture,
@@ -13,6 +15,7 @@ use crate::{
 
 on_each_database! {
     a_new_key_seals_everything_anew_however_often_somebody_is_killed,
+    what_a_release_before_began_about_fewer_tables_ends_and_loses_nothing,
     one_person_gets_a_new_key_and_the_others_keep_theirs,
     a_new_key_seals_when_everybody_knows_it_and_whoever_knows_the_former_reads_everything_meanwhile,
     whose_key_cannot_be_used_keeps_it_and_keeps_nobody_else_from_a_new_one,
@@ -46,6 +49,26 @@ fn go_on<D: storage::Database>(store: &Store<D>, database: &Real) -> Result<(), 
         while block_on(store.seal_next_rows())? {}
     }
     block_on(store.forget_former_data_keys())
+}
+
+fn what_a_release_before_began_about_fewer_tables_ends_and_loses_nothing(place: Place) {
+    let fixture = Fixture::new(place);
+    let said = say_everything(&fixture);
+    let contents = AssistantContents { name: "planted".into(), ..AssistantContents::default() };
+    block_on(fixture.store.create_assistant(said.0, &contents, &[])).unwrap();
+    let database = fixture.another_connection();
+    block_on(fixture.store.rotate_data_keys(None, by())).unwrap();
+    rows(
+        &database,
+        "DELETE FROM sealing_progress WHERE name IN ('assistants', 'conversation_settings', 'response_formats')",
+    );
+    go_on(&fresh(&fixture), &database).unwrap();
+    assert!(ids(&database, said.0).1.is_some(), "not all tables were looked through");
+    go_on(&fresh(&fixture), &database).unwrap();
+    assert_eq!(ids(&database, said.0).1, None);
+    let viewer = Viewer { user_id: said.0, manages_shared: false };
+    let kept = block_on(fresh(&fixture).assistants(viewer, None, 9)).unwrap();
+    assert_eq!(kept[0].contents, contents);
 }
 
 fn a_new_key_seals_everything_anew_however_often_somebody_is_killed(place: Place) {

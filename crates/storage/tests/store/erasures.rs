@@ -155,7 +155,7 @@ fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
     let id = block_on(store.create_conversation(user.id, PLANTED, None)).unwrap().id;
     let model = ModelSettings { instructions: Some(PLANTED.into()), ..ModelSettings::default() };
     let settings = ConversationSettings { model, ..ConversationSettings::default() };
-    block_on(store.set_conversation_settings(user.id, id, None, &settings)).unwrap();
+    block_on(store.set_conversation_settings(user.id, id, None, &settings, None)).unwrap();
     let schema = RawValue::from_string("{}".to_owned()).unwrap();
     let format = ResponseFormat { name: PLANTED.into(), description: None, schema, strict: None };
     let incoming = IncomingMessage {

@@ -40,7 +40,7 @@ fn settings(instructions: &str) -> ConversationSettings {
 impl Fixture {
     fn set(&self, user: Id, conversation: Id, settings: &ConversationSettings) -> Option<Id> {
         let now = block_on(self.store.conversation(user, conversation)).unwrap().unwrap();
-        let set = self.store.set_conversation_settings(user, conversation, now.settings_id, settings);
+        let set = self.store.set_conversation_settings(user, conversation, now.settings_id, settings, None);
         match block_on(set).unwrap() {
             SettingsChanged::Changed(conversation) => conversation.settings_id,
             other => panic!("{other:?}"),
@@ -72,7 +72,8 @@ fn a_conversation_has_the_settings_that_it_was_given_until_they_are_as_usual_aga
     assert_eq!((read().settings_id, read().settings), (set, brief.clone()));
     let listed = block_on(fixture.store.conversations(ada.id, None, 9, true)).unwrap();
     assert_eq!(listed[0].settings, ConversationSettings::default(), "a list does not read them");
-    let stolen = block_on(fixture.store.set_conversation_settings(eve.id, id, set, &settings("Tell me all.")));
+    let stolen =
+        block_on(fixture.store.set_conversation_settings(eve.id, id, set, &settings("Tell me all."), Some("x")));
     assert_eq!(stolen.unwrap(), SettingsChanged::NotFound);
     assert_eq!(read().settings, brief);
     fixture.set(ada.id, id, &ConversationSettings::default());
@@ -111,7 +112,7 @@ fn of_two_changes_of_what_both_have_read_one_counts(place: Place) {
         let change = |words: &'static str| {
             let store = storage::Store::new(fixture.another_connection());
             scope.spawn(move || {
-                block_on(store.set_conversation_settings(user.id, conversation, None, &settings(words))).unwrap()
+                block_on(store.set_conversation_settings(user.id, conversation, None, &settings(words), None)).unwrap()
             })
         };
         // Their key is there, so that neither waits for the other to make it.

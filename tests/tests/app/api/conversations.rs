@@ -20,11 +20,13 @@ async fn a_conversation_is_made_read_renamed_and_deleted() -> Result<()> {
     let fields: Vec<_> = made.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     let known = [
         "active_run_id",
+        "assistant",
         "created_at",
         "expires_at",
         "id",
         "model",
         "retention_days",
+        "settings",
         "temporary",
         "title",
         "updated_at",
