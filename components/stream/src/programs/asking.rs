@@ -239,7 +239,9 @@ impl Asked<'_> {
         let accept = if request.streams() { "text/event-stream" } else { "application/json" };
         let mut upstream = http::Request::post(self.provider.address.at(endpoint.path()))
             .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, accept);
+            .header(header::ACCEPT, accept)
+            // What is compressed cannot be counted.
+            .header(header::ACCEPT_ENCODING, "identity");
         for (name, value) in self.provider.headers() {
             upstream = upstream.header(name, value);
         }

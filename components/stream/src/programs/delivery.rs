@@ -33,6 +33,9 @@ use crate::COMPONENT;
 /// How long a program may read nothing, before it counts as one that has left: it holds one of the instance's places.
 const READING_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How many bytes of an answer that cannot be read count as a token.
+const UNREAD_BYTES_PER_TOKEN: u64 = 4;
+
 /// Where an answer goes.
 pub(crate) trait Sink {
     /// Writes without waiting. `false`: the program has left.
@@ -165,8 +168,12 @@ fn estimated_tokens(answer: &Answer, endpoint: Endpoint) -> u64 {
     let Some(api) = endpoint.api() else { return 0 };
     let (mut reading, mut round, mut said) = (Reading::of(api), Round::default(), Vec::new());
     let (kept, bytes) = answer.kept();
+    if reading.feed(&mut round, kept, &mut said).is_err() && !round.has_begun() {
+        // It is no answer of this API, or compressed although nobody asked for that.
+        return bytes / UNREAD_BYTES_PER_TOKEN;
+    }
     // Half an answer has tokens, too.
-    let _ = reading.feed(&mut round, kept, &mut said).and_then(|()| reading.finish(&mut round, &mut said));
+    let _ = reading.finish(&mut round, &mut said);
     let scaled = u128::from(answer_tokens(&round)) * u128::from(bytes) / (kept.len().max(1) as u128);
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }

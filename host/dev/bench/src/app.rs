@@ -70,6 +70,10 @@ impl Person {
     }
 
     async fn post(&mut self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        // Other subjects were measured meanwhile.
+        if self.connection.is_closed() {
+            self.connection = Connection::open(self.address).await?;
+        }
         let request = request("POST", self.address, path, &self.token, Some(body))?;
         let (status, answer) = self.connection.ask(request).await?;
         ensure!(status.as_u16() == 201, "POST {path} is answered {status}: {}", String::from_utf8_lossy(&answer));

@@ -34,6 +34,11 @@ impl Connection {
         Ok(Self(sender))
     }
 
+    /// Whether the server has closed it, as it does when nothing came for a while.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Sends a request and reads the whole response.
     pub(crate) async fn ask(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, Bytes)> {
         self.0.ready().await?;
