@@ -170,7 +170,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 45] = [
+pub(crate) const LATER_TABLES: [&str; 50] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -216,6 +216,11 @@ pub(crate) const LATER_TABLES: [&str; 45] = [
     "webhooks",
     "webhook_deliveries",
     "budgets_reached",
+    "model_requests",
+    "model_request_charges",
+    "metric_totals",
+    "metric_changes",
+    "metric_names",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -287,10 +292,15 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO conversation_lifetimes (conversation_id, idle_ms, is_temporary, check_at) VALUES ('c-u1', 9007199254740993, 1, 3)",
         "INSERT INTO model_listings (server, models, listed_at) VALUES ('https://api.example.org', '[\"ä\"]', 1)",
         "INSERT INTO model_providers (name, settings, server, sealed, created_at, updated_at) VALUES ('near', '{}', 'https://near', 'v1.a', 1, 2)",
+        "INSERT INTO model_requests VALUES ('q1', 'u1', 'k1', 'responses', 'm', 'near', 1, 2, 0, 9007199254740993, 'EUR', 1, NULL)",
+        "INSERT INTO model_request_charges VALUES ('q1', 'user:u1', '2026-11-30', 1, 2, 3)",
         "INSERT INTO webhooks VALUES ('w1', 'u1', 'https://a.example:443', ' run.ended ', 'v1.a', 1, 9007199254740993, 'turn', 2, 3, 4, 5, 'timeout', 6, 7)",
         "INSERT INTO webhooks VALUES ('w2', NULL, 'https://b.example:443', ' audit.recorded ', 'v1.b', 1, 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL)",
         "INSERT INTO webhook_deliveries VALUES ('w1', 'evt_1', 'run.ended', '{\"tool\":\"ä\"}', 1, 2, 3)",
         "INSERT INTO budgets_reached VALUES ('user:u1', 'tokens_per_day', '2026-11-30', 1000, 1)",
+        "INSERT INTO metric_totals VALUES ('tokens', 'ä', 'prompt', '', '', 0, 9007199254740993)",
+        "INSERT INTO metric_changes VALUES ('mc1', 'tokens', 'ä', 'prompt', '', '', 0, 1)",
+        "INSERT INTO metric_names (metric, name) VALUES ('tokens', 'ä')",
         "UPDATE runs SET provider = 'near', cost = 9007199254740993, currency = 'EUR' WHERE id = 'r-u1'",
     ]
     .map(str::to_owned)
