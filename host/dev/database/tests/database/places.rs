@@ -300,7 +300,7 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO budgets_reached VALUES ('user:u1', 'tokens_per_day', '2026-11-30', 1000, 1)",
         "INSERT INTO metric_totals VALUES ('tokens', 'ä', 'prompt', '', '', 0, 9007199254740993)",
         "INSERT INTO metric_changes VALUES ('mc1', 'tokens', 'ä', 'prompt', '', '', 0, 1)",
-        "INSERT INTO metric_names (metric, name) VALUES ('tokens', 'ä')",
+        "INSERT INTO metric_names VALUES ('tokens', 'ä', 1)",
         "UPDATE runs SET provider = 'near', cost = 9007199254740993, currency = 'EUR' WHERE id = 'r-u1'",
     ]
     .map(str::to_owned)
