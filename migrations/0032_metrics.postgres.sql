@@ -65,7 +65,7 @@ BEGIN
     ON CONFLICT (metric, label_1, label_2, label_3, label_4, bucket) DO UPDATE SET value = metric_totals.value + excluded.value;
     -- One statement: what is counted meanwhile waits for the next time.
     WITH taken AS (
-        DELETE FROM metric_changes WHERE id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes)
+        DELETE FROM metric_changes WHERE ctid = ANY (ARRAY(SELECT ctid FROM metric_changes LIMIT NEW.max_changes))
         RETURNING metric, label_1, label_2, label_3, label_4, bucket, value
     ), seen AS (
         SELECT DISTINCT metric, label_1 AS name FROM taken WHERE length(label_1) <= 100

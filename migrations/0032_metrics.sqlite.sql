@@ -71,22 +71,22 @@ BEGIN
     SELECT fresh.metric, fresh.name, NEW.folded_at FROM (
         SELECT seen.metric, seen.name, row_number() OVER (PARTITION BY seen.metric ORDER BY seen.name) AS place
         FROM (SELECT DISTINCT metric, label_1 AS name FROM metric_changes
-            WHERE length(label_1) <= 100 AND id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes)) AS seen
+            WHERE length(label_1) <= 100 AND rowid IN (SELECT rowid FROM metric_changes ORDER BY rowid LIMIT NEW.max_changes)) AS seen
         WHERE NOT EXISTS (SELECT 1 FROM metric_names AS known WHERE known.metric = seen.metric AND known.name = seen.name)
     ) AS fresh
     WHERE fresh.place + (SELECT count(*) FROM metric_names AS known WHERE known.metric = fresh.metric) <= NEW.max_names;
     UPDATE metric_names SET used_at = NEW.folded_at
     WHERE used_at < NEW.folded_at - 3600000 AND (metric, name) IN (SELECT metric, label_1 FROM metric_changes
-        WHERE id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes));
+        WHERE rowid IN (SELECT rowid FROM metric_changes ORDER BY rowid LIMIT NEW.max_changes));
     INSERT INTO metric_totals (metric, label_1, label_2, label_3, label_4, bucket, value)
     SELECT changed.metric, changed.name, changed.label_2, changed.label_3, changed.label_4, changed.bucket, SUM(changed.value) FROM (
         SELECT metric_changes.*, CASE WHEN known.name IS NULL THEN 'other' ELSE known.name END AS name
         FROM metric_changes LEFT JOIN metric_names AS known ON known.metric = metric_changes.metric AND known.name = metric_changes.label_1
-        WHERE metric_changes.id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes)
+        WHERE metric_changes.rowid IN (SELECT rowid FROM metric_changes ORDER BY rowid LIMIT NEW.max_changes)
     ) AS changed
     WHERE 1 = 1 GROUP BY 1, 2, 3, 4, 5, 6
     ON CONFLICT (metric, label_1, label_2, label_3, label_4, bucket) DO UPDATE SET value = metric_totals.value + excluded.value;
-    DELETE FROM metric_changes WHERE id IN (SELECT id FROM metric_changes ORDER BY id LIMIT NEW.max_changes);
+    DELETE FROM metric_changes WHERE rowid IN (SELECT rowid FROM metric_changes ORDER BY rowid LIMIT NEW.max_changes);
 END;
 
 -- However a run ends, also by a host of an earlier release: its end, what it used, and that another executor went on with it.

@@ -20,10 +20,10 @@ const MAX_NAMES: i64 = 100;
 
 /// A name that was not counted for so long makes room for another, where all places are taken: a month of billing is over by then.
 const UNUSED_MS: i64 = 35 * 24 * 60 * 60 * 1000;
-/// Changes in one statement: less than a tenth of a second, in which SQLite lets nobody else write.
-const MAX_CHANGES: i64 = 20_000;
+/// Changes in one statement, during which SQLite lets nobody else write: some ten milliseconds.
+const MAX_CHANGES: i64 = 5_000;
 /// Statements at once. What is left is for the next time.
-const MAX_FOLDS: u32 = 10;
+const MAX_FOLDS: u32 = 40;
 /// One of 256 additions makes the totals too.
 const FOLDS_AT: &str = "00";
 
