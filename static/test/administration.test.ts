@@ -23,7 +23,7 @@ afterEach(() => {
 });
 
 test("who may see a section is offered it, and who may see none is not told of them", () => {
-  assert.deepEqual(sectionsOf(user(["*"])).length, 14);
+  assert.deepEqual(sectionsOf(user(["*"])).length, 15);
   assert.deepEqual(sectionsOf(user(["audit:read", "conversations:read"])), ["audit"]);
   assert.deepEqual(sectionsOf(user(["users:read"])), ["users", "roles"]);
   assert.deepEqual([sectionsOf(user([])), sectionsOf(user())], [[], []]);
