@@ -69,8 +69,8 @@ impl<'a> Wanted<'a> {
     pub(crate) fn fault(self, round: &Round) -> Option<TurnFailure> {
         let ResponseFormat { schema, .. } = self.format?;
         let was_cut = round.finish_reason.as_deref() == Some("length");
-        let faults = match (serde_json::from_str(&round.text), readable(schema)) {
-            (Ok(answer), Ok(schema)) => faults(&schema, &answer),
+        let faults = match (serde_json::from_str::<Value>(&round.text), meanings(schema)) {
+            (Ok(answer), Ok(schemas)) => schemas.iter().find_map(|schema| faults(schema, &answer)),
             (Err(error), _) => Some(format!("it is not JSON ({error})")),
             (_, Err(why)) => Some(format!("its schema cannot be used: {why}")),
         };
@@ -78,10 +78,12 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The schema as it is meant, which is how it was accepted: of an object, in today's version, and without a wrapper.
-fn readable(schema: &RawValue) -> Result<Value, String> {
-    let repaired = json_schema::repaired(schema).map_err(|unfit| unfit.to_string())?;
-    serde_json::from_str(repaired.get()).map_err(|error| error.to_string())
+/// The schema as it was sent, and as it is meant: of an object, in today's version, and without a wrapper. An answer must fit both, because what is meant
+/// leaves out what few servers take, such as the forms of which one must fit.
+fn meanings(schema: &RawValue) -> Result<[Value; 2], String> {
+    let meant = json_schema::repaired(schema).map_err(|unfit| unfit.to_string())?;
+    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+    Ok([read(schema.get())?, read(meant.get())?])
 }
 
 fn faults(schema: &Value, answer: &Value) -> Option<String> {

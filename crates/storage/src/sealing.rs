@@ -272,7 +272,7 @@ impl<D: Database> Store<D> {
         rows.first().map_or(Ok(0), |row| row.columns(QUERY).integer())
     }
 
-    /// How far the rows of earlier releases are. `None`: all are sealed. Needs no key.
+    /// How far the rows of earlier releases are. `None`: all are sealed, or there were none. Needs no key.
     ///
     /// # Errors
     /// Those of the database.
@@ -280,7 +280,7 @@ impl<D: Database> Store<D> {
         const QUERY: &str = "sealing_progress";
         let sql =
             "SELECT CAST(SUM(CASE WHEN pass > 1 THEN total WHEN seen > total THEN total ELSE seen END) AS bigint),
-                 CAST(SUM(total) AS bigint), SUM(CASE WHEN pass = 1 THEN 1 ELSE 0 END) FROM sealing_progress";
+                 CAST(SUM(total) AS bigint), SUM(CASE WHEN pass = 1 AND total > 0 THEN 1 ELSE 0 END) FROM sealing_progress";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let mut columns = row.columns(QUERY);
