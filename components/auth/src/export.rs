@@ -38,6 +38,7 @@ This is what the installation has stored about you. Temporary chats are not in i
 - `assistants.jsonl`, `conversation_settings.jsonl`, `response_formats.jsonl`: your assistants, the settings of your conversations, and the forms that programs wanted answers in
 - `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`, `password_resets.jsonl`: how you log in, and who you are here
 - `tool_policies.jsonl`, `tool_secrets.jsonl`, `tool_connections.jsonl`: what you set for tools. Secrets are there by their names, and keys by their beginnings
+- `model_requests.jsonl`: which models your programs asked at `/v1`, when, and what they used
 - `webhooks.jsonl`: where you have had events sent, by the server of each address
 - `record.jsonl`: what was recorded of what you did
 
