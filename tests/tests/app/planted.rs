@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 31] = [
+const WORDS: [(&str, &str, Option<&str>); 32] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
@@ -47,10 +47,11 @@ const WORDS: [(&str, &str, Option<&str>); 31] = [
     ("heron-chosen", "the tools that a conversation uses", None),
     ("heron-format", "the form of an answer", None),
     ("heron-program", "the name that a program registers, before anybody lets it in", None),
+    ("heron-hook", "the path of a webhook's address", None),
 ];
 
 /// Routes into which nothing is typed that anybody chooses, and why.
-const NOTHING: [(&str, &str); 32] = [
+const NOTHING: [(&str, &str); 34] = [
     ("PUT /api/admin/groups/{id}/members/{user_id}", "ids"),
     ("POST /api/admin/invitations", "a role and a number"),
     ("POST /api/admin/keys/rotate", "a purpose"),
@@ -83,10 +84,12 @@ const NOTHING: [(&str, &str); 32] = [
     ("POST /api/runs/{id}/approvals", "an id and a decision"),
     ("POST /api/tools/connections", "a server's name"),
     ("POST /api/runs/{id}/cancel", "nothing"),
+    ("POST /api/webhooks/{id}/test", "nothing"),
+    ("POST /api/admin/webhooks/{id}/test", "nothing"),
 ];
 
 /// Routes into which the words are typed, or which take what others take.
-const TYPED: [&str; 24] = [
+const TYPED: [&str; 26] = [
     "POST /api/admin/groups",
     "PUT /api/admin/groups/{id}",
     "PUT /api/admin/providers/{name}",
@@ -111,6 +114,8 @@ const TYPED: [&str; 24] = [
     "POST /v1/chat/completions",
     "POST /v1/embeddings",
     "POST /v1/responses",
+    "POST /api/webhooks",
+    "POST /api/admin/webhooks",
 ];
 
 /// Every route that takes a body is in one of the two lists above, and nothing else is. The gateway refuses other methods than POST.
@@ -144,6 +149,7 @@ async fn taken(what: &str, response: Response) -> Result<Value> {
 #[tokio::test]
 async fn what_is_typed_anywhere_is_found_nowhere_but_where_it_is_written() -> Result<()> {
     let options = start_model()?.options().with_misbehaving_tools()?.variable("master_key", KEY);
+    let options = options.variable("webhook_host", "http://127.0.0.1:*");
     let Some((mut host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
     let admin = Person::in_app(&app).await?;
     as_a_person(&app, &admin).await?;
@@ -252,5 +258,9 @@ async fn as_an_administrator(admin: &Person) -> Result<()> {
         "headers": {"x-team": "heron-header"}, "untested": true,
     });
     taken("a provider", send(Method::PUT, "/api/admin/providers/heron-provider", provider).await?).await?;
+    for path in ["/api/webhooks", "/api/admin/webhooks"] {
+        let body = json!({"url": "http://127.0.0.1:9/heron-hook", "events": ["run.ended"]});
+        taken("a webhook", send(Method::POST, path, body).await?).await?;
+    }
     Ok(())
 }
