@@ -22,7 +22,7 @@ export function ConversationSettingsButton() {
     <>
       <button
         type="button"
-        class={`ghost-button min-w-0 ${words.length > 0 ? "text-brand" : ""}`}
+        class={`ghost-button min-w-11 justify-center ${words.length > 0 ? "text-brand" : ""}`}
         aria-label={name === null ? "Settings of this chat" : `Settings of this chat, begun with ${visible(name)}`}
         title={words.join(" · ") || "Settings of this chat"}
         onClick={() => setOpen(true)}
