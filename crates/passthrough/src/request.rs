@@ -254,13 +254,15 @@ impl<'a> Request<'a> {
     }
 
     /// The most tokens that one answer may have, if the request says it: of several fields that say it the largest, because servers read one or the other.
-    /// Vectors have none.
+    /// What is no such number says nothing: -1 is none at all to some servers. Vectors have none.
     #[must_use]
     pub fn max_answer_tokens(&self) -> Option<u64> {
         if self.endpoint == Endpoint::Embeddings {
             return Some(0);
         }
-        self.lengths().iter().filter_map(|field| self.fields.read::<u64>(field)).max().filter(|most| *most > 0)
+        let said = self.lengths().iter().filter(|field| self.fields.said(field).is_some());
+        let most = said.map(|field| self.fields.read::<u64>(field)).try_fold(0, |most, tokens| Some(most.max(tokens?)));
+        most.filter(|most| *most > 0)
     }
 
     fn lengths(&self) -> &'static [&'static str] {
@@ -287,7 +289,7 @@ impl<'a> Request<'a> {
 
     /// The field that says how long an answer may be: one that the request has, else the newest.
     fn length_field(&self) -> Option<&'static str> {
-        let is_there = |field: &&&str| self.fields.read::<u64>(field).is_some();
+        let is_there = |field: &&&str| self.fields.said(field).is_some();
         self.lengths().iter().find(is_there).or(self.lengths().first()).copied()
     }
 
@@ -301,11 +303,11 @@ impl<'a> Request<'a> {
         if let Some((most, field)) = additions.max_answer_tokens.zip(self.length_field()) {
             changes.push((field, most.to_string()));
             // The others must not say more.
-            let is_longer =
-                |other: &&&str| **other != field && self.fields.read::<u64>(other).is_some_and(|tokens| tokens > most);
-            changes.extend(self.lengths().iter().filter(is_longer).map(|other| (*other, most.to_string())));
+            let is_as_short = |other: &str| self.fields.read::<u64>(other).is_some_and(|tokens| tokens <= most);
+            let said = self.lengths().iter().filter(|other| **other != field && self.fields.said(other).is_some());
+            changes.extend(said.filter(|other| !is_as_short(other)).map(|other| (*other, most.to_string())));
         }
-        if self.endpoint == Endpoint::Responses && self.fields.get(STORE).is_none_or(|store| store.get() == "null") {
+        if self.endpoint == Endpoint::Responses && self.fields.said(STORE).is_none() {
             changes.push((STORE, "false".to_owned()));
         }
         if changes.is_empty() {
