@@ -1,9 +1,11 @@
-//! Operations: whether the process responds, whether the app can work, what it has done, and which public keys components prove their calls with.
+//! Operations: whether the process responds, whether the app can work, what it has done, and which public keys components prove their calls with;
+//! and the way of traces to their collector.
 
 mod keys;
 mod metrics;
 mod readiness;
 mod settings;
+mod traces;
 
 use axum::{Router, routing::get};
 use platform::{Answer, Request};
@@ -24,6 +26,9 @@ async fn handle(request: Request) -> Answer {
     // The only route that asks who somebody is, and so needs the database.
     if request.uri().path() == metrics::PATH {
         return platform::serve(COMPONENT, request, async || Vec::new(), async |app| metrics::router(app)).await;
+    }
+    if request.uri().path() == traces::PATH {
+        return traces::receive(request).await;
     }
     let router = Router::new()
         .route("/health", get(health))

@@ -10,6 +10,7 @@ pub mod measuring;
 pub mod outlet;
 pub mod postgres;
 pub mod sqlite;
+pub mod tracing;
 pub mod variables;
 pub mod webhooks;
 
@@ -23,13 +24,14 @@ use std::{
 use axum::{Router, body::Body};
 use cache::Clock;
 use futures::channel::oneshot;
-use http::{Response, header};
+use http::{Method, Response, StatusCode, header};
 use send_wrapper::SendWrapper;
 pub use spin_sdk::http::Request;
 use spin_sdk::{
     http::IntoResponse,
     wasip3::http::types::{self, ErrorCode},
 };
+use traces::{Span, names};
 use web::{
     App,
     arriving::{Arriving, Wait},
@@ -82,6 +84,7 @@ pub async fn serve(
 ) -> Answer {
     let began = Instant::now();
     variables::read_log_level(component).await;
+    tracing::set_up(component).await;
     let scope = web::serve::scope(request.headers());
     let answer = async {
         let mut serving = None;
@@ -106,6 +109,7 @@ pub async fn serve(
         let route = answer.0.extensions_mut().remove().and_then(|Route(route)| route);
         let route = route.as_ref().map_or("", |route| route.as_str());
         metrics::http_request(component, method.as_str(), route, answer.0.status().as_u16(), began.elapsed());
+        record(&method, route, answer.0.status(), began);
         measuring::soon(component);
         if let Some(app) = serving.filter(App::has_used_keys) {
             note_used_keys(component, app);
@@ -113,6 +117,21 @@ pub async fn serve(
         answer
     };
     trace_context::within(Some(scope), accompanied(answer)).await
+}
+
+/// Records a request that was answered. Its path is left out: whoever asks chooses it.
+fn record(method: &Method, route: &str, status: StatusCode, began: Instant) {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let method = known.iter().find(|known| *known == method).map_or("_OTHER", Method::as_str);
+    let mut span = Span::of_request(format_args!("{method} {route}"), began);
+    span.set(names::HTTP_REQUEST_METHOD, method);
+    span.set(names::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
+    if !route.is_empty() {
+        span.set(names::HTTP_ROUTE, route);
+    }
+    if status.is_server_error() {
+        span.fail(status.as_str());
+    }
 }
 
 /// Stores which keys were used, after the response has left. A use that could not be stored is stored with the next.

@@ -58,11 +58,12 @@ struct Access<'a> {
     cause: Option<String>,
 }
 
-/// The scope of a request: it continues the caller's trace.
+/// The scope of a request: it continues the caller's trace, and it is decided whether the trace is recorded.
 #[must_use]
 pub fn scope(headers: &HeaderMap) -> Arc<Scope> {
     let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    Arc::new(Scope { trace: TraceContext::continued(traceparent), request_id: Some(request_id(headers)) })
+    let trace = traces::decided(TraceContext::continued(traceparent));
+    Arc::new(Scope { trace, request_id: Some(request_id(headers)) })
 }
 
 /// Answers a request. The response is always complete: errors become problems here and nowhere else. All of its work is in the request's [`scope`], which
