@@ -8,7 +8,7 @@ mod settings;
 use axum::{Router, routing::get};
 use platform::{Answer, Request};
 use serde::Serialize;
-use web::Json;
+use web::{Json, serve::telling_routes};
 
 /// This component's id in `spin.toml` and in the log.
 const COMPONENT: &str = "ops";
@@ -29,7 +29,7 @@ async fn handle(request: Request) -> Answer {
         .route("/health", get(health))
         .route("/ready", get(readiness::ready))
         .route(keys::PATH, get(keys::published));
-    platform::serve_router(COMPONENT, request, router).await
+    platform::serve_router(COMPONENT, request, telling_routes(router)).await
 }
 
 async fn health() -> Json<Health> {
