@@ -10,7 +10,7 @@ mod traces;
 use axum::{Router, routing::get};
 use platform::{Answer, Request};
 use serde::Serialize;
-use web::Json;
+use web::{Json, serve::telling_routes};
 
 /// This component's id in `spin.toml` and in the log.
 const COMPONENT: &str = "ops";
@@ -34,7 +34,7 @@ async fn handle(request: Request) -> Answer {
         .route("/health", get(health))
         .route("/ready", get(readiness::ready))
         .route(keys::PATH, get(keys::published));
-    platform::serve_router(COMPONENT, request, router).await
+    platform::serve_router(COMPONENT, request, telling_routes(router)).await
 }
 
 async fn health() -> Json<Health> {

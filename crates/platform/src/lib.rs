@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract::MatchedPath};
 use cache::Clock;
 use futures::channel::oneshot;
 use http::{Method, Response, StatusCode, header};
@@ -36,7 +36,7 @@ use web::{
     App,
     arriving::{Arriving, Wait},
     log::{Level, log},
-    serve::Route,
+    serve::telling_routes,
     session,
     settings::{self, Check},
 };
@@ -75,7 +75,8 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Answers a request with the router of a component that uses the database. The component reports its own settings to `ops`.
+/// Answers a request with the router of a component that uses the database. It is made once in the life of an instance, with what the component is configured
+/// to do. The component reports its own settings to `ops`.
 pub async fn serve(
     component: &'static str,
     request: Request,
@@ -89,10 +90,10 @@ pub async fn serve(
     let answer = async {
         let mut serving = None;
         let router = match instance::app(component).await {
-            Ok(app) if request.uri().path() == settings::PATH => settings::router(app, checks().await),
+            Ok(app) if request.uri().path() == settings::PATH => telling_routes(settings::router(app, checks().await)),
             Ok(app) => {
                 // The router's maker says what is read.
-                let router = router(app.clone()).await;
+                let router = instance::router(async || telling_routes(router(app.clone()).await)).await;
                 if session::has_token(request.headers()) {
                     instance::read_access(&app).await;
                 }
@@ -105,9 +106,8 @@ pub async fn serve(
             }
         };
         let method = request.method().clone();
-        let mut answer = serve_router(component, request, router).await;
-        let route = answer.0.extensions_mut().remove().and_then(|Route(route)| route);
-        let route = route.as_ref().map_or("", |route| route.as_str());
+        let answer = serve_router(component, request, router).await;
+        let route = answer.0.extensions().get().map_or("", MatchedPath::as_str);
         metrics::http_request(component, method.as_str(), route, answer.0.status().as_u16(), began.elapsed());
         record(&method, route, answer.0.status(), began);
         measuring::soon(component);
