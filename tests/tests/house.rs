@@ -39,8 +39,9 @@ struct Rights<'a> {
 /// The server that `database_url` may name.
 const DATABASE: &str = "postgres://{{ database_host }}";
 
-/// Where every tool server reads the public keys of whoever calls it. Nothing else that `ops` answers is secret or changes anything.
-const KEYS_HOST: &str = "http://ops.spin.internal";
+/// Where every tool server reads the public keys of whoever calls it, and where all components that record spans send them. `ops` asks nobody who they are for
+/// that, and nothing else that it answers is secret or changes anything.
+const OPS: &str = "http://ops.spin.internal";
 
 /// The beginning of tool servers' ids; the adapter that they all are; the folder of the providers that are composed into it.
 const TOOL_SERVER: &str = "mcp-";
@@ -48,7 +49,7 @@ const ADAPTER: &str = "mcp-server";
 const PROVIDERS: &str = "components/mcp";
 
 /// What each component may reach: hosts, SQLite databases, key-value stores. A change of rights is a change here. A tool server that is not listed
-/// here may reach nothing but the keys, and `tools` may reach all tool servers.
+/// here may reach nothing but `ops`, and `tools` may reach all tool servers.
 fn rights() -> Vec<Rights<'static>> {
     let component = |component, hosts: &[&'static str], databases: &[&'static str]| Rights {
         component,
@@ -57,17 +58,17 @@ fn rights() -> Vec<Rights<'static>> {
         stores: Vec::new(),
     };
     vec![
-        component("admin", &[DATABASE], &["default"]),
+        component("admin", &[DATABASE, OPS], &["default"]),
         component(
             "auth",
-            &[DATABASE, "http://tools.spin.internal", "http://webhooks.spin.internal", "{{ oidc_host }}"],
+            &[DATABASE, OPS, "http://tools.spin.internal", "http://webhooks.spin.internal", "{{ oidc_host }}"],
             &["default"],
         ),
-        component("chat", &[DATABASE, "http://tools.spin.internal"], &["default"]),
-        component("mcp-calendar", &[KEYS_HOST, "{{ calendar_host }}"], &[]),
-        component("mcp-http", &[KEYS_HOST, "{{ api_host }}"], &[]),
-        component("mcp-mail", &[KEYS_HOST, "{{ mail_host }}"], &[]),
-        component("mcp-web", &[KEYS_HOST, "https://*:443", "{{ search_host }}"], &[]),
+        component("chat", &[DATABASE, OPS, "http://tools.spin.internal"], &["default"]),
+        component("mcp-calendar", &[OPS, "{{ calendar_host }}"], &[]),
+        component("mcp-http", &[OPS, "{{ api_host }}"], &[]),
+        component("mcp-mail", &[OPS, "{{ mail_host }}"], &[]),
+        component("mcp-web", &[OPS, "https://*:443", "{{ search_host }}"], &[]),
         component("oauth", &[DATABASE, "{{ client_documents_host }}"], &["default"]),
         component(
             "ops",
@@ -77,6 +78,7 @@ fn rights() -> Vec<Rights<'static>> {
                 "http://chat.spin.internal",
                 "http://stream.spin.internal",
                 "http://tools.spin.internal",
+                "{{ otlp_host }}",
             ],
             &["default"],
         ),
@@ -84,6 +86,7 @@ fn rights() -> Vec<Rights<'static>> {
             "stream",
             &[
                 DATABASE,
+                OPS,
                 "http://tools.spin.internal",
                 "http://webhooks.spin.internal",
                 "https://*:*",
@@ -93,7 +96,11 @@ fn rights() -> Vec<Rights<'static>> {
             ],
             &["default"],
         ),
-        component("tools", &[DATABASE, "{{ remote_mcp_host }}", "{{ remote_mcp_authorization_host }}"], &["default"]),
+        component(
+            "tools",
+            &[DATABASE, OPS, "{{ remote_mcp_host }}", "{{ remote_mcp_authorization_host }}"],
+            &["default"],
+        ),
         component("ui", &[], &[]),
         component("webhooks", &[DATABASE, "{{ webhook_host }}"], &["default"]),
     ]
@@ -289,7 +296,7 @@ fn components_have_the_rights_that_are_written_here() -> Result<()> {
         rights.hosts.retain(|host| !host.contains("//mcp-"));
     }
     granted.retain(|rights| {
-        let nothing = rights.hosts == [KEYS_HOST] && rights.databases.is_empty() && rights.stores.is_empty();
+        let nothing = rights.hosts == [OPS] && rights.databases.is_empty() && rights.stores.is_empty();
         !(nothing && rights.component.starts_with(TOOL_SERVER))
     });
     assert_eq!(granted, rights(), "rights changed: if that is meant, change them here with a reason in the commit");

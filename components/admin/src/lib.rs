@@ -28,6 +28,6 @@ const COMPONENT: &str = "admin";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, async || Vec::new(), async move |app| router::router(app, config)).await
+    let router = async |app| router::router(app, config::Config::read().await);
+    platform::serve(COMPONENT, request, async || Vec::new(), router).await
 }

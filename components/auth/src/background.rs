@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use platform::variables::variable;
 use storage::{Database, Store};
 use web::{
     App, Result,
@@ -33,7 +34,7 @@ thread_local! {
 }
 
 /// Does what is due, after the response, unless this instance has just looked. A failure is logged; what is due waits for the next look.
-pub(crate) fn soon(signing_key: String) {
+pub(crate) fn soon() {
     if LOOKED.get().is_some_and(|looked| looked.elapsed() < INTERVAL) {
         return;
     }
@@ -41,7 +42,7 @@ pub(crate) fn soon(signing_key: String) {
     platform::spawn(async move {
         platform::sleep(AFTER_RESPONSE).await;
         match platform::instance::app(COMPONENT).await {
-            Ok(app) => work(&app, &signing_key).await,
+            Ok(app) => work(&app, &variable("signing_key").await).await,
             Err(error) => note(Err(error.into())),
         }
     });

@@ -26,8 +26,9 @@ const COMPONENT: &str = "auth";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    let config = config::Config::read().await;
-    let sign_in = oidc::SignIn::read().await;
-    background::soon(config.signing_key.clone());
-    platform::serve(COMPONENT, request, config::checks, async move |app| routes::router(app, config, sign_in)).await
+    background::soon();
+    platform::serve(COMPONENT, request, config::checks, async |app| {
+        routes::router(app, config::Config::read().await, oidc::SignIn::read().await)
+    })
+    .await
 }

@@ -1,6 +1,6 @@
 //! The operator's settings for conversations.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use domain::prices::Prices;
 use models::{Pricing, Provider, Providers, standard_beside};
@@ -29,18 +29,14 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Reads the variables that `spin.toml` grants, once in the life of an instance.
+    /// Reads the variables that `spin.toml` grants.
     pub(crate) async fn read() -> Arc<Self> {
-        static READ: OnceLock<Arc<Config>> = OnceLock::new();
-        if let Some(config) = READ.get() {
-            return Arc::clone(config);
-        }
         let (rates, base_url) = (rates().await, variable("openai_base_url").await);
         let (model, others) = (variable("openai_model").await, variable("openai_models").await);
         let written = variable("model_providers").await;
         // Only whether there is a key matters here: without one, and with nobody's own address, nobody has set this provider up.
         let key = if variable("openai_api_key").await.is_empty() { "" } else { "set" };
-        let config = Self {
+        Arc::new(Self {
             standard: Provider::standard(&base_url, key, &model, &others),
             // `stream` says at `/ready` what is wrong with them.
             more: models::parse(&written, "").unwrap_or_default(),
@@ -49,8 +45,7 @@ impl Config {
             rates: Rates::parse(rates.each_ref().map(String::as_str)),
             // `stream` says at `/ready` what is wrong with them.
             pricing: Pricing::new(Prices::read(&variable("model_prices").await)),
-        };
-        Arc::clone(READ.get_or_init(|| Arc::new(config)))
+        })
     }
 
     /// All providers: those that are configured, and these. `has_stored`: whether administrators added any, usable or not.

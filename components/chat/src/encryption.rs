@@ -37,7 +37,7 @@ thread_local! {
     static NEXT: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Goes on with what is to be encrypted, after the response.
+/// Goes on with what is to be encrypted, after a response, also to `/ready`: an installation that nobody uses is asked whether it is ready.
 pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
     let now = Instant::now();
     if NEXT.get().is_some_and(|next| now < next) {
@@ -74,13 +74,11 @@ async fn step(store: &Store<impl Database>) -> Result<bool, StorageError> {
     Ok(false)
 }
 
-/// What an operator should know, for `/ready`. It lets the work go on, too: an installation that nobody uses is asked whether it is ready.
+/// What an operator should know, for `/ready`.
 pub(crate) async fn checks() -> Vec<Check> {
     let checked = within(CHECK_LIMIT, async {
         let app = instance::app(COMPONENT).await.ok()?;
-        let checks = state(app.store()).await;
-        go_on(app);
-        Some(checks)
+        Some(state(app.store()).await)
     });
     let unknown =
         || vec![Check::warning(ENCRYPTION, "The state of the encryption could not be read in time.".to_owned())];

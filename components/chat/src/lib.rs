@@ -17,7 +17,7 @@ mod settings;
 mod tasks;
 mod usage;
 
-use platform::{Answer, Request};
+use platform::{Answer, Request, instance};
 
 /// This component's id in `spin.toml` and in the log.
 const COMPONENT: &str = "chat";
@@ -25,10 +25,10 @@ const COMPONENT: &str = "chat";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    let config = config::Config::read().await;
-    platform::serve(COMPONENT, request, config::checks, async move |app| {
-        encryption::go_on(app.clone());
-        router::router(app, config, tasks::stop)
-    })
-    .await
+    let router = async |app| router::router(app, config::Config::read().await, tasks::stop);
+    let answer = platform::serve(COMPONENT, request, config::checks, router).await;
+    if let Some(app) = instance::opened() {
+        encryption::go_on(app);
+    }
+    answer
 }

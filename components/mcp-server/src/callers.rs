@@ -15,7 +15,10 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use inside_token::{InvalidToken, Keys, Published};
 
-use crate::log::{self, warn};
+use crate::{
+    log::{self, warn},
+    tracing,
+};
 
 /// Where the keys are (`components/ops/src/keys.rs`).
 const KEYS: &str = "http://ops.spin.internal/internal/keys";
@@ -76,8 +79,7 @@ impl Refused {
 
 /// Refuses who may not call.
 pub(crate) async fn check(headers: &HeaderMap) -> Result<(), Refused> {
-    let audience = spin_sdk::variables::get("audience").await.unwrap_or_default();
-    set_up_log(&audience).await;
+    let audience = audience().await;
     let checked = match audience.as_str() {
         ANYBODY => return Ok(()),
         "" => {
@@ -91,13 +93,21 @@ pub(crate) async fn check(headers: &HeaderMap) -> Result<(), Refused> {
     })
 }
 
-/// Once in the life of an instance.
-async fn set_up_log(audience: &str) {
+/// Sets up what says who this server is: its log, and what is recorded of its work. Once in the life of an instance.
+pub(crate) async fn set_up() {
     static IS_SET_UP: AtomicBool = AtomicBool::new(false);
     if !IS_SET_UP.swap(true, Ordering::Relaxed) {
-        let name = Some(audience).filter(|name| !name.is_empty() && *name != ANYBODY);
+        let audience = audience().await;
+        let name = Some(audience.as_str()).filter(|name| !name.is_empty() && *name != ANYBODY);
         log::set_up(name, &spin_sdk::variables::get("log_level").await.unwrap_or_default());
+        if let Some(name) = name {
+            tracing::set_up(name).await;
+        }
     }
+}
+
+async fn audience() -> String {
+    spin_sdk::variables::get("audience").await.unwrap_or_default()
 }
 
 async fn verified(headers: &HeaderMap, audience: &str) -> Result<(), Refused> {

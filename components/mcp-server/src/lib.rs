@@ -9,8 +9,9 @@ mod from_provider;
 mod log;
 mod provider;
 mod to_provider;
+mod tracing;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -33,13 +34,15 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Response<Body> {
+    let began = Instant::now();
+    callers::set_up().await;
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let trace = TraceContext::continued(text(TRACEPARENT));
+    let trace = traces::decided(TraceContext::continued(text(TRACEPARENT)));
     let scope = Scope { trace, request_id: None };
-    trace_context::within(Some(Arc::new(scope)), answer(request)).await
+    trace_context::within(Some(Arc::new(scope)), answer(request, began)).await
 }
 
-async fn answer(request: Request) -> Response<Body> {
+async fn answer(request: Request, began: Instant) -> Response<Body> {
     let (head, body) = request.into_parts();
     if !may_ask(&head.headers) {
         return refused(StatusCode::FORBIDDEN);
@@ -52,8 +55,11 @@ async fn answer(request: Request) -> Response<Body> {
     }
     match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
         Ok(body) => {
-            let request = http::Request::from_parts(head, body.to_bytes());
-            mcp::respond(&Composed, &mcp::Settings::default(), request).await.map(body_of)
+            let (headers, request) = (head.headers.clone(), http::Request::from_parts(head, body.to_bytes()));
+            let response = mcp::respond(&Composed, &mcp::Settings::default(), request).await.map(body_of);
+            tracing::record(&headers, response.status(), began);
+            tracing::soon();
+            response
         }
         Err(error) if error.is::<LengthLimitError>() => refused(StatusCode::PAYLOAD_TOO_LARGE),
         Err(_) => refused(StatusCode::BAD_REQUEST),

@@ -23,13 +23,7 @@ const COMPONENT: &str = "oauth";
 /// Spin calls this for every request.
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
-    let config = config::Config::read().await;
+    let router = async |app| routes::router(app, config::Config::read().await, document::Outside);
     // `auth` and `ops` check the settings that are used here.
-    platform::serve(
-        COMPONENT,
-        request,
-        async || Vec::new(),
-        async move |app| routes::router(app, config, document::Outside),
-    )
-    .await
+    platform::serve(COMPONENT, request, async || Vec::new(), router).await
 }

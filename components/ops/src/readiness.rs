@@ -23,7 +23,7 @@ use web::{
     settings::{self, Check, Status, rotation_days},
 };
 
-use crate::{COMPONENT, settings::Settings};
+use crate::{COMPONENT, settings::Settings, traces};
 
 /// The components that have their own settings, in the order of the response.
 const COMPONENTS: [&str; 4] = ["stream", "chat", "auth", "tools"];
@@ -145,6 +145,7 @@ async fn own() -> Vec<Check> {
         "client_documents_host",
         "remote_mcp_authorization_host",
         "webhook_host",
+        "otlp_host",
     ] {
         hosts.push((name, variable(name).await));
     }
@@ -156,7 +157,15 @@ async fn own() -> Vec<Check> {
         log_level: variable("log_level").await,
         hosts,
     };
-    settings.checks()
+    let traces = traces::Settings {
+        endpoint: variable("otlp_endpoint").await,
+        host: variable("otlp_host").await,
+        headers: variable("otlp_headers").await,
+        sampling: variable("otlp_sampling").await,
+    };
+    let mut checks = settings.checks();
+    checks.push(traces.check());
+    checks
 }
 
 async fn asked(component: &'static str) -> Vec<Check> {

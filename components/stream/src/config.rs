@@ -1,9 +1,6 @@
 //! What an operator can set about models, and about which tools they are offered.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use domain::prices::Prices;
@@ -88,12 +85,8 @@ impl Config {
     }
 }
 
-/// Reads the variables that `spin.toml` grants, once in the life of an instance.
+/// Reads the variables that `spin.toml` grants.
 pub(crate) async fn read() -> Arc<Config> {
-    static READ: OnceLock<Arc<Config>> = OnceLock::new();
-    if let Some(config) = READ.get() {
-        return Arc::clone(config);
-    }
     let (base_url, key) = (variable("openai_base_url").await, variable("openai_api_key").await);
     let (model, others) = (variable("openai_model").await, variable("openai_models").await);
     let standard = Provider::standard(&base_url, &key, &model, &others);
@@ -102,8 +95,7 @@ pub(crate) async fn read() -> Arc<Config> {
     // Without those that cannot be read; `/ready` says what is wrong with them.
     let (provider_hosts, settings, rates) = (variable("model_provider_hosts").await, settings().await, rates().await);
     let config = Config { provider_hosts, default_model: model, settings, rates, ..Config::default() };
-    let config = Arc::new(config.with(standard, more.unwrap_or_default(), !written.trim().is_empty()));
-    Arc::clone(READ.get_or_init(|| config))
+    Arc::new(config.with(standard, more.unwrap_or_default(), !written.trim().is_empty()))
 }
 
 /// What the operator says about tools. What cannot be read denies everything; `tools` says so in the log, and `/ready`.

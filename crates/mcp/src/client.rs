@@ -12,6 +12,7 @@ mod passing;
 mod redirect;
 mod rejection;
 mod tasks;
+mod traced;
 
 use std::{
     cell::{Cell, RefCell},

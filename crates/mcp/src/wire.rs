@@ -53,6 +53,9 @@ pub(crate) const META_SUBSCRIPTION: &str = "io.modelcontextprotocol/subscription
 pub(crate) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 pub(crate) const PROGRESS_TOKEN: &str = "progressToken";
 
+/// The method of a call.
+pub(crate) const TOOLS_CALL: &str = "tools/call";
+
 pub(crate) const HEADER_VERSION: &str = "mcp-protocol-version";
 pub(crate) const HEADER_METHOD: &str = "mcp-method";
 pub(crate) const HEADER_NAME: &str = "mcp-name";

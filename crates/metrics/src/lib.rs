@@ -96,6 +96,13 @@ pub fn provider_request(provider: &str, outcome: &'static str) {
     RECORDER.count(&table::PROVIDER_REQUESTS, &[provider, outcome]);
 }
 
+/// Spans that were recorded and did not reach the collector of traces.
+pub fn spans_lost(count: u64) {
+    if count > 0 {
+        RECORDER.add(&table::SPANS_LOST, &[], count);
+    }
+}
+
 /// Whether a cache had what was looked for.
 pub fn cache_request(cache: Cache, is_hit: bool) {
     RECORDER.count(&table::CACHE_REQUESTS, &[cache.as_str(), if is_hit { "hit" } else { "miss" }]);

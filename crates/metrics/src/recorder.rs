@@ -48,7 +48,13 @@ impl Recorder {
 
     /// Counts one.
     pub fn count(&self, metric: &'static Metric, labels: &[&str]) {
-        self.change(metric, labels, |series| series.total = series.total.saturating_add(1));
+        self.add(metric, labels, 1);
+    }
+
+    /// Counts several.
+    pub fn add(&self, metric: &'static Metric, labels: &[&str], count: u64) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.change(metric, labels, |series| series.total = series.total.saturating_add(count));
     }
 
     /// Adds a duration to a histogram.

@@ -130,6 +130,14 @@ pub static CACHE_HIT_RATIO: Metric = Metric {
     is_in_millionths: true,
     labels: &["cache"],
 };
+/// Spans that are lost.
+pub static SPANS_LOST: Metric = Metric {
+    name: "spans_lost",
+    help: "Recorded spans that did not reach the collector of traces.",
+    kind: Kind::Counter,
+    is_in_millionths: false,
+    labels: &[],
+};
 /// Sessions of people and programs.
 pub static ACTIVE_SESSIONS: Metric = Metric {
     name: "active_sessions",
@@ -172,7 +180,7 @@ pub static BUDGET_USED: Metric = Metric {
 };
 
 /// All of them, in the order in which they are written.
-pub static ALL: [&Metric; 18] = [
+pub static ALL: [&Metric; 19] = [
     &HTTP_REQUESTS,
     &HTTP_REQUEST_DURATION,
     &RUNS_ENDED,
@@ -186,6 +194,7 @@ pub static ALL: [&Metric; 18] = [
     &APPROVALS_DECIDED,
     &CACHE_REQUESTS,
     &CACHE_HIT_RATIO,
+    &SPANS_LOST,
     &ACTIVE_SESSIONS,
     &ACTIVE_RUNS,
     &QUEUE_AGE,

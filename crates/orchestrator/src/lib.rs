@@ -27,6 +27,7 @@ pub mod request_handler;
 pub mod reservation;
 pub mod response_streamer;
 pub mod session_manager;
+mod spans;
 mod task_watch;
 pub mod tool_executor;
 pub mod tool_output;

@@ -10,6 +10,7 @@ use completions::{CompletionError, Dialect, Lesson, Piece, Round, Withheld, dial
 use domain::{RunStep, event::Event, event::Progress};
 use futures::StreamExt;
 use models::Provider;
+use traces::{Span, names};
 use unpack::Unreadable;
 
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     prompt_builder::Prompt,
     refusal::{self, Refusal},
     session_manager::{Interrupted, RunSession},
+    spans,
     unpacking::Unpacking,
 };
 
@@ -145,7 +147,10 @@ pub async fn ask<H: Host, R: Reader>(
 ) -> Result<(), Stopped> {
     let mut attempt = 1;
     loop {
-        let heard = ask_once(session, asked, &prompt.body, round, told, budget).await;
+        let mut span = spans::of_request(asked, &session.run.model);
+        let heard = ask_once(session, asked, &prompt.body, round, told, budget, &mut span).await;
+        spans::answered(&mut span, round, &heard);
+        drop(span);
         match &heard {
             Ok(()) => metrics::provider_request(&asked.provider.name, "ok"),
             Err(Stopped::Failed(failure)) => metrics::provider_request(&asked.provider.name, failure.code),
@@ -191,11 +196,13 @@ async fn ask_once<H: Host, R: Reader>(
     round: &mut Round,
     told: &mut Told,
     budget: &mut RunBudget,
+    span: &mut Span,
 ) -> Result<(), Stopped> {
     let (host, silence) = (session.host(), asked.silence);
     let began = host.now();
     let patience = models::head_patience(silence, asked.has_successor, asked.dialect.sends(Field::Stream));
-    let answer = session.attend(patience, host.ask_model(asked.provider, body.to_vec())).await;
+    let sent = trace_context::within(span.scope(), host.ask_model(asked.provider, body.to_vec()));
+    let answer = session.attend(patience, sent).await;
     let mut answer =
         within(answer, patience)?.map_err(|error| Stopped::Failed(error_handler::unreachable(&error, false)))?;
     let secrets = asked.provider.secrets();
@@ -238,7 +245,9 @@ async fn ask_once<H: Host, R: Reader>(
             finished_at = Some(host.now());
         }
         if !std::mem::replace(&mut has_begun, round.has_begun()) && round.has_begun() {
-            metrics::first_token(&session.run.model, host.now().saturating_sub(began));
+            let took = host.now().saturating_sub(began);
+            metrics::first_token(&session.run.model, took);
+            span.set(names::GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, took.as_secs_f64());
         }
         // The pieces before an error are passed on first.
         pass_on(session, &mut pieces, round, told)?;

@@ -16,6 +16,7 @@ use crate::{
     ledger::{DOUBTFUL_LEASE_MS, LEASE_MS},
     response_streamer::KEEPALIVE,
     session_manager::{self, Interrupted},
+    spans,
     task_watch::TaskWatch,
     turn::{self, TurnOutcome},
 };
@@ -194,7 +195,10 @@ async fn execute<H: Host, R: Reader>(
     reader: R,
     seen: u64,
 ) -> Option<(R, u64)> {
-    match turn::execute(host, settings, lease, claim, Some(reader), seen).await {
+    let mut span = spans::of_run(claim);
+    let scope = span.scope();
+    let executed = turn::execute(host, settings, lease, claim, (Some(reader), seen), &mut span);
+    match trace_context::within(scope, executed).await {
         TurnOutcome::Ended => None,
         TurnOutcome::Waiting(reader) | TurnOutcome::Interrupted(Interrupted::LeaseLost, reader) => reader,
         TurnOutcome::Interrupted(interrupted, _) => {

@@ -17,6 +17,7 @@ use storage::{
     tool_listings::ToolOffers,
     tool_tasks::ToolTask,
 };
+use traces::Span;
 
 use crate::{
     Host, Offered, Reader, Settings, Severity,
@@ -27,6 +28,7 @@ use crate::{
     prompt_builder::{self, MAX_MESSAGES, Question, max_context_bytes},
     response_streamer::Outbox,
     session_manager::{Interrupted, RunSession},
+    spans,
     tool_executor::{self, Earlier, Executed},
     tool_search::Tools,
     wanted::Wanted,
@@ -77,14 +79,14 @@ struct Turn<'a> {
     budget: RunBudget,
 }
 
-/// Executes a claimed run.
+/// Executes a claimed run. `span` is what is recorded of it.
 pub(crate) async fn execute<H: Host, R: Reader>(
     host: &H,
     settings: &Settings,
     lease: Lease,
     claim: &Claim,
-    reader: Option<R>,
-    seen: u64,
+    (reader, seen): (Option<R>, u64),
+    span: &mut Span,
 ) -> TurnOutcome<R> {
     let run = &claim.run;
     let mut progress = match progress(host, claim).await {
@@ -149,6 +151,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
             Err(stopped) => Err(stopped),
         }
     };
+    spans::run_ended(span, &stopped, turn.usage);
     match turn.end(&mut session, round, &told, stopped).await {
         Ok(()) => TurnOutcome::Ended,
         Err(interrupted) => {

@@ -1,6 +1,7 @@
 //! The database of the installation: SQLite, unless `database_url` names PostgreSQL.
 
 use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome};
+use traces::{Kind, Span, names};
 
 use crate::{SpinPostgres, SpinSqlite, variables::variable};
 
@@ -31,6 +32,20 @@ impl SpinDatabase {
     }
 }
 
+impl SpinDatabase {
+    /// A span for a statement. It names it, and contains none of its values.
+    fn span(&self, statement: &Statement) -> Span {
+        let mut span = Span::begin(Kind::Client, statement.name);
+        let system = match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
+        };
+        span.set(names::DB_SYSTEM_NAME, system);
+        span.set(names::DB_QUERY_SUMMARY, statement.name);
+        span
+    }
+}
+
 impl Database for SpinDatabase {
     fn dialect(&self) -> Dialect {
         match self {
@@ -40,10 +55,12 @@ impl Database for SpinDatabase {
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        match self {
+        let mut span = self.span(&statement);
+        let answer = match self {
             Self::Sqlite(database) => database.query(statement).await,
             Self::Postgres(database) => database.query(statement).await,
-        }
+        };
+        answer.inspect_err(|error| span.fail(error.code()))
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {

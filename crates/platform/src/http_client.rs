@@ -4,7 +4,8 @@ use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use spin_sdk::{http::body::IncomingBodyExt, wasip3::http::types::ErrorCode};
-use trace_context::TRACEPARENT;
+use trace_context::{TRACEPARENT, TraceContext};
+use traces::{Kind, Span, names};
 
 /// A response whose body is still arriving. Dropping the body closes the connection at once.
 pub struct Response<B> {
@@ -39,6 +40,17 @@ impl From<ErrorCode> for HttpError {
     }
 }
 
+impl HttpError {
+    /// A code for it, without the host's words.
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Request(_) => "malformed",
+            Self::Connection(_) => "connection",
+        }
+    }
+}
+
 /// Where this application's own components are.
 const INSIDE: &str = ".spin.internal";
 
@@ -51,7 +63,7 @@ pub async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
     let is_inside = request.uri().host().is_some_and(|host| host.ends_with(INSIDE));
-    sent(if is_inside { with_trace(request) } else { request }).await
+    sent(request, is_inside).await
 }
 
 /// The same for servers elsewhere that do a part of the work, so that whoever runs them finds it: tool servers and providers of models. They learn that
@@ -62,21 +74,44 @@ pub async fn send(
 pub async fn send_with_trace(
     request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
-    sent(with_trace(request)).await
+    sent(request, true).await
 }
 
-fn with_trace(mut request: Request<Bytes>) -> Request<Bytes> {
-    let trace = trace_context::current().and_then(|scope| HeaderValue::try_from(scope.trace.traceparent()).ok());
-    if let Some(trace) = trace {
-        request.headers_mut().insert(TRACEPARENT, trace);
+/// A span for a request: it ends with the answer's body.
+fn span(request: &Request<Bytes>) -> Span {
+    let (method, uri) = (request.method(), request.uri());
+    let mut span = Span::begin(Kind::Client, method);
+    if span.is_recorded() {
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        span.set(names::HTTP_REQUEST_METHOD, method.as_str());
+        span.set(names::SERVER_ADDRESS, uri.host().unwrap_or_default());
+        span.set(names::SERVER_PORT, port);
     }
-    request
+    span
 }
 
 async fn sent(
-    request: Request<Bytes>,
+    mut request: Request<Bytes>,
+    has_trace: bool,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
-    let (head, body) = outgoing::send(request).await?.into_parts();
-    let body = body.stream().map_err(HttpError::from);
+    let mut span = span(&request);
+    if has_trace {
+        let parent = span.trace().copied().or_else(|| trace_context::current().map(|scope| scope.trace));
+        let parent = parent.as_ref().map(TraceContext::traceparent);
+        if let Some(parent) = parent.and_then(|parent| HeaderValue::try_from(parent).ok()) {
+            request.headers_mut().insert(TRACEPARENT, parent);
+        }
+    }
+    let answer = outgoing::send(request).await.map_err(HttpError::from);
+    let (head, body) = answer.inspect_err(|error| span.fail(error.code()))?.into_parts();
+    span.set(names::HTTP_RESPONSE_STATUS_CODE, head.status.as_u16());
+    if head.status.is_client_error() || head.status.is_server_error() {
+        span.fail(head.status.as_str());
+    }
+    let body = body.stream().map_err(move |error| {
+        let error = HttpError::from(error);
+        span.fail(error.code());
+        error
+    });
     Ok(Response { status: head.status, headers: head.headers, body: Box::pin(body) })
 }

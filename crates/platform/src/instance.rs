@@ -4,6 +4,7 @@
 
 use std::cell::OnceCell;
 
+use axum::Router;
 use cache::SingleFlight;
 use send_wrapper::SendWrapper;
 use storage::{MasterKey, StorageError, Store, migration::migrate};
@@ -23,6 +24,13 @@ thread_local! {
     static OPENING: SingleFlight<Result<App<SpinDatabase>, StorageError>> = SingleFlight::default();
     /// After a pause, one of the requests that come together reads what decides about tokens.
     static READING: SingleFlight<()> = SingleFlight::default();
+    static ROUTER: OnceCell<Router> = const { OnceCell::new() };
+}
+
+/// The instance's app, if its database is open.
+#[must_use]
+pub fn opened() -> Option<App<SpinDatabase>> {
+    APP.with(|app| app.get().cloned())
 }
 
 /// The instance's app. The first call opens the database and applies missing migrations.
@@ -32,11 +40,11 @@ thread_local! {
 pub fn app(component: &'static str) -> impl Future<Output = Result<App<SpinDatabase>, StorageError>> + Send {
     // axum wants futures that may move to another thread. A guest has one, so none ever does.
     SendWrapper::new(async move {
-        if let Some(app) = APP.with(|app| app.get().cloned()) {
+        if let Some(app) = opened() {
             return Ok(app);
         }
         let opening = OPENING.with(Clone::clone);
-        opening.run_here(&SpinClock, || opened(component)).await
+        opening.run_here(&SpinClock, || open(component)).await
     })
 }
 
@@ -50,11 +58,11 @@ pub fn app_opened_apart(
     component: &'static str,
 ) -> impl Future<Output = Result<App<SpinDatabase>, StorageError>> + Send {
     SendWrapper::new(async move {
-        if let Some(app) = APP.with(|app| app.get().cloned()) {
+        if let Some(app) = opened() {
             return Ok(app);
         }
         let opening = OPENING.with(Clone::clone);
-        opening.run(&SpinClock, || opened(component)).await
+        opening.run(&SpinClock, || open(component)).await
     })
 }
 
@@ -65,7 +73,16 @@ pub(crate) async fn read_access(app: &App<SpinDatabase>) {
     }
 }
 
-async fn opened(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {
+/// The instance's router, made with its first request: what it consists of is the same for all of them.
+pub(crate) async fn router(make: impl AsyncFnOnce() -> Router) -> Router {
+    if let Some(router) = ROUTER.with(|router| router.get().cloned()) {
+        return router;
+    }
+    let made = make().await;
+    ROUTER.with(|router| router.get_or_init(|| made).clone())
+}
+
+async fn open(component: &'static str) -> Result<App<SpinDatabase>, StorageError> {
     let database = SpinDatabase::open().await?;
     for name in migrate(&database).await? {
         log(component, Level::Info, "applied a migration", std::collections::BTreeMap::from([("migration", name)]));

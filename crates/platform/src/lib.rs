@@ -10,6 +10,7 @@ pub mod measuring;
 pub mod outlet;
 pub mod postgres;
 pub mod sqlite;
+pub mod tracing;
 pub mod variables;
 pub mod webhooks;
 
@@ -20,21 +21,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract::MatchedPath};
 use cache::Clock;
 use futures::channel::oneshot;
-use http::{Response, header};
+use http::{Method, Response, StatusCode, header};
 use send_wrapper::SendWrapper;
 pub use spin_sdk::http::Request;
 use spin_sdk::{
     http::IntoResponse,
     wasip3::http::types::{self, ErrorCode},
 };
+use traces::{Span, names};
 use web::{
     App,
     arriving::{Arriving, Wait},
     log::{Level, log},
-    serve::Route,
+    serve::telling_routes,
     session,
     settings::{self, Check},
 };
@@ -73,7 +75,8 @@ impl IntoResponse for Answer {
     }
 }
 
-/// Answers a request with the router of a component that uses the database. The component reports its own settings to `ops`.
+/// Answers a request with the router of a component that uses the database. It is made once in the life of an instance, with what the component is configured
+/// to do. The component reports its own settings to `ops`.
 pub async fn serve(
     component: &'static str,
     request: Request,
@@ -82,14 +85,15 @@ pub async fn serve(
 ) -> Answer {
     let began = Instant::now();
     variables::read_log_level(component).await;
+    tracing::set_up(component).await;
     let scope = web::serve::scope(request.headers());
     let answer = async {
         let mut serving = None;
         let router = match instance::app(component).await {
-            Ok(app) if request.uri().path() == settings::PATH => settings::router(app, checks().await),
+            Ok(app) if request.uri().path() == settings::PATH => telling_routes(settings::router(app, checks().await)),
             Ok(app) => {
                 // The router's maker says what is read.
-                let router = router(app.clone()).await;
+                let router = instance::router(async || telling_routes(router(app.clone()).await)).await;
                 if session::has_token(request.headers()) {
                     instance::read_access(&app).await;
                 }
@@ -102,10 +106,10 @@ pub async fn serve(
             }
         };
         let method = request.method().clone();
-        let mut answer = serve_router(component, request, router).await;
-        let route = answer.0.extensions_mut().remove().and_then(|Route(route)| route);
-        let route = route.as_ref().map_or("", |route| route.as_str());
+        let answer = serve_router(component, request, router).await;
+        let route = answer.0.extensions().get().map_or("", MatchedPath::as_str);
         metrics::http_request(component, method.as_str(), route, answer.0.status().as_u16(), began.elapsed());
+        record(&method, route, answer.0.status(), began);
         measuring::soon(component);
         if let Some(app) = serving.filter(App::has_used_keys) {
             note_used_keys(component, app);
@@ -113,6 +117,21 @@ pub async fn serve(
         answer
     };
     trace_context::within(Some(scope), accompanied(answer)).await
+}
+
+/// Records a request that was answered. Its path is left out: whoever asks chooses it.
+fn record(method: &Method, route: &str, status: StatusCode, began: Instant) {
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    let method = known.iter().find(|known| *known == method).map_or("_OTHER", Method::as_str);
+    let mut span = Span::of_request(format_args!("{method} {route}"), began);
+    span.set(names::HTTP_REQUEST_METHOD, method);
+    span.set(names::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
+    if !route.is_empty() {
+        span.set(names::HTTP_ROUTE, route);
+    }
+    if status.is_server_error() {
+        span.fail(status.as_str());
+    }
 }
 
 /// Stores which keys were used, after the response has left. A use that could not be stored is stored with the next.

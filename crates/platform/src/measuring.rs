@@ -12,7 +12,7 @@ use std::{
 use storage::{DatabaseError, StorageError};
 use web::log::{Level, log};
 
-use crate::{AFTER_RESPONSE, instance, sleep, spawn};
+use crate::{AFTER_RESPONSE, instance, sleep, spawn, tracing};
 
 /// The time between two statements of one instance, and so the longest that a metric is behind.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -25,8 +25,10 @@ thread_local! {
     static IS_WAITING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Stores what was observed in a while, unless somebody is about to. It is for the end of a request, and of work that outlives one.
+/// Stores what was observed in a while, unless somebody is about to, and has what was recorded sent. It is for the end of a request, and of work that
+/// outlives one.
 pub fn soon(component: &'static str) {
+    tracing::soon();
     if metrics::is_empty() || IS_WAITING.replace(true) {
         return;
     }

@@ -64,6 +64,20 @@ pub enum DatabaseError {
     },
 }
 
+impl DatabaseError {
+    /// A code for it, without the database's words.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Lost(_) => "lost",
+            Self::Orphaned { .. } => "orphaned",
+            Self::Unwritable(_) => "unwritable",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
+
 /// The error for an SQLSTATE of PostgreSQL. A retry may help when there was a conflict with another transaction (class 40, 55P03), or the server is
 /// starting, has no resources or too little time (53, 57), or is a replica that has not been promoted yet (25006); it did nothing then. When the
 /// server is shutting down, the statement may have taken effect. PostgreSQL documentation, appendix A.

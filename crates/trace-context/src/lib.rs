@@ -2,7 +2,7 @@
 //!
 //! A request belongs to a [`Scope`]: its place in the trace, and its id. [`within`] makes it the current one while a future is polled, so a log line or a
 //! request to another component asks [`current`], and no function in between carries it. A task that goes on after the request takes it along
-//! ([`inherit`]). This crate sends nothing and records no spans.
+//! ([`inherit`]). This crate sends nothing and records nothing; `traces` does.
 
 use std::{
     cell::RefCell,
@@ -54,6 +54,31 @@ impl TraceContext {
             None => (new_trace, None, false),
         };
         Self { trace_id, span_id, parent_id, is_sampled }
+    }
+
+    /// A place below this one, for a part of its work: the same trace, a span of its own, whose parent is this span.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        let (_, span_id) = random();
+        Self { span_id, parent_id: Some(self.span_id), ..*self }
+    }
+
+    /// The same place, with another answer to whether its spans are recorded. Whoever is asked further on learns it.
+    #[must_use]
+    pub const fn with_sampled(self, is_sampled: bool) -> Self {
+        Self { is_sampled, ..self }
+    }
+
+    /// Whether the spans of the trace are recorded; of a trace from outside that nobody has decided about here, whether its caller may have recorded it.
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.is_sampled
+    }
+
+    /// The trace, the span and its parent, as bytes in the order in which they are written.
+    #[must_use]
+    pub fn ids(&self) -> ([u8; 16], [u8; 8], Option<[u8; 8]>) {
+        (self.trace_id.to_be_bytes(), self.span_id.to_be_bytes(), self.parent_id.map(u64::to_be_bytes))
     }
 
     /// 32 hexadecimal digits: the same for all work that one request from outside has caused.
@@ -165,6 +190,19 @@ mod tests {
         }
         let later = TraceContext::continued(Some(&format!("cc-{TRACE}-{PARENT}-01-what-comes")));
         assert_eq!(later.trace_id(), TRACE);
+    }
+
+    #[test]
+    fn a_part_of_the_work_is_below_it_in_the_same_trace() {
+        let trace = TraceContext::continued(Some(&format!("00-{TRACE}-{PARENT}-01")));
+        let part = trace.child();
+        assert_eq!((part.trace_id().as_str(), part.parent_id()), (TRACE, Some(trace.span_id())));
+        assert_ne!(part.span_id(), trace.span_id());
+        assert!(part.is_sampled() && part.with_sampled(false).traceparent().ends_with("-00"));
+        let (trace_id, span_id, parent_id) = part.ids();
+        assert_eq!(format!("{:032x}", u128::from_be_bytes(trace_id)), TRACE);
+        assert_eq!(format!("{:016x}", u64::from_be_bytes(span_id)), part.span_id());
+        assert_eq!(parent_id.map(u64::from_be_bytes).map(|id| format!("{id:016x}")), part.parent_id());
     }
 
     #[test]

@@ -38,10 +38,6 @@ const OF_EVERY_ANSWER: [(HeaderName, HeaderValue); 5] = [
 /// The most bytes logged of an address, a method or a cause: clients send kilobytes of each, and people read the log.
 const MAX_LOGGED_BYTES: usize = 512;
 
-/// The template of an answer's route, for whoever measures: an extension of every answer. `None`: no route fits.
-#[derive(Clone, Debug)]
-pub struct Route(pub Option<MatchedPath>);
-
 #[derive(Serialize)]
 struct Access<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,11 +54,18 @@ struct Access<'a> {
     cause: Option<String>,
 }
 
-/// The scope of a request: it continues the caller's trace.
+/// The scope of a request: it continues the caller's trace, and it is decided whether the trace is recorded.
 #[must_use]
 pub fn scope(headers: &HeaderMap) -> Arc<Scope> {
     let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    Arc::new(Scope { trace: TraceContext::continued(traceparent), request_id: Some(request_id(headers)) })
+    let trace = traces::decided(TraceContext::continued(traceparent));
+    Arc::new(Scope { trace, request_id: Some(request_id(headers)) })
+}
+
+/// A router whose answers say the template of their route, as the extension [`MatchedPath`], for whoever measures. It is for a router that serves many
+/// requests: every handler is put into another one.
+pub fn telling_routes(router: Router) -> Router {
+    router.layer(middleware::from_fn(with_route))
 }
 
 /// Answers a request. The response is always complete: errors become problems here and nowhere else. All of its work is in the request's [`scope`], which
@@ -76,7 +79,7 @@ pub async fn serve(component: &'static str, router: Router, request: Request<Bod
 
 async fn answer(
     component: &str,
-    router: Router,
+    mut router: Router,
     mut request: Request<Body>,
     request_id: &str,
     trace: TraceContext,
@@ -91,7 +94,7 @@ async fn answer(
     let (mut response, refused) = if header_bytes(request.headers()) > MAX_HEADER_BYTES {
         (Response::default(), Some(too_many_headers()))
     } else {
-        match router.layer(middleware::from_fn(with_route)).call(request).await {
+        match router.call(request).await {
             Ok(response) => (response, None),
             Err(never) => match never {},
         }
@@ -124,7 +127,10 @@ async fn answer(
     };
     let level = if response.status().is_server_error() { Level::Error } else { Level::Info };
     log(component, level, "request", access);
-    response.extensions_mut().insert(Route(route));
+    // A problem is another response.
+    if let Some(route) = route {
+        response.extensions_mut().insert(route);
+    }
     response
 }
 
@@ -192,9 +198,9 @@ mod tests {
             .route("/things/{id}", get(async || "a thing"))
             .route("/nothing/{id}", get(async || crate::Error::from(Problem::not_found())));
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let response = block_on(serve("test", router, request));
-        let Route(route) = response.extensions().get::<Route>().unwrap();
-        (response.status().as_u16(), route.as_ref().map(|route| route.as_str().to_owned()))
+        let response = block_on(serve("test", telling_routes(router), request));
+        let route = response.extensions().get::<MatchedPath>();
+        (response.status().as_u16(), route.map(|route| route.as_str().to_owned()))
     }
 
     #[test]

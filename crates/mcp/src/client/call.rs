@@ -13,7 +13,7 @@ use crate::{
     model::{Content, Map, Tool},
     provider::{FailureKind, InputNeeded, Outcome},
     task::{CallAnswer, MAX_TTL, Task, Tasks},
-    wire::{Era, HEADER_MISMATCH, META_FAILURE},
+    wire::{Era, HEADER_MISMATCH, META_FAILURE, TOOLS_CALL},
 };
 
 /// The most rounds of a call. A server that asks for input more often is in a loop.
@@ -171,7 +171,7 @@ impl<T: Transport> Client<T> {
             era == Era::Legacy && self.makes_tasks_when_asked() && tool.execution.task_support.asks(tasks);
         let mut input = passed.cloned().unwrap_or_default();
         for _ in 0..MAX_ROUNDS {
-            let mut call = Call::new("tools/call");
+            let mut call = Call::new(TOOLS_CALL);
             call.name = Some(&tool.name);
             call.meta = meta.clone();
             call.headers.clone_from(&headers);

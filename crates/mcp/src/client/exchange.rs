@@ -14,7 +14,8 @@ use serde_json::{
 use super::{
     Client, ClientError, Connection, Progress, Transport, TransportError,
     answer::{self, Messages},
-    rejection::protocol,
+    rejection::{http_error, protocol, would_answer_nothing_else},
+    traced::traced,
 };
 use crate::{
     header::encode,
@@ -296,8 +297,11 @@ impl<T: Transport> Client<T> {
             headers.insert(HEADER_NAME, value);
         }
         headers.extend(call.headers);
-        let response = self.send(request).await?;
-        self.read(id, response, on_progress).await
+        traced((call.method, call.name), Some(MODERN_VERSION), async {
+            let response = self.send(request).await?;
+            self.read(id, response, on_progress).await
+        })
+        .await
     }
 
     async fn exchange_legacy(
@@ -308,12 +312,16 @@ impl<T: Transport> Client<T> {
         let id = self.take_id();
         let initializing = call.method == "initialize";
         let body = body(id, &mut call, on_progress.is_some())?;
-        let response = self.send(self.legacy_request(body)?).await?;
-        if initializing {
-            let session = response.headers().get(HEADER_SESSION).filter(|session| !session.is_empty());
-            self.connection.borrow_mut().session = session.cloned();
-        }
-        self.read(id, response, on_progress).await
+        let request = self.legacy_request(body)?;
+        traced((call.method, call.name), None, async {
+            let response = self.send(request).await?;
+            if initializing {
+                let session = response.headers().get(HEADER_SESSION).filter(|session| !session.is_empty());
+                self.connection.borrow_mut().session = session.cloned();
+            }
+            self.read(id, response, on_progress).await
+        })
+        .await
     }
 
     fn legacy_request(&self, body: Vec<u8>) -> Result<Request<Bytes>, ClientError> {
@@ -478,21 +486,4 @@ fn progress(id: u64, params: Option<&RawValue>) -> Option<Progress> {
         return None;
     }
     serde_json::from_value(params).ok()
-}
-
-fn http_error<B>(response: &http::Response<B>) -> ClientError {
-    let www_authenticate = response.headers().get(header::WWW_AUTHENTICATE).cloned();
-    ClientError::Http { status: response.status(), www_authenticate }
-}
-
-/// Whether `initialize` would fail too: the server is modern, requires a login, or cannot be reached.
-fn would_answer_nothing_else(error: &ClientError) -> bool {
-    match error {
-        ClientError::Protocol { code, .. } => (UNSUPPORTED_VERSION..=wire::HEADER_MISMATCH).contains(code),
-        ClientError::Http { status, .. } => *status == StatusCode::UNAUTHORIZED,
-        // Some servers close the connection when they do not know the method.
-        ClientError::Transport(error) => !matches!(error, TransportError::Connection(_) | TransportError::TimedOut),
-        ClientError::Moved { .. } | ClientError::Request(_) => true,
-        _ => false,
-    }
 }

@@ -1,9 +1,10 @@
-//! Errors of the protocol, with the details in their `data`.
+//! Errors of the protocol, with the details in their `data`, and of statuses.
 
+use http::{StatusCode, header};
 use serde_json::Value;
 
-use super::ClientError;
-use crate::wire::{RpcError, URL_ELICITATION_REQUIRED};
+use super::{ClientError, TransportError};
+use crate::wire::{HEADER_MISMATCH, RpcError, UNSUPPORTED_VERSION, URL_ELICITATION_REQUIRED};
 
 /// The most pages that an error asks a person to open, and the longest address or text that is taken from `data`.
 const MAX_PAGES_TO_OPEN: usize = 3;
@@ -38,4 +39,22 @@ fn pages_to_open(data: Option<&Value>) -> String {
     let words = pages.take(MAX_PAGES_TO_OPEN).flat_map(|page| ["message", "url"].map(|key| page.get(key)));
     let words = words.filter_map(|word| word?.as_str());
     words.flat_map(|word| [" "].into_iter().chain([word])).flat_map(|word| word.chars().take(MAX_WORD_CHARS)).collect()
+}
+
+/// The error for a status.
+pub(super) fn http_error<B>(response: &http::Response<B>) -> ClientError {
+    let www_authenticate = response.headers().get(header::WWW_AUTHENTICATE).cloned();
+    ClientError::Http { status: response.status(), www_authenticate }
+}
+
+/// Whether `initialize` would fail too: the server is modern, requires a login, or cannot be reached.
+pub(super) fn would_answer_nothing_else(error: &ClientError) -> bool {
+    match error {
+        ClientError::Protocol { code, .. } => (UNSUPPORTED_VERSION..=HEADER_MISMATCH).contains(code),
+        ClientError::Http { status, .. } => *status == StatusCode::UNAUTHORIZED,
+        // Some servers close the connection when they do not know the method.
+        ClientError::Transport(error) => !matches!(error, TransportError::Connection(_) | TransportError::TimedOut),
+        ClientError::Moved { .. } | ClientError::Request(_) => true,
+        _ => false,
+    }
 }

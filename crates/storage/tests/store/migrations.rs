@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use domain::{Id, ToolResult};
+use sha2::{Digest, Sha256};
 use storage::{
     Database, DatabaseError, Dialect, Statement, StorageError, TransactionOutcome, Value,
     migration::{MIGRATIONS, Migration, migrate},
@@ -40,7 +41,14 @@ fn every_migration_file_is_in_the_list_and_the_other_way_round() {
     assert!(MIGRATIONS.is_sorted_by_key(|migration| migration.version));
     for migration in MIGRATIONS {
         assert!(migration.name.starts_with(&format!("{:04}_", migration.version)), "{}", migration.name);
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            assert_eq!(migration.hash(dialect), hash_of(migration.sql(dialect)), "{}", migration.name);
+        }
     }
+}
+
+fn hash_of(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn migrating_twice_applies_nothing_the_second_time(place: Place) {
@@ -72,7 +80,7 @@ fn a_database_with_the_earlier_text_of_the_record_is_brought_up_to_date(place: P
         block_on(database.query(Statement::new("t", sql.to_owned(), parameters))).unwrap()
     };
     let old = |migration: &Migration| match migration.version {
-        20 => Migration { sqlite: text, postgres: text, ..*migration },
+        20 => Migration { sqlite: text, postgres: text, hashes: [hash_of(text).leak(); 2], ..*migration },
         _ => *migration,
     };
     run(

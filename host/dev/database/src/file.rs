@@ -77,8 +77,8 @@ pub(crate) fn schema() -> Vec<Applied> {
     let applied = MIGRATIONS.iter().map(|migration| Applied {
         version: migration.version,
         name: migration.name.to_owned(),
-        sqlite_sha256: migration.hash(Dialect::Sqlite),
-        postgres_sha256: migration.hash(Dialect::Postgres),
+        sqlite_sha256: migration.hash(Dialect::Sqlite).to_owned(),
+        postgres_sha256: migration.hash(Dialect::Postgres).to_owned(),
     });
     applied.collect()
 }

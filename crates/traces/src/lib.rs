@@ -1,0 +1,57 @@
+//! The spans of an instance: which work is recorded ([`Sampling`]), what is recorded of it ([`Span`]), and the form in which a collector of traces takes it
+//! (OTLP, <https://opentelemetry.io/docs/specs/otlp/>). Names are those of OpenTelemetry's semantic conventions ([`names`]).
+//!
+//! It sends nothing: whoever [takes](take) the spans does (`docs/adr/0053-traces.md`). Until somebody says which traces are recorded ([`record`]), nothing is,
+//! and a span costs a look at one number. No span contains what people, models or servers say, an address within a site, a token or a key: what is set is a
+//! name from the code or the configuration, an id, a number or a code.
+
+pub mod names;
+mod recorder;
+mod sampling;
+mod span;
+
+use std::sync::OnceLock;
+
+pub use recorder::{Batch, MAX_BATCH_BYTES, read};
+pub use sampling::{InvalidSampling, Sampling};
+pub use span::{Kind, Span, Value};
+
+use recorder::Recorder;
+use trace_context::TraceContext;
+
+/// What this instance records, and as whom. It is the same for all of its life.
+static RECORDING: OnceLock<Recording> = OnceLock::new();
+
+/// The spans that have ended.
+static RECORDER: Recorder = Recorder::new();
+
+struct Recording {
+    component: String,
+    instance: String,
+    sampling: Sampling,
+}
+
+/// Records spans from now on: those of the component with this id, of the traces that `sampling` chooses. Only the first call counts.
+pub fn record(component: &str, sampling: Sampling) {
+    let instance = TraceContext::continued(None).span_id();
+    let _ = RECORDING.set(Recording { component: component.to_owned(), instance, sampling });
+}
+
+/// The same place in a trace, once it is decided whether the trace is recorded. If nothing is recorded here, what the caller said is passed on.
+#[must_use]
+pub fn decided(trace: TraceContext) -> TraceContext {
+    RECORDING.get().map_or(trace, |recording| trace.with_sampled(recording.sampling.chooses(&trace)))
+}
+
+/// Whether [`take`] has anything.
+#[must_use]
+pub fn is_empty() -> bool {
+    RECORDER.is_empty()
+}
+
+/// All spans since the last time. Whoever takes them sends them; what cannot be sent is lost.
+#[must_use]
+pub fn take() -> Option<Batch> {
+    let Recording { component, instance, .. } = RECORDING.get()?;
+    RECORDER.take(component, instance)
+}
