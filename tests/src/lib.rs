@@ -18,6 +18,7 @@
 mod app;
 mod events;
 mod host;
+mod log_messages;
 mod model;
 mod person;
 mod store;
@@ -27,6 +28,7 @@ mod wait;
 pub use app::{App, anonymous, journal, shared};
 pub use events::{Event, Events, said};
 pub use host::{Exit, Host, Options, host, repository};
+pub use log_messages::log_messages;
 pub use model::{Asked, Journal, Model, start as start_model, unique};
 pub use person::{LANGUAGE, Person, TIME_ZONE, Turn, array, problem, text};
 pub use store::{is_postgres, own_server};

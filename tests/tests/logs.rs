@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
-use tests::repository;
+use anyhow::Result;
+use tests::{log_messages, repository};
 
 /// What a call that logs begins with. The message is the first text after it.
 const CALLS: [&str; 3] = ["log(", "warn(", "Severity::"];
@@ -17,26 +17,6 @@ const OF_EVERY_LINE: [&str; 7] = ["timestamp", "level", "component", "message", 
 
 /// Where nothing is logged in this way: these define it, or are other programs.
 const OTHERS: [&str; 4] = ["crates/logging", "crates/storage", "crates/audit", "components/mcp/"];
-
-struct Row {
-    message: String,
-    fields: BTreeSet<String>,
-}
-
-fn rows() -> Result<Vec<Row>> {
-    let document = fs::read_to_string(repository().join("docs/logs.md"))?;
-    let table = document.split_once("<!-- messages:").context("no table")?.1;
-    let table = table.split_once("<!-- end -->").context("no end of the table")?.0;
-    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-    let rows = table.lines().skip(3).map(|line| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
-        let message =
-            cells.first().and_then(|cell| quoted(cell).into_iter().next()).context("a row without message")?;
-        let fields = cells.get(3).context("a row without fields")?;
-        Ok(Row { message, fields: quoted(fields).into_iter().collect() })
-    });
-    rows.collect()
-}
 
 fn sources(folder: &Path, found: &mut Vec<(PathBuf, String)>) -> Result<()> {
     for entry in fs::read_dir(folder)? {
@@ -78,9 +58,7 @@ fn logged(source: &str) -> Vec<String> {
 
 #[test]
 fn every_message_of_the_log_is_in_the_table_and_every_row_is_logged() -> Result<()> {
-    let rows = rows()?;
-    let documented: BTreeSet<&str> = rows.iter().map(|row| row.message.as_str()).collect();
-    assert_eq!(documented.len(), rows.len(), "a message is there twice");
+    let documented = log_messages()?;
     let mut found = Vec::new();
     for folder in ["crates", "components"] {
         sources(&repository().join(folder), &mut found)?;
@@ -88,16 +66,16 @@ fn every_message_of_the_log_is_in_the_table_and_every_row_is_logged() -> Result<
     let mut unknown = BTreeSet::new();
     for (path, source) in &found {
         for message in logged(source) {
-            if !documented.contains(message.as_str()) {
+            if !documented.contains_key(&message) {
                 unknown.insert(format!("{}: {message}", path.display()));
             }
         }
     }
     assert!(unknown.is_empty(), "docs/logs.md does not have {unknown:#?}");
     let is_said = |message: &str| found.iter().any(|(_, source)| source.contains(&format!("\"{message}\"")));
-    let gone: Vec<_> = documented.into_iter().filter(|message| !is_said(message)).collect();
+    let gone: Vec<_> = documented.keys().filter(|message| !is_said(message)).collect();
     assert!(gone.is_empty(), "nobody logs {gone:#?}");
-    for Row { message, fields } in &rows {
+    for (message, fields) in &documented {
         assert!(OF_EVERY_LINE.iter().all(|field| !fields.contains(*field)), "{message} has a field twice");
     }
     Ok(())

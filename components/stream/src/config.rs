@@ -6,6 +6,7 @@ use bytes::Bytes;
 use domain::prices::Prices;
 use http::{Method, Request, Uri};
 use models::{Pricing, Provider, Providers, standard_beside};
+use network_address::is_inside;
 use orchestrator::Settings;
 use platform::{
     http_client::{self, HttpError},
@@ -67,14 +68,11 @@ impl Default for Config {
     }
 }
 
-/// Where this application's own parts are. No provider is there.
-const OWN_PARTS: &str = ".spin.internal";
-
 impl Config {
     /// Whether a provider that administrators added may be at this address.
     pub(crate) fn allows_provider_at(&self, base_url: &str) -> bool {
         let Some(address) = settings::web_address(base_url.trim()) else { return false };
-        let is_own = address.host().is_some_and(|host| host.to_ascii_lowercase().ends_with(OWN_PARTS));
+        let is_own = address.host().is_some_and(is_inside);
         !is_own && self.provider_hosts.split(',').filter_map(provider_host).any(|host| host.allows(&address))
     }
 
@@ -206,11 +204,20 @@ async fn is_denied(base: &Uri) -> bool {
 mod tests {
     use super::*;
 
+    fn allows(hosts: &str, address: &str) -> bool {
+        Config { provider_hosts: hosts.to_owned(), ..Config::default() }.allows_provider_at(address)
+    }
+
+    #[test]
+    fn no_provider_is_a_part_of_the_installation_however_its_address_is_written() {
+        for host in ["tools.spin.internal", "Tools.Spin.Internal", "tools.spin.internal.", "self.alt"] {
+            assert!(!allows("https://*:443", &format!("https://{host}/v1")), "{host}");
+        }
+        assert!(allows("https://*:443", "https://elsewhere.example/v1"));
+    }
+
     #[test]
     fn an_address_range_lets_no_provider_in_and_is_reported() {
-        let allows = |hosts: &str, address| {
-            Config { provider_hosts: hosts.to_owned(), ..Config::default() }.allows_provider_at(address)
-        };
         for address in ["https://10.1.2.3:443/v1", "https://evil.example/v1"] {
             assert!(!allows("https://10.0.0.0/8:443", address), "{address}");
         }

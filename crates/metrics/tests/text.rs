@@ -1,6 +1,11 @@
 //! What Prometheus reads, as a whole, and the table for operators.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use metrics::{
     Kind, MAX_LABELS, Recorder, Sample, VALUE, table,
@@ -11,7 +16,7 @@ use proptest::prelude::*;
 /// Set to anything, it makes this test write the text instead of comparing with it.
 const WRITE: &str = "WRITE_GOLDEN";
 
-fn path(relative: &str) -> std::path::PathBuf {
+fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
@@ -79,6 +84,57 @@ fn the_table_for_operators_has_every_metric_with_its_labels() {
     for (row, expected) in rows.iter().zip(&expected) {
         assert!(row.starts_with(expected), "{row}\nis not\n{expected}");
     }
+}
+
+/// The documents, in all folders.
+fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            documents(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn rules_queries_and_runbooks_name_only_what_is_written() {
+    let is_of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut names: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for metric in table::ALL {
+        let ends: &[&str] = match metric.kind {
+            Kind::Counter => &["_total"],
+            // Without an end, it is all of them.
+            Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+            Kind::Gauge => &[""],
+        };
+        for end in ends {
+            let mut labels: BTreeSet<&str> = metric.labels.iter().copied().collect();
+            labels.extend((*end == "_bucket").then_some("le"));
+            names.insert(format!("{}{end}", metric.name), labels);
+        }
+    }
+    let written = fs::read_to_string(path("tests/prometheus.txt")).unwrap();
+    let mut found = vec![path("tests/alerts.yaml")];
+    documents(&path("../../docs"), &mut found);
+    let mut uses = 0;
+    for file in found {
+        let text = fs::read_to_string(&file).unwrap();
+        for named in text.split(PREFIX).skip(1) {
+            let (name, rest) = named.split_at(named.find(|letter| !is_of_a_name(letter)).unwrap_or(named.len()));
+            let Some(labels) = names.get(name) else { panic!("{}: there is no {PREFIX}{name}", file.display()) };
+            let selected =
+                rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(inside, _)| inside);
+            for label in selected.split(',').filter(|selected| !selected.is_empty()) {
+                let label_name = label.split(|letter| !is_of_a_name(letter)).next().unwrap_or_default();
+                assert!(labels.contains(label_name), "{}: {PREFIX}{name} has no {label_name}", file.display());
+                assert!(label_name != "le" || written.contains(label), "{}: no bucket is {label}", file.display());
+            }
+            uses += 1;
+        }
+    }
+    assert!(uses > 50, "only {uses} found");
 }
 
 proptest! {

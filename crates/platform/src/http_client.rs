@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use network_address::is_inside;
 use spin_sdk::{http::body::IncomingBodyExt, wasip3::http::types::ErrorCode};
 use trace_context::{TRACEPARENT, TraceContext};
 use traces::{Kind, Span, names};
@@ -51,9 +52,6 @@ impl HttpError {
     }
 }
 
-/// Where this application's own components are.
-const INSIDE: &str = ".spin.internal";
-
 /// Sends a request with its content length, and returns as soon as the head of the response arrives. A component of this application gets the trace of the
 /// work that sends it.
 ///
@@ -62,7 +60,7 @@ const INSIDE: &str = ".spin.internal";
 pub async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
-    let is_inside = request.uri().host().is_some_and(|host| host.ends_with(INSIDE));
+    let is_inside = request.uri().host().is_some_and(is_inside);
     sent(request, is_inside).await
 }
 

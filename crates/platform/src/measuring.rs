@@ -16,7 +16,7 @@ use crate::{AFTER_RESPONSE, instance, sleep, spawn, tracing};
 
 /// The time between two statements of one instance, and so the longest that a metric is behind.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How often an instance tries while the database is away: some seconds, as its server's restart takes. One that has not opened it yet tries once: while
+/// How often in a row an instance tries while the database is away: some seconds, as its server's restart takes. One that has not opened it yet tries once: while
 /// the database is away, there may be one for each request.
 const MAX_ATTEMPTS: u32 = 3;
 
@@ -35,50 +35,37 @@ pub fn soon(component: &'static str) {
     let since = STORED.get().map(|stored| stored.elapsed());
     let wait = since.map_or(AFTER_RESPONSE, |since| INTERVAL.saturating_sub(since).max(AFTER_RESPONSE));
     // It belongs to no request: it is about many.
-    spawn(trace_context::within(None, async move {
+    spawn(trace_context::within(None, store(component, wait)));
+}
+
+/// Stores until nothing is left: what comes meanwhile is for this task as well, as nobody else looks for it.
+async fn store(component: &'static str, mut wait: Duration) {
+    let mut failures = 0;
+    while !metrics::is_empty() && failures < MAX_ATTEMPTS {
         sleep(wait).await;
-        for attempt in 0..MAX_ATTEMPTS {
-            if attempt > 0 {
-                sleep(INTERVAL).await;
-            }
-            if store(component, attempt == 0).await {
-                break;
-            }
+        wait = INTERVAL;
+        let Err(error) = add(component).await else {
+            failures = 0;
+            continue;
+        };
+        if failures == 0 {
+            let cause = BTreeMap::from([("cause", error.to_string())]);
+            log(component, Level::Warn, "metrics could not be stored", cause);
         }
-        STORED.set(Some(Instant::now()));
-        IS_WAITING.set(false);
-    }));
+        failures = if instance::opened().is_some() { failures.saturating_add(1) } else { MAX_ATTEMPTS };
+    }
+    STORED.set(Some(Instant::now()));
+    IS_WAITING.set(false);
 }
 
-/// Whether there is nothing more to try. The first failure is logged.
-async fn store(component: &'static str, is_first: bool) -> bool {
-    let app = match instance::app(component).await {
-        Ok(app) => app,
-        Err(error) => {
-            note(component, &error, is_first);
-            return true;
-        }
-    };
+/// Adds what was observed. What was surely not added, and may be later, is kept. If it is unknown whether it was added, it is lost: a counter that counts
+/// twice would be worse.
+async fn add(component: &'static str) -> Result<(), StorageError> {
+    let app = instance::app(component).await?;
     let samples = metrics::take();
-    match app.store().add_metrics(&samples).await {
-        // What came meanwhile is for now as well: nobody else looks for it.
-        Ok(()) => metrics::is_empty(),
-        Err(error) => {
-            let is_over = note(component, &error, is_first);
-            if !is_over {
-                metrics::put_back(samples);
-            }
-            is_over
-        }
+    let added = app.store().add_metrics(&samples).await;
+    if matches!(added, Err(StorageError::Database(DatabaseError::Unavailable(_) | DatabaseError::Unwritable(_)))) {
+        metrics::put_back(samples);
     }
-}
-
-/// Whether it is over: only what was surely not added, and may be later, is tried again. If it is unknown whether it was added, it is lost: a counter that
-/// counts twice would be worse.
-fn note(component: &'static str, error: &StorageError, is_first: bool) -> bool {
-    if is_first {
-        let cause = BTreeMap::from([("cause", error.to_string())]);
-        log(component, Level::Warn, "metrics could not be stored", cause);
-    }
-    !matches!(error, StorageError::Database(DatabaseError::Unavailable(_) | DatabaseError::Unwritable(_)))
+    added
 }

@@ -48,12 +48,16 @@ impl TraceContext {
     /// A new span: of the trace that a caller's `traceparent` names, or of a new trace if there is none that is valid.
     #[must_use]
     pub fn continued(traceparent: Option<&str>) -> Self {
-        let (new_trace, span_id) = random();
-        let (trace_id, parent_id, is_sampled) = match traceparent.and_then(parse) {
-            Some((trace_id, parent_id, is_sampled)) => (trace_id, Some(parent_id), is_sampled),
-            None => (new_trace, None, false),
-        };
-        Self { trace_id, span_id, parent_id, is_sampled }
+        let span_id = u64::from_be_bytes(random()).max(1);
+        match traceparent.and_then(parse) {
+            Some((trace_id, parent_id, is_sampled)) => {
+                Self { trace_id, span_id, parent_id: Some(parent_id), is_sampled }
+            }
+            None => {
+                let trace_id = u128::from_be_bytes(random()).max(1);
+                Self { trace_id, span_id, parent_id: None, is_sampled: false }
+            }
+        }
     }
 
     /// A place below this one, for a part of its work: the same trace, a span of its own, whose parent is this span.
@@ -125,11 +129,11 @@ fn parse(traceparent: &str) -> Option<(u128, u64, bool)> {
     Some((trace_id, span_id, u8::from_str_radix(flags, 16).ok()? & SAMPLED != 0))
 }
 
-/// A trace and a span. Ids of zero are not valid, so a host without random numbers has the same trace for all.
-fn random() -> (u128, u64) {
-    let (mut trace, mut span) = ([0; 16], [0; 8]);
-    let _ = getrandom::fill(&mut trace).and_then(|()| getrandom::fill(&mut span));
-    (u128::from_be_bytes(trace).max(1), u64::from_be_bytes(span).max(1))
+/// The bytes of an id. Ids of zero are not valid, so whoever calls takes another number; a host without random numbers has the same for all.
+fn random<const BYTES: usize>() -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    let _ = getrandom::fill(&mut bytes);
+    bytes
 }
 
 /// The scope of the work that asks. `None`: it belongs to no request.

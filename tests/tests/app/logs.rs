@@ -1,33 +1,16 @@
 //! The log as an operator reads it: every line has the same fields, each message is in the table of `docs/logs.md` with its fields, and the lines of one trace
 //! lead through the components.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tests::{App, Person, repository, start_model, until};
+use tests::{App, Person, log_messages, start_model, until};
 
 const ALWAYS: [&str; 4] = ["timestamp", "level", "component", "message"];
 const OF_A_REQUEST: [&str; 3] = ["trace_id", "span_id", "request_id"];
 const TRACE: &str = "5d0af7651916cd43dd8448eb211c8031";
-
-/// The messages of the table, with their fields.
-fn table() -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let document = fs::read_to_string(repository().join("docs/logs.md"))?;
-    let rows = document.split_once("<!-- messages:").and_then(|(_, rest)| rest.split_once("<!-- end -->"));
-    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-    let row = |line: &str| {
-        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
-        let message = cells.first().and_then(|cell| quoted(cell).into_iter().next()).context("a message")?;
-        Ok((message, quoted(cells.get(3).context("fields")?).into_iter().collect()))
-    };
-    rows.context("a table")?.0.lines().skip(3).map(row).collect()
-}
 
 /// All lines of all components, and the text of each.
 fn lines(state: &Path) -> Result<Vec<(Value, String)>> {
@@ -71,7 +54,7 @@ async fn a_trace_leads_through_the_components_and_every_line_is_as_the_table_say
         Ok((has("stream", "request") && has("tools", "request") && has("stream", "a run ended")).then_some(()))
     })
     .await?;
-    let (lines, table) = (lines(host.state_folder())?, table()?);
+    let (lines, table) = (lines(host.state_folder())?, log_messages()?);
     for (line, text) in &lines {
         let object = line.as_object().context("an object")?;
         let places: Vec<_> = ALWAYS.iter().map(|field| text.find(&format!("\"{field}\":"))).collect();
