@@ -7,7 +7,7 @@ if (!__ENV.EA_URL || !__ENV.EA_API_KEY) {
 }
 
 /** How long it runs, and with how many people at once: `EA_SECONDS`, `EA_PEOPLE`. */
-export const stages = {
+export const everybody = {
   executor: "constant-vus",
   duration: `${__ENV.EA_SECONDS ?? 60}s`,
   vus: Number(__ENV.EA_PEOPLE ?? 20),

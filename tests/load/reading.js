@@ -1,8 +1,8 @@
 // People who open the app and look around: lists, one conversation, their tools, the models. No model is asked.
-import { request, stages } from "./app.js";
+import { request, everybody } from "./app.js";
 
 export const options = {
-  scenarios: { reading: stages },
+  scenarios: { reading: everybody },
   thresholds: {
     checks: ["rate==1"],
     http_req_failed: ["rate==0"],

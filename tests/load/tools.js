@@ -1,9 +1,9 @@
 // Programs that call a tool over MCP, through the gateway and its sandbox.
 import { check } from "k6";
-import { request, stages } from "./app.js";
+import { request, everybody } from "./app.js";
 
 export const options = {
-  scenarios: { tools: stages },
+  scenarios: { tools: everybody },
   thresholds: {
     checks: ["rate==1"],
     http_req_failed: ["rate==0"],

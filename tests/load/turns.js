@@ -1,7 +1,7 @@
 // People who ask something and read the answer to its end: every answer arrives whole, and in time.
 import { check } from "k6";
 import { Rate, Trend } from "k6/metrics";
-import { request, stages } from "./app.js";
+import { request, everybody } from "./app.js";
 
 const whole = new Rate("answers_whole");
 const took = new Trend("turn_duration", true);
@@ -10,7 +10,7 @@ const took = new Trend("turn_duration", true);
 const MODEL = __ENV.EA_MODEL ?? "scripted-chunks=20-delay=25-ttft=50";
 
 export const options = {
-  scenarios: { turns: stages },
+  scenarios: { turns: everybody },
   thresholds: {
     // No answer is lost, and no request fails.
     answers_whole: ["rate==1"],

@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use domain::Id;
-use http::{Request, header};
-use platform::{http_client, within};
+use platform::{inside, within};
 use storage::Database;
 use toolbox::wire::REVOKE_CONNECTIONS_PATH;
 use web::{
@@ -18,23 +17,14 @@ use crate::COMPONENT;
 
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "tools";
-const TOOLS_ADDRESS: &str = "http://tools.spin.internal";
 /// Servers that are there answer in a second. It is much less than a host's turn at an erasure.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Has the tokens of a person's connections revoked, as far as their servers take that in a moment.
 pub(crate) async fn revoke<D: Database>(app: &App<D>, user_id: Id) {
-    let asked = within(LIMIT, ask(app, user_id)).await;
+    let proof = app.prove(TOOLS, Some(user_id), "");
+    let asked =
+        within(LIMIT, async { inside::ask(TOOLS, REVOKE_CONNECTIONS_PATH, proof.await, Bytes::new()).await }).await;
     let Err(cause) = asked.unwrap_or_else(|| Err("it took too long".to_owned())) else { return };
     log(COMPONENT, Level::Warn, "tokens of an erased account were not revoked", BTreeMap::from([("cause", cause)]));
-}
-
-async fn ask<D: Database>(app: &App<D>, user_id: Id) -> Result<(), String> {
-    let proof = app.prove(TOOLS, Some(user_id), "").await.map_err(|error| error.causes().unwrap_or_default())?;
-    let request = Request::post(format!("{TOOLS_ADDRESS}{REVOKE_CONNECTIONS_PATH}"))
-        .header(header::AUTHORIZATION, proof)
-        .body(Bytes::new())
-        .map_err(|error| error.to_string())?;
-    let response = http_client::send(request).await.map_err(|error| error.to_string())?;
-    if response.status.is_success() { Ok(()) } else { Err(format!("tools answered {}", response.status)) }
 }

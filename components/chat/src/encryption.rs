@@ -125,8 +125,8 @@ fn master_key(store: &Store<impl Database>, keys: &[MasterKeyUse]) -> Check {
     let forgotten: Vec<&str> = keys.iter().filter(|key| !key.is_known).map(|key| key.id.as_str()).collect();
     if !forgotten.is_empty() {
         let detail = format!(
-            "Keys of providers of models, and secrets that an earlier release stored, cannot be used, because these master keys are missing: {}. Put them \
-             back into master_key, or have the keys and secrets entered again.",
+            "Keys of providers of models, webhooks, and secrets that an earlier release stored cannot be used, because these master keys are missing: {}. Put them \
+             back into master_key, or have them entered again.",
             forgotten.join(", ")
         );
         return Check::warning(MASTER_KEY, detail);

@@ -1,9 +1,7 @@
 //! Tasks of runs that were stopped or deleted: `tools` stops them at their servers.
 
-use bytes::Bytes;
 use domain::Id;
-use http::{Request, header};
-use platform::http_client;
+use platform::inside;
 use serde_json::json;
 use storage::Database;
 use toolbox::wire::{STOP_TASKS_PATH, StopTasks};
@@ -16,7 +14,6 @@ use crate::COMPONENT;
 
 /// The component, as `spin.toml` lets us call it.
 const TOOLS: &str = "tools";
-const TOOLS_ADDRESS: &str = "http://tools.spin.internal";
 
 /// Stops tasks at their servers: those of the run, and others that are to be stopped. The caller does not wait. If it fails, the tasks are stopped with
 /// the next ones.
@@ -35,12 +32,5 @@ async fn asked<D: Database>(app: &App<D>, user_id: Id, run_id: Option<Id>) -> Re
     let which = StopTasks { run_id: run_id.map(|id| id.to_string().into()) };
     let body = serde_json::to_vec(&which).map_err(|error| error.to_string())?;
     let proof = app.prove(TOOLS, Some(user_id), &run_id.unwrap_or_default().to_string()).await;
-    let proof = proof.map_err(|error| error.causes().unwrap_or_default())?;
-    let request = Request::post(format!("{TOOLS_ADDRESS}{STOP_TASKS_PATH}"))
-        .header(header::AUTHORIZATION, proof)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Bytes::from(body))
-        .map_err(|error| error.to_string())?;
-    let response = http_client::send(request).await.map_err(|error| error.to_string())?;
-    if response.status.is_success() { Ok(()) } else { Err(format!("tools answered {}", response.status)) }
+    inside::ask(TOOLS, STOP_TASKS_PATH, proof, body.into()).await
 }

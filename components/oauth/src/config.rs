@@ -2,9 +2,7 @@
 
 use http::HeaderName;
 use platform::variables::variable;
-
-/// What `client_documents_host` is where no document may be requested: a host that does not exist (RFC 2606).
-const NOWHERE: &str = "none.invalid";
+use web::settings::AllowedHost;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
@@ -19,7 +17,8 @@ pub(crate) struct Config {
 impl Config {
     /// Reads the variables that `spin.toml` grants.
     pub(crate) async fn read() -> Self {
-        let reads_documents = !variable("client_documents_host").await.contains(NOWHERE);
+        let documents_host = variable("client_documents_host").await;
+        let reads_documents = AllowedHost::parse(&documents_host).is_some_and(|host| !host.is_nowhere());
         let client_address_header = variable("client_address_header").await.parse().ok();
         Self { signing_key: variable("signing_key").await, reads_documents, client_address_header }
     }

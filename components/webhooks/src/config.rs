@@ -3,13 +3,10 @@
 use http::Uri;
 use network_address::{is_inside, is_public_host};
 use platform::variables::variable;
-use web::settings::{AllowedHost, environment, web_address};
+use web::settings::{AllowedHost, environment, port_of, web_address};
 
 /// The variable. `spin.toml` grants what it names, so the host refuses every other address too.
 const WEBHOOK_HOST: &str = "webhook_host";
-
-/// Where nothing is: the variable's default.
-const NOWHERE: &str = "none.invalid";
 
 /// Addresses are shorter, and the sealed text has room for the secret beside it.
 const MAX_ADDRESS_BYTES: usize = 2_000;
@@ -35,7 +32,7 @@ impl Config {
     /// A range of addresses allows nothing here: names are not looked up, so nobody would know what it means.
     fn grant(&self) -> Option<AllowedHost<'_>> {
         let grant = AllowedHost::parse(&self.webhook_host)?;
-        (!grant.is_range() && !self.webhook_host.contains(NOWHERE)).then_some(grant)
+        (!grant.is_range() && !grant.is_nowhere()).then_some(grant)
     }
 
     /// The server of an address at which a webhook may be, as scheme, host and port. The error is for the person.
@@ -68,9 +65,8 @@ impl Config {
 }
 
 fn server(address: &Uri) -> String {
-    let scheme = address.scheme_str().unwrap_or_default();
-    let port = address.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-    format!("{scheme}://{}:{port}", address.host().unwrap_or_default().to_ascii_lowercase())
+    let (scheme, host) = (address.scheme_str().unwrap_or_default(), address.host().unwrap_or_default());
+    format!("{scheme}://{}:{}", host.to_ascii_lowercase(), port_of(address))
 }
 
 #[cfg(test)]

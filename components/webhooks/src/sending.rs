@@ -94,20 +94,19 @@ pub(crate) async fn send_next<D: Database>(webhooks: &Webhooks<D>) -> Result<boo
 
 /// Sends the messages of a turn, until one fails or the receiver is slow.
 async fn send<D: Database>(webhooks: &Webhooks<D>, turn: &WebhookTurn) -> Result<(), StorageError> {
+    let mut messages = turn.messages.iter().peekable();
+    if messages.peek().is_none() {
+        return webhooks.store().end_webhook_turn(turn.id, turn.turn).await;
+    }
     let is_allowed =
         turn.person.as_ref().is_none_or(|roles| access_of(roles).allows(&Action::Route(WebhooksUse::NAME)));
     let receiver = if is_allowed { receiver(webhooks, turn).await? } else { Err("not_allowed") };
-    let mut left = turn.messages.len();
-    if left == 0 {
-        return webhooks.store().end_webhook_turn(turn.id, turn.turn).await;
-    }
-    for message in &turn.messages {
-        left = left.saturating_sub(1);
+    while let Some(message) = messages.next() {
         let (answer, outcome) = match &receiver {
             // Whoever lost the permission is told nothing any more.
             Err(_) if !is_allowed => ("not_allowed".to_owned(), WebhookOutcome::GivenUp { pause_ms: 0 }),
             Err(why) => failed(turn, message, why),
-            Ok(receiver) => attempt(webhooks, turn, receiver, message, left > 0).await,
+            Ok(receiver) => attempt(webhooks, turn, receiver, message, messages.peek().is_some()).await,
         };
         let stored = WebhookAttempt { webhook_id: turn.id, turn: turn.turn, message, answer: &answer, outcome };
         let is_own = webhooks.store().store_webhook_attempt(&stored).await?;

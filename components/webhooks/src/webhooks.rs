@@ -133,7 +133,7 @@ async fn add<D: Database>(
         return Err(Problem::conflict("too_many_webhooks", detail).into());
     }
     record(webhooks, session, owner, "add", id, Some(&server)).await?;
-    Ok((StatusCode::CREATED, Json::<_>(Added { id, server, events: chosen, secret: sealed.secret })))
+    Ok((StatusCode::CREATED, Json(Added { id, server, events: chosen, secret: sealed.secret })))
 }
 
 async fn remove<D: Database>(

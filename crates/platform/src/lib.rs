@@ -5,6 +5,7 @@
 
 pub mod database;
 pub mod http_client;
+pub mod inside;
 pub mod instance;
 pub mod measuring;
 pub mod outlet;

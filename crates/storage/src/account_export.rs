@@ -25,21 +25,27 @@ pub struct Section {
 /// The second column of a key that has one. PostgreSQL orders by no bare constant.
 const ALONE: &str = "CAST('' AS text)";
 
-/// The condition for a run that is not of a temporary chat: these are in no copy.
+/// The condition that the conversation of this column is no temporary chat: these are in no copy.
 macro_rules! kept {
-    () => {
-        "NOT EXISTS (SELECT 1 FROM conversation_lifetimes
-             WHERE conversation_lifetimes.conversation_id = runs.conversation_id AND conversation_lifetimes.is_temporary = 1)"
+    ($conversation:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_lifetimes.conversation_id = ",
+            $conversation,
+            " AND conversation_lifetimes.is_temporary = 1)"
+        )
     };
 }
 
-/// The person's conversations that are not temporary chats, with the rows of another table that belong to them.
+/// The person's conversations that are no temporary chats, with the rows of another table that belong to them.
 macro_rules! of_kept_conversations {
     ($table:literal) => {
         concat!(
-            "conversations JOIN ", $table, " ON ", $table, ".conversation_id = conversations.id WHERE conversations.user_id = ?1
-             AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes
-                 WHERE conversation_lifetimes.conversation_id = conversations.id AND conversation_lifetimes.is_temporary = 1)"
+            "conversations JOIN ",
+            $table,
+            " ON ",
+            $table,
+            ".conversation_id = conversations.id WHERE conversations.user_id = ?1 AND ",
+            kept!("conversations.id")
         )
     };
 }
@@ -154,7 +160,7 @@ pub const SECTIONS: [Section; 19] = [
             "created_at",
             "updated_at",
         ],
-        rows: concat!("runs WHERE user_id = ?1 AND ", kept!()),
+        rows: concat!("runs WHERE user_id = ?1 AND ", kept!("runs.conversation_id")),
         sealed: None,
         key: ["id", ALONE],
     },
@@ -181,7 +187,10 @@ pub const SECTIONS: [Section; 19] = [
     Section {
         name: "tool_calls",
         columns: &["run_id", "call_id", "name", "started_at", "finished_at", "is_error"],
-        rows: concat!("tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = ?1 AND ", kept!()),
+        rows: concat!(
+            "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = ?1 AND ",
+            kept!("runs.conversation_id")
+        ),
         sealed: None,
         key: ["runs.id", "call_id"],
     },
@@ -198,7 +207,10 @@ pub const SECTIONS: [Section; 19] = [
         name: "approvals",
         columns: &["run_id", "call_id", "server", "tool", "decision", "decided_at"],
         // By the runs, which have an index for it.
-        rows: concat!("approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = ?1 AND ", kept!()),
+        rows: concat!(
+            "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = ?1 AND ",
+            kept!("runs.conversation_id")
+        ),
         sealed: None,
         key: ["runs.id", "call_id"],
     },

@@ -28,8 +28,7 @@ pub(crate) const fn place(event_id: &str) -> Place<'_> {
 }
 
 /// The actions whose details outlive whoever did them, as patterns of SQL's `LIKE`: they say what was done to others, and nobody gets rid of them by being
-/// erased. Providers are those of models: where everybody's texts went. The
-/// installation's webhooks tell everybody's events.
+/// erased. Providers are those of models: where everybody's texts went. The installation's webhooks tell everybody's events.
 const OUTLIVING: [&str; 11] = [
     "user.%",
     "group.%",

@@ -183,7 +183,7 @@ pub struct MasterKeyUse {
     pub wraps: bool,
     /// How many keys of people it wraps. Without it, nothing of theirs can be read.
     pub uses: i64,
-    /// How many secrets of earlier releases it seals. Without it, they count as not entered.
+    /// How many secrets it seals itself: of providers of models, of webhooks, and of earlier releases. Without it, they count as not entered.
     pub secrets: i64,
     /// How many keys of the installation itself it seals. Without it, nobody can log in.
     pub own: i64,
@@ -212,7 +212,7 @@ impl<D: Database> Store<D> {
     /// Those of the database, and those of keys.
     pub async fn master_keys(&self) -> Result<Vec<MasterKeyUse>, StorageError> {
         const QUERY: &str = "master_keys_in_use";
-        // What earlier releases sealed begins with `v1.`, the key's id and another dot.
+        // What it sealed itself begins with `v1.`, the key's id and another dot.
         let sealed = |(table, column): &(&str, &str)| {
             format!(
                 " UNION ALL SELECT substr({column}, 4, 16), 0, 1, 0 FROM {table} WHERE substr({column}, 1, 3) = 'v1.'"

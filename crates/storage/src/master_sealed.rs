@@ -4,7 +4,7 @@
 use vault::{Keys, Owner, VaultError};
 use zeroize::Zeroizing;
 
-use crate::{Database, Statement, StorageError, Store};
+use crate::{Database, Statement, StorageError, Store, Value, database::places, sealing_targets::ROWS};
 
 /// A table with such secrets, in its column `sealed`.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ impl<D: Database> Store<D> {
         }
     }
 
-    /// Seals one secret anew that another master key sealed than the one that seals now. `true`: there may be more.
+    /// Seals the next secrets anew that an older master key sealed. `true`: there may be more.
     ///
     /// # Errors
     /// Those of the database and of keys.
@@ -69,22 +69,35 @@ impl<D: Database> Store<D> {
             return Ok(false);
         }
         let masters = self.sealing_masters().await?;
-        // `v1.`, the key's id and another dot.
-        let current = format!("v1.{}.", masters.id());
+        // `v1.`, the key's id and another dot. One whose key is missing is left as it is: it must be entered again, or the key come back.
+        let older: Vec<Value> = masters.ids().skip(1).map(|id| format!("v1.{id}.").into()).collect();
+        if older.is_empty() {
+            return Ok(false);
+        }
         let sql = format!(
-            "SELECT {key}, sealed FROM {table} WHERE sealed <> '' AND substr(sealed, 1, 20) <> ?1 ORDER BY {key}"
+            "SELECT {key}, sealed FROM {table} WHERE substr(sealed, 1, 20) IN ({}) ORDER BY {key} LIMIT {ROWS}",
+            places(1..=older.len())
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [current.into()])).await?;
+        let rows = self.database.query(Statement::new(QUERY, sql, older)).await?;
+        let (mut values, mut written): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (row, sealed) = (columns.text()?, columns.text()?);
-            // One whose key is missing is left as it is: it must be entered again, or the key come back.
+            // One that was changed outside must not keep the others from it.
             let Ok(text) = masters.open(&of.owner(row), sealed) else { continue };
-            let sql = format!("UPDATE {table} SET sealed = ?3 WHERE {key} = ?1 AND sealed = ?2");
-            let parameters = [row.into(), sealed.into(), masters.seal(&of.owner(row), &text)?.into()];
-            self.database.query(Statement::new("reseal_with_master", sql, parameters).repeatably()).await?;
-            return Ok(true);
+            let first = values.len() + 1;
+            written.push(format!("({})", places(first..=first + 2)));
+            values.extend([row.into(), sealed.into(), masters.seal(&of.owner(row), &text)?.into()]);
         }
-        Ok(false)
+        if written.is_empty() {
+            return Ok(false);
+        }
+        let sql = format!(
+            "WITH new (of_row, old, sealed) AS (VALUES {})
+             UPDATE {table} SET sealed = new.sealed FROM new WHERE {table}.{key} = new.of_row AND {table}.sealed = new.old",
+            written.join(", ")
+        );
+        self.database.query(Statement::new("reseal_with_master", sql, values).repeatably()).await?;
+        Ok(true)
     }
 }

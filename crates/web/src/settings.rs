@@ -167,11 +167,17 @@ impl<'a> AllowedHost<'a> {
         self.host == "*"
     }
 
+    /// Whether it stands for nowhere: a host that does not exist (RFC 2606), as in `https://none.invalid`.
+    #[must_use]
+    pub fn is_nowhere(&self) -> bool {
+        self.host == "none.invalid"
+    }
+
     /// Whether a request to this address is allowed. An address range allows every address here; the host checks it exactly.
     #[must_use]
     pub fn allows(&self, address: &Uri) -> bool {
         let (Some(scheme), Some(host)) = (address.scheme_str(), address.host()) else { return false };
-        let port = address.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let port = port_of(address);
         let host_fits = match self.host.strip_prefix("*.") {
             Some(domain) => host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')),
             None => self.host == "*" || self.host.eq_ignore_ascii_case(host) || self.is_range(),
@@ -179,6 +185,12 @@ impl<'a> AllowedHost<'a> {
         let port_fits = self.ports.as_ref().is_none_or(|ports| ports.contains(&port));
         (self.scheme == "*" || self.scheme == scheme) && host_fits && port_fits
     }
+}
+
+/// The port of an `http` or `https` address.
+#[must_use]
+pub fn port_of(address: &Uri) -> u16 {
+    address.port_u16().unwrap_or(if address.scheme_str() == Some("https") { 443 } else { 80 })
 }
 
 /// Parses an address range: an address and the length of its prefix.

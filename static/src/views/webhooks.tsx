@@ -159,13 +159,13 @@ function Row({
     announce("Webhook removed");
   };
   const test = async () => {
-    await pages.change(webhook, async () => {
+    const sent = await pages.change(webhook, async () => {
       await access.test(webhook.id);
       await new Promise((done) => setTimeout(done, TEST_MS));
       const { items } = await access.list();
       return items.find(({ id }) => id === webhook.id) ?? null;
     });
-    announce("Test sent");
+    if (sent) announce("Test sent");
   };
   return (
     <li class="flex flex-wrap items-center gap-x-4 gap-y-1 px-4 py-3 text-sm">

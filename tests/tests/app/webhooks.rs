@@ -86,6 +86,8 @@ async fn a_receiver_is_told_signed_and_once_more_after_it_failed_and_a_slow_one_
     let secret = add(&person, "/api/webhooks", &failing_url, &["run.ended"]).await?;
     let (turn, _) = person.hear("scripted", "Hello").await?;
 
+    failing.count(1).await?;
+    ensure!(slow.got().is_empty(), "the slow one, which has its message first, was waited for");
     // Refused twice, after one and five seconds it is there, the same message at another time.
     let told = failing.count(3).await?;
     ensure!(told.len() == 3 && told.iter().all(|got| got.id().ok() == told[0].id().ok()), "one message, three times");

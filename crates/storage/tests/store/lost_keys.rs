@@ -1,11 +1,12 @@
 //! Keys of people that are lost, gone or destroyed: what they sealed is told in words, and nobody else notices.
 
-use domain::RunState;
+use domain::{Id, RunState};
 use storage::{
     StorageError, Store, Value,
     audit::AuditEvent,
     leases::{Entry, Leave},
     runs::Batch,
+    webhooks::{NewWebhook, WebhookOwner},
 };
 
 use crate::{
@@ -61,6 +62,10 @@ fn after_the_steps_of_the_runbook_no_key_is_missing(place: Place) {
         detail: Some("planted-detail"),
     };
     block_on(fixture.store.append_audit(&detail)).unwrap();
+    let id = Id::new();
+    let sealed = block_on(fixture.store.seal_webhook(id, "planted-webhook")).unwrap();
+    let webhook = NewWebhook { id, server: "s", events: &[], sealed: &sealed };
+    assert!(block_on(fixture.store.add_webhook(WebhookOwner::Person(ids.0), webhook)).unwrap());
     let database = fixture.another_connection();
     let lost = rows(&database, "SELECT DISTINCT master_key FROM installation_keys");
     let [storage::Row(key)] = lost.as_slice() else { panic!("the detail has no key") };
@@ -68,12 +73,12 @@ fn after_the_steps_of_the_runbook_no_key_is_missing(place: Place) {
     let runbook = include_str!("../../../../docs/runbooks/keys.md").split_once("## It is lost for good").unwrap().1;
     let statements = runbook.split("```").nth(1).unwrap().trim_start_matches("sql");
     let statements: Vec<_> = statements.split(";\n").map(str::trim).filter(|sql| !sql.is_empty()).collect();
-    assert_eq!(statements.len(), 3);
+    assert_eq!(statements.len(), 4);
     for sql in statements {
         rows(&database, &sql.replace("the id that /ready names", key));
     }
     let used = block_on(Store::new(fixture.another_connection()).master_keys()).unwrap();
-    assert!(used.iter().all(|key| key.is_known && key.own == 0 && key.uses == 0), "{used:?}");
+    assert!(used.iter().all(|key| key.is_known && key.own == 0 && key.uses == 0 && key.secrets == 0), "{used:?}");
 }
 
 fn what_a_lost_key_sealed_is_not_sealed_again(place: Place) {

@@ -117,7 +117,8 @@ fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
     assert_eq!(block_on(other.open_provider_key("far", &before[0].sealed)).unwrap().as_str(), "planted key");
     assert!(!reseal());
     let id = rotated(&fixture, store);
-    assert_eq!((reseal(), reseal(), reseal()), (true, true, false));
+    assert!(reseal());
+    while reseal() {}
     let stored = block_on(store.model_providers()).unwrap();
     assert!(stored.iter().all(|provider| provider.sealed.starts_with(&format!("v1.{id}."))), "{stored:?}");
     assert_eq!(block_on(other.open_provider_key("far", &stored[0].sealed)).unwrap().as_str(), "planted key");

@@ -14,6 +14,7 @@ use storage::{
 };
 
 use crate::{
+    accounts::at_once,
     fixture::{Fixture, LEASE_MS},
     limits::{finish, reserve, run_of, set},
     places::{Place, block_on},
@@ -79,6 +80,17 @@ fn told(fixture: &Fixture) -> Vec<(Id, String, serde_json::Value)> {
 
 fn execute(fixture: &Fixture, sql: &str, parameters: Vec<Value>) {
     block_on(fixture.another_connection().query(Statement::new("t", sql.to_owned(), parameters))).unwrap();
+}
+
+/// Has so many messages wait for a webhook.
+fn queue(fixture: &Fixture, webhook: Id, messages: usize) {
+    let row = |n| format!("('{webhook}', 'evt_{n}', 'run.ended', '{{}}', 1, 0, 1)");
+    let rows: Vec<String> = (0..messages).map(row).collect();
+    let sql = format!(
+        "INSERT INTO webhook_deliveries (webhook_id, id, type, data, occurred_at, attempts, due_at) VALUES {}",
+        rows.join(", ")
+    );
+    execute(fixture, &sql, vec![]);
 }
 
 fn end_a_run(fixture: &Fixture, user: &User) -> (Id, Id) {
@@ -224,15 +236,10 @@ fn what_programs_reserve_is_not_used_and_what_they_used_is(place: Place) {
 fn webhooks_that_are_added_at_once_are_no_more_than_an_owner_may_have(place: Place) {
     let fixture = Fixture::new(place);
     let ada = fixture.user("ada@example.org");
-    let stores: Vec<_> = (0..4).map(|_| storage::Store::new(fixture.another_connection())).collect();
-    std::thread::scope(|scope| {
-        for store in &stores {
-            scope.spawn(|| {
-                for _ in 0..8 {
-                    let new = NewWebhook { id: Id::new(), server: "s", events: &[], sealed: "" };
-                    block_on(store.add_webhook(WebhookOwner::Person(ada.id), new)).unwrap();
-                }
-            });
+    at_once(&fixture, 4, |_, store| {
+        for _ in 0..8 {
+            let new = NewWebhook { id: Id::new(), server: "s", events: &[], sealed: "" };
+            block_on(store.add_webhook(WebhookOwner::Person(ada.id), new)).unwrap();
         }
     });
     assert_eq!(block_on(fixture.store.webhooks(WebhookOwner::Person(ada.id))).unwrap().len(), MAX_WEBHOOKS);
@@ -256,13 +263,8 @@ fn two_senders_never_have_one_webhook(place: Place) {
     let ada = fixture.user("ada@example.org");
     let id = add(&fixture, WebhookOwner::Person(ada.id), &["run.ended"]);
     end_a_run(&fixture, &ada);
-    let stores: Vec<_> = (0..6).map(|_| storage::Store::new(fixture.another_connection())).collect();
-    let turns = std::thread::scope(|scope| {
-        let takers: Vec<_> =
-            stores.iter().map(|store| scope.spawn(|| block_on(store.take_webhook_turn()).unwrap().is_some())).collect();
-        takers.into_iter().map(|taker| taker.join().unwrap()).filter(|taken| *taken).count()
-    });
-    assert_eq!(turns, 1);
+    let turns = at_once(&fixture, 6, |_, store| block_on(store.take_webhook_turn()).unwrap());
+    assert_eq!(turns.iter().flatten().count(), 1);
     assert!(turn(&fixture).is_none());
     // A sender is late: after its turn, another one goes on, and what the late one stores counts for nothing.
     execute(&fixture, "UPDATE webhooks SET free_at = 0 WHERE id = ?1", vec![id.into()]);
@@ -287,13 +289,7 @@ fn what_happens_beside_removals_and_full_queues_is_stored(place: Place) {
     let ada = fixture.user("ada@example.org");
     let full = |owner| {
         let id = add(&fixture, owner, &["audit.recorded", "run.ended"]);
-        let rows: Vec<String> =
-            (0..1_000).map(|n| format!("('{id}', 'evt_{n}', 'run.ended', '{{}}', 1, 0, 1)")).collect();
-        let sql = format!(
-            "INSERT INTO webhook_deliveries (webhook_id, id, type, data, occurred_at, attempts, due_at) VALUES {}",
-            rows.join(", ")
-        );
-        execute(&fixture, &sql, vec![]);
+        queue(&fixture, id, 1_000);
         id
     };
     let ids: Vec<Id> = (0..6).map(|_| full(WebhookOwner::Installation)).collect();
@@ -358,12 +354,7 @@ fn a_queue_has_an_end(place: Place) {
     let fixture = Fixture::new(place);
     let ada = fixture.user("ada@example.org");
     let id = add(&fixture, WebhookOwner::Person(ada.id), &["run.ended"]);
-    let rows: Vec<String> = (0..999).map(|n| format!("('{id}', 'evt_{n}', 'run.ended', '{{}}', 1, 0, 1)")).collect();
-    let sql = format!(
-        "INSERT INTO webhook_deliveries (webhook_id, id, type, data, occurred_at, attempts, due_at) VALUES {}",
-        rows.join(", ")
-    );
-    execute(&fixture, &sql, vec![]);
+    queue(&fixture, id, 999);
     end_a_run(&fixture, &ada);
     end_a_run(&fixture, &ada);
     let shown = only(&fixture, WebhookOwner::Person(ada.id));

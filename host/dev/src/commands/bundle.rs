@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
-use sha2::{Digest as _, Sha256};
 use toml_edit::{DocumentMut, Item, Value};
 
 use crate::artifacts::{self, Profile};
+use crate::fetched::sha256;
 use crate::host::absolute;
 use crate::manifest::Manifest;
 use crate::repo::Repo;
@@ -79,7 +79,7 @@ fn write(repo: &Repo, manifest: &str, out: &Path) -> anyhow::Result<String> {
     }
     // A folder for temporary files is its owner's alone.
     copy(bundle.path(), out)?;
-    Ok(hash(sums.as_bytes()))
+    Ok(sha256(sums.as_bytes()))
 }
 
 /// The manifest with the paths of the bundle and without build commands, and the files that it names: name in the bundle → path in the repository.
@@ -152,14 +152,10 @@ fn sums(bundle: &Path) -> anyhow::Result<String> {
                 continue;
             }
             let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            lines.insert(path.strip_prefix(bundle)?.display().to_string(), hash(&content));
+            lines.insert(path.strip_prefix(bundle)?.display().to_string(), sha256(&content));
         }
     }
     Ok(lines.iter().map(|(path, hash)| format!("{hash}  {path}\n")).collect())
-}
-
-fn hash(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
