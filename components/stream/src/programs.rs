@@ -4,7 +4,7 @@
 mod asking;
 mod beginning;
 mod delivery;
-mod models;
+pub(crate) mod models;
 mod refusal;
 mod upstream;
 
@@ -109,7 +109,25 @@ async fn in_openai_form(mut response: Response) -> Response {
 
 type Body = RawJson<MAX_BODY_BYTES>;
 
-/// `POST /v1/chat/completions`.
+/// Has a model answer, in the form of Chat Completions.
+///
+/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
+/// `error` besides, as clients of OpenAI's API look for it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/chat/completions", tag = "Models for programs", operation_id = "createChatCompletion",
+    request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]})),
+    responses(
+        (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
+        (status = 403, description = "`forbidden`: none of the roles has the model.", body = serde_json::Value),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model.", body = serde_json::Value),
+        (status = 422, description = "`provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up.", body = serde_json::Value),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `provider_refused`: it failed, in its words.", body = serde_json::Value),
+        (status = 504, description = "`provider_silent`: it does not answer in time."),
+        (status = "default", description = "What the provider says, with its status.", content((serde_json::Value = "application/json"), (serde_json::Value = "application/problem+json"))),
+    ),
+))]
 async fn chat_completions<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
@@ -118,7 +136,25 @@ async fn chat_completions<D: Database + 'static>(
     pass(Endpoint::ChatCompletions, programs, session, body).await
 }
 
-/// `POST /v1/responses`.
+/// Has a model answer, in the form of Responses.
+///
+/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
+/// `error` besides, as clients of OpenAI's API look for it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/responses", tag = "Models for programs", operation_id = "createResponse",
+    request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "input": "Hello"})),
+    responses(
+        (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
+        (status = 403, description = "`forbidden`: none of the roles has the model.", body = serde_json::Value),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model.", body = serde_json::Value),
+        (status = 422, description = "`provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up.", body = serde_json::Value),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `provider_refused`: it failed, in its words.", body = serde_json::Value),
+        (status = 504, description = "`provider_silent`: it does not answer in time."),
+        (status = "default", description = "What the provider says, with its status.", content((serde_json::Value = "application/json"), (serde_json::Value = "application/problem+json"))),
+    ),
+))]
 async fn responses<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
@@ -127,7 +163,25 @@ async fn responses<D: Database + 'static>(
     pass(Endpoint::Responses, programs, session, body).await
 }
 
-/// `POST /v1/embeddings`.
+/// Has a model turn texts into vectors.
+///
+/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
+/// `error` besides, as clients of OpenAI's API look for it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/embeddings", tag = "Models for programs", operation_id = "createEmbeddings",
+    request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "text-embedding-3-small", "input": "Hello"})),
+    responses(
+        (status = 200, description = "The provider's answer, as it came.", body = serde_json::Value),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
+        (status = 403, description = "`forbidden`: none of the roles has the model.", body = serde_json::Value),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model.", body = serde_json::Value),
+        (status = 422, description = "`provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up.", body = serde_json::Value),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `provider_refused`: it failed, in its words.", body = serde_json::Value),
+        (status = 504, description = "`provider_silent`: it does not answer in time."),
+        (status = "default", description = "What the provider says, with its status.", content((serde_json::Value = "application/json"), (serde_json::Value = "application/problem+json"))),
+    ),
+))]
 async fn embeddings<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
