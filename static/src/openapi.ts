@@ -15292,8 +15292,8 @@ export interface operations {
             /**
              * @description - `invalid_request`: it cannot be passed on.
              *     - `api_not_offered`: the provider has no such route.
-             *     - `provider_refused`: the provider refuses it, in its words.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             400: {
                 headers: {
@@ -15326,6 +15326,7 @@ export interface operations {
              *     - `forbidden`: None of the roles has the permission `models:call`.
              *     - `insufficient_scope`: The key or token lacks that scope.
              *     - `cross_origin`: The request comes from another site's page.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             403: {
                 headers: {
@@ -15346,13 +15347,16 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
+                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
                         /** @constant */
                         status?: 403;
                     };
                 };
             };
-            /** @description - `model_not_found`: the installation does not offer the model. */
+            /**
+             * @description - `model_not_found`: the installation does not offer the model.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
             404: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -15372,19 +15376,131 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "model_not_found";
+                        code?: "model_not_found" | "provider_refused";
                         /** @constant */
                         status?: 404;
                     };
                 };
             };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
             /**
-             * @description - `provider_refused`: the provider refuses it, in its words.
-             *     - `invalid_field`: A value does not fit; `field` names it.
+             * @description - `too_slow`: The body came too slowly.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            408: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "too_slow",
+                     *       "detail": "The body came too slowly.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 408,
+                     *       "title": "Request Timeout",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "too_slow";
+                        /** @constant */
+                        status?: 408;
+                    };
+                };
+            };
+            /**
+             * @description - `erased`: What was stored for the account was erased.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "erased",
+                     *       "detail": "What was stored for the account was erased.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 410,
+                     *       "title": "Gone",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "erased" | "provider_refused";
+                        /** @constant */
+                        status?: 410;
+                    };
+                };
+            };
+            /**
+             * @description - `too_large`: The body is too long.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "too_large",
+                     *       "detail": "The body is too long.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 413,
+                     *       "title": "Payload Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "too_large";
+                        /** @constant */
+                        status?: 413;
+                    };
+                };
+            };
+            /**
+             * @description - `unsupported_media_type`: The body is not declared as JSON.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unsupported_media_type",
+                     *       "detail": "The body is not declared as JSON.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "unsupported_media_type";
+                        /** @constant */
+                        status?: 415;
+                    };
+                };
+            };
+            /**
+             * @description - `invalid_field`: A value does not fit; `field` names it.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             422: {
                 headers: {
@@ -15395,8 +15511,8 @@ export interface operations {
                     "application/json": unknown;
                     /**
                      * @example {
-                     *       "code": "provider_refused",
-                     *       "detail": "the provider refuses it, in its words.",
+                     *       "code": "invalid_field",
+                     *       "detail": "A value does not fit; `field` names it.",
                      *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
                      *       "status": 422,
                      *       "title": "Unprocessable Entity",
@@ -15414,6 +15530,7 @@ export interface operations {
             /**
              * @description - `rate_limited`: too many in a minute.
              *     - `budget`: a budget of tokens or money is used up.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             429: {
                 headers: {
@@ -15437,21 +15554,77 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "budget" | "rate_limited";
+                        code?: "budget" | "provider_refused" | "rate_limited";
                         /** @constant */
                         status?: 429;
                     };
                 };
             };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
+            /**
+             * @description - `headers_too_large`: The headers are too long together.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            431: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "headers_too_large",
+                     *       "detail": "The headers are too long together.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 431,
+                     *       "title": "Request Header Fields Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "headers_too_large" | "provider_refused";
+                        /** @constant */
+                        status?: 431;
+                    };
+                };
+            };
+            /**
+             * @description - `internal`: Something went wrong here.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "internal",
+                     *       "detail": "Something went wrong here.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "internal" | "provider_refused";
+                        /** @constant */
+                        status?: 500;
+                    };
+                };
+            };
             /**
              * @description - `provider_unreachable`: it cannot be reached.
              *     - `provider_empty`: its answer is empty.
              *     - `provider_key_refused`: it refuses the installation's key.
              *     - `provider_account_empty`: nothing is left there.
              *     - `provider_moved`: it has another address.
-             *     - `provider_refused`: it failed, in its words.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             502: {
                 headers: {
@@ -15478,14 +15651,49 @@ export interface operations {
                     };
                 };
             };
-            503: components["responses"]["Unavailable"];
-            /** @description - `provider_silent`: it does not answer in time. */
+            /**
+             * @description - `unavailable`: The database does not answer, or a key to read with is missing.
+             *     - `key_missing`: The database does not answer, or a key to read with is missing.
+             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unavailable",
+                     *       "detail": "The database does not answer, or a key to read with is missing.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "key_damaged" | "key_missing" | "provider_refused" | "unavailable";
+                        /** @constant */
+                        status?: 503;
+                    };
+                };
+            };
+            /**
+             * @description - `provider_silent`: it does not answer in time.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
             504: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": unknown;
                     /**
                      * @example {
                      *       "code": "provider_silent",
@@ -15498,21 +15706,52 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "provider_silent";
+                        code?: "provider_refused" | "provider_silent";
                         /** @constant */
                         status?: 504;
                     };
                 };
             };
-            507: components["responses"]["Unwritable"];
-            /** @description What the provider says, with its status. */
+            /**
+             * @description - `unwritable`: Nothing can be stored: the disk is full or read-only.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            507: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unwritable",
+                     *       "detail": "Nothing can be stored: the disk is full or read-only.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 507,
+                     *       "title": "Insufficient Storage",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "unwritable";
+                        /** @constant */
+                        status?: 507;
+                    };
+                };
+            };
+            /** @description `provider_refused`: the provider refuses it or fails, in its words and with its status. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": unknown;
-                    "application/problem+json": unknown;
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused";
+                    };
                 };
             };
         };
@@ -15552,8 +15791,8 @@ export interface operations {
             /**
              * @description - `invalid_request`: it cannot be passed on.
              *     - `api_not_offered`: the provider has no such route.
-             *     - `provider_refused`: the provider refuses it, in its words.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             400: {
                 headers: {
@@ -15586,6 +15825,7 @@ export interface operations {
              *     - `forbidden`: None of the roles has the permission `models:call`.
              *     - `insufficient_scope`: The key or token lacks that scope.
              *     - `cross_origin`: The request comes from another site's page.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             403: {
                 headers: {
@@ -15606,13 +15846,16 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
+                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
                         /** @constant */
                         status?: 403;
                     };
                 };
             };
-            /** @description - `model_not_found`: the installation does not offer the model. */
+            /**
+             * @description - `model_not_found`: the installation does not offer the model.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
             404: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -15632,19 +15875,131 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "model_not_found";
+                        code?: "model_not_found" | "provider_refused";
                         /** @constant */
                         status?: 404;
                     };
                 };
             };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
             /**
-             * @description - `provider_refused`: the provider refuses it, in its words.
-             *     - `invalid_field`: A value does not fit; `field` names it.
+             * @description - `too_slow`: The body came too slowly.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            408: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "too_slow",
+                     *       "detail": "The body came too slowly.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 408,
+                     *       "title": "Request Timeout",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "too_slow";
+                        /** @constant */
+                        status?: 408;
+                    };
+                };
+            };
+            /**
+             * @description - `erased`: What was stored for the account was erased.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "erased",
+                     *       "detail": "What was stored for the account was erased.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 410,
+                     *       "title": "Gone",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "erased" | "provider_refused";
+                        /** @constant */
+                        status?: 410;
+                    };
+                };
+            };
+            /**
+             * @description - `too_large`: The body is too long.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "too_large",
+                     *       "detail": "The body is too long.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 413,
+                     *       "title": "Payload Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "too_large";
+                        /** @constant */
+                        status?: 413;
+                    };
+                };
+            };
+            /**
+             * @description - `unsupported_media_type`: The body is not declared as JSON.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unsupported_media_type",
+                     *       "detail": "The body is not declared as JSON.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "unsupported_media_type";
+                        /** @constant */
+                        status?: 415;
+                    };
+                };
+            };
+            /**
+             * @description - `invalid_field`: A value does not fit; `field` names it.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             422: {
                 headers: {
@@ -15655,8 +16010,8 @@ export interface operations {
                     "application/json": unknown;
                     /**
                      * @example {
-                     *       "code": "provider_refused",
-                     *       "detail": "the provider refuses it, in its words.",
+                     *       "code": "invalid_field",
+                     *       "detail": "A value does not fit; `field` names it.",
                      *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
                      *       "status": 422,
                      *       "title": "Unprocessable Entity",
@@ -15674,6 +16029,7 @@ export interface operations {
             /**
              * @description - `rate_limited`: too many in a minute.
              *     - `budget`: a budget of tokens or money is used up.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             429: {
                 headers: {
@@ -15697,21 +16053,77 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "budget" | "rate_limited";
+                        code?: "budget" | "provider_refused" | "rate_limited";
                         /** @constant */
                         status?: 429;
                     };
                 };
             };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
+            /**
+             * @description - `headers_too_large`: The headers are too long together.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            431: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "headers_too_large",
+                     *       "detail": "The headers are too long together.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 431,
+                     *       "title": "Request Header Fields Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "headers_too_large" | "provider_refused";
+                        /** @constant */
+                        status?: 431;
+                    };
+                };
+            };
+            /**
+             * @description - `internal`: Something went wrong here.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "internal",
+                     *       "detail": "Something went wrong here.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "internal" | "provider_refused";
+                        /** @constant */
+                        status?: 500;
+                    };
+                };
+            };
             /**
              * @description - `provider_unreachable`: it cannot be reached.
              *     - `provider_empty`: its answer is empty.
              *     - `provider_key_refused`: it refuses the installation's key.
              *     - `provider_account_empty`: nothing is left there.
              *     - `provider_moved`: it has another address.
-             *     - `provider_refused`: it failed, in its words.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             502: {
                 headers: {
@@ -15738,14 +16150,49 @@ export interface operations {
                     };
                 };
             };
-            503: components["responses"]["Unavailable"];
-            /** @description - `provider_silent`: it does not answer in time. */
+            /**
+             * @description - `unavailable`: The database does not answer, or a key to read with is missing.
+             *     - `key_missing`: The database does not answer, or a key to read with is missing.
+             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unavailable",
+                     *       "detail": "The database does not answer, or a key to read with is missing.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "key_damaged" | "key_missing" | "provider_refused" | "unavailable";
+                        /** @constant */
+                        status?: 503;
+                    };
+                };
+            };
+            /**
+             * @description - `provider_silent`: it does not answer in time.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
             504: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": unknown;
                     /**
                      * @example {
                      *       "code": "provider_silent",
@@ -15758,21 +16205,52 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "provider_silent";
+                        code?: "provider_refused" | "provider_silent";
                         /** @constant */
                         status?: 504;
                     };
                 };
             };
-            507: components["responses"]["Unwritable"];
-            /** @description What the provider says, with its status. */
+            /**
+             * @description - `unwritable`: Nothing can be stored: the disk is full or read-only.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            507: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unwritable",
+                     *       "detail": "Nothing can be stored: the disk is full or read-only.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 507,
+                     *       "title": "Insufficient Storage",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "unwritable";
+                        /** @constant */
+                        status?: 507;
+                    };
+                };
+            };
+            /** @description `provider_refused`: the provider refuses it or fails, in its words and with its status. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": unknown;
-                    "application/problem+json": unknown;
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused";
+                    };
                 };
             };
         };
@@ -15956,8 +16434,8 @@ export interface operations {
             /**
              * @description - `invalid_request`: it cannot be passed on.
              *     - `api_not_offered`: the provider has no such route.
-             *     - `provider_refused`: the provider refuses it, in its words.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             400: {
                 headers: {
@@ -15990,6 +16468,7 @@ export interface operations {
              *     - `forbidden`: None of the roles has the permission `models:call`.
              *     - `insufficient_scope`: The key or token lacks that scope.
              *     - `cross_origin`: The request comes from another site's page.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             403: {
                 headers: {
@@ -16010,13 +16489,16 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
+                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
                         /** @constant */
                         status?: 403;
                     };
                 };
             };
-            /** @description - `model_not_found`: the installation does not offer the model. */
+            /**
+             * @description - `model_not_found`: the installation does not offer the model.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
             404: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
@@ -16036,19 +16518,131 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "model_not_found";
+                        code?: "model_not_found" | "provider_refused";
                         /** @constant */
                         status?: 404;
                     };
                 };
             };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
             /**
-             * @description - `provider_refused`: the provider refuses it, in its words.
-             *     - `invalid_field`: A value does not fit; `field` names it.
+             * @description - `too_slow`: The body came too slowly.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            408: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "too_slow",
+                     *       "detail": "The body came too slowly.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 408,
+                     *       "title": "Request Timeout",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "too_slow";
+                        /** @constant */
+                        status?: 408;
+                    };
+                };
+            };
+            /**
+             * @description - `erased`: What was stored for the account was erased.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            410: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "erased",
+                     *       "detail": "What was stored for the account was erased.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 410,
+                     *       "title": "Gone",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "erased" | "provider_refused";
+                        /** @constant */
+                        status?: 410;
+                    };
+                };
+            };
+            /**
+             * @description - `too_large`: The body is too long.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "too_large",
+                     *       "detail": "The body is too long.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 413,
+                     *       "title": "Payload Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "too_large";
+                        /** @constant */
+                        status?: 413;
+                    };
+                };
+            };
+            /**
+             * @description - `unsupported_media_type`: The body is not declared as JSON.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unsupported_media_type",
+                     *       "detail": "The body is not declared as JSON.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "unsupported_media_type";
+                        /** @constant */
+                        status?: 415;
+                    };
+                };
+            };
+            /**
+             * @description - `invalid_field`: A value does not fit; `field` names it.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             422: {
                 headers: {
@@ -16059,8 +16653,8 @@ export interface operations {
                     "application/json": unknown;
                     /**
                      * @example {
-                     *       "code": "provider_refused",
-                     *       "detail": "the provider refuses it, in its words.",
+                     *       "code": "invalid_field",
+                     *       "detail": "A value does not fit; `field` names it.",
                      *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
                      *       "status": 422,
                      *       "title": "Unprocessable Entity",
@@ -16078,6 +16672,7 @@ export interface operations {
             /**
              * @description - `rate_limited`: too many in a minute.
              *     - `budget`: a budget of tokens or money is used up.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             429: {
                 headers: {
@@ -16101,21 +16696,77 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "budget" | "rate_limited";
+                        code?: "budget" | "provider_refused" | "rate_limited";
                         /** @constant */
                         status?: 429;
                     };
                 };
             };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
+            /**
+             * @description - `headers_too_large`: The headers are too long together.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            431: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "headers_too_large",
+                     *       "detail": "The headers are too long together.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 431,
+                     *       "title": "Request Header Fields Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "headers_too_large" | "provider_refused";
+                        /** @constant */
+                        status?: 431;
+                    };
+                };
+            };
+            /**
+             * @description - `internal`: Something went wrong here.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            500: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "internal",
+                     *       "detail": "Something went wrong here.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 500,
+                     *       "title": "Internal Server Error",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "internal" | "provider_refused";
+                        /** @constant */
+                        status?: 500;
+                    };
+                };
+            };
             /**
              * @description - `provider_unreachable`: it cannot be reached.
              *     - `provider_empty`: its answer is empty.
              *     - `provider_key_refused`: it refuses the installation's key.
              *     - `provider_account_empty`: nothing is left there.
              *     - `provider_moved`: it has another address.
-             *     - `provider_refused`: it failed, in its words.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             502: {
                 headers: {
@@ -16142,14 +16793,49 @@ export interface operations {
                     };
                 };
             };
-            503: components["responses"]["Unavailable"];
-            /** @description - `provider_silent`: it does not answer in time. */
+            /**
+             * @description - `unavailable`: The database does not answer, or a key to read with is missing.
+             *     - `key_missing`: The database does not answer, or a key to read with is missing.
+             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unavailable",
+                     *       "detail": "The database does not answer, or a key to read with is missing.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "key_damaged" | "key_missing" | "provider_refused" | "unavailable";
+                        /** @constant */
+                        status?: 503;
+                    };
+                };
+            };
+            /**
+             * @description - `provider_silent`: it does not answer in time.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
             504: {
                 headers: {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": unknown;
                     /**
                      * @example {
                      *       "code": "provider_silent",
@@ -16162,21 +16848,52 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "provider_silent";
+                        code?: "provider_refused" | "provider_silent";
                         /** @constant */
                         status?: 504;
                     };
                 };
             };
-            507: components["responses"]["Unwritable"];
-            /** @description What the provider says, with its status. */
+            /**
+             * @description - `unwritable`: Nothing can be stored: the disk is full or read-only.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            507: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "unwritable",
+                     *       "detail": "Nothing can be stored: the disk is full or read-only.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 507,
+                     *       "title": "Insufficient Storage",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused" | "unwritable";
+                        /** @constant */
+                        status?: 507;
+                    };
+                };
+            };
+            /** @description `provider_refused`: the provider refuses it or fails, in its words and with its status. */
             default: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": unknown;
-                    "application/problem+json": unknown;
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "provider_refused";
+                    };
                 };
             };
         };

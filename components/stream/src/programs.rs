@@ -118,14 +118,13 @@ type Body = RawJson<MAX_BODY_BYTES>;
     request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]})),
     responses(
         (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
-        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
-        (status = 403, description = "`forbidden`: none of the roles has the model.", body = serde_json::Value),
-        (status = 404, description = "`model_not_found`: the installation does not offer the model.", body = serde_json::Value),
-        (status = 422, description = "`provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
-        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up.", body = serde_json::Value),
-        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `provider_refused`: it failed, in its words.", body = serde_json::Value),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route."),
+        (status = 403, description = "`forbidden`: none of the roles has the model."),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
         (status = 504, description = "`provider_silent`: it does not answer in time."),
-        (status = "default", description = "What the provider says, with its status.", content((serde_json::Value = "application/json"), (serde_json::Value = "application/problem+json"))),
+        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
     ),
 ))]
 async fn chat_completions<D: Database + 'static>(
@@ -145,14 +144,13 @@ async fn chat_completions<D: Database + 'static>(
     request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "input": "Hello"})),
     responses(
         (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
-        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
-        (status = 403, description = "`forbidden`: none of the roles has the model.", body = serde_json::Value),
-        (status = 404, description = "`model_not_found`: the installation does not offer the model.", body = serde_json::Value),
-        (status = 422, description = "`provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
-        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up.", body = serde_json::Value),
-        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `provider_refused`: it failed, in its words.", body = serde_json::Value),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route."),
+        (status = 403, description = "`forbidden`: none of the roles has the model."),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
         (status = 504, description = "`provider_silent`: it does not answer in time."),
-        (status = "default", description = "What the provider says, with its status.", content((serde_json::Value = "application/json"), (serde_json::Value = "application/problem+json"))),
+        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
     ),
 ))]
 async fn responses<D: Database + 'static>(
@@ -172,14 +170,13 @@ async fn responses<D: Database + 'static>(
     request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "text-embedding-3-small", "input": "Hello"})),
     responses(
         (status = 200, description = "The provider's answer, as it came.", body = serde_json::Value),
-        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
-        (status = 403, description = "`forbidden`: none of the roles has the model.", body = serde_json::Value),
-        (status = 404, description = "`model_not_found`: the installation does not offer the model.", body = serde_json::Value),
-        (status = 422, description = "`provider_refused`: the provider refuses it, in its words.", body = serde_json::Value),
-        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up.", body = serde_json::Value),
-        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `provider_refused`: it failed, in its words.", body = serde_json::Value),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route."),
+        (status = 403, description = "`forbidden`: none of the roles has the model."),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
         (status = 504, description = "`provider_silent`: it does not answer in time."),
-        (status = "default", description = "What the provider says, with its status.", content((serde_json::Value = "application/json"), (serde_json::Value = "application/problem+json"))),
+        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
     ),
 ))]
 async fn embeddings<D: Database + 'static>(

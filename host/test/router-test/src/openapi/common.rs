@@ -109,6 +109,7 @@ pub(super) fn complete(operation: &mut Value, path: &str, method: &http::Method,
     let is_budgeted = responses
         .get("429")
         .is_some_and(|limited| limited["description"].as_str().unwrap_or_default().contains(BUDGET));
+    let passed_on = passed_on(responses, &mut problems);
     for (status, response) in responses.iter_mut() {
         // Any other.
         let Ok(status) = status.parse::<u16>() else { continue };
@@ -148,6 +149,26 @@ pub(super) fn complete(operation: &mut Value, path: &str, method: &http::Method,
         };
         responses.insert(status.to_string(), response);
     }
+    for (status, form) in passed_on {
+        responses[&status]["content"][JSON] = form;
+    }
+}
+
+/// The problems that a server elsewhere may have, which are passed on with its status, whatever that is: of the answer `default`. They are added to those
+/// of every other error. Its form is returned, beside each status.
+fn passed_on(responses: &mut Map<String, Value>, problems: &mut BTreeMap<u16, Codes>) -> Vec<(String, Value)> {
+    let Some(said) = responses.get_mut("default") else { return Vec::new() };
+    let codes = named(said["description"].as_str().unwrap_or_default());
+    let form = said["content"][JSON].clone();
+    said["content"][PROBLEM] = problem(None, &codes)["content"][PROBLEM].take();
+    let described = responses.keys().filter_map(|status| status.parse().ok());
+    // Whom we do not know, we refuse ourselves.
+    let errors = described.chain(problems.keys().copied()).filter(|status| *status >= 400 && *status != 401);
+    let errors: BTreeSet<u16> = errors.collect();
+    for status in &errors {
+        problems.entry(*status).or_default().extend(codes.iter().cloned());
+    }
+    errors.into_iter().map(|status| (status.to_string(), form.clone())).collect()
 }
 
 /// Codes and when they are answered.
@@ -208,18 +229,27 @@ fn event(data: Value) -> Value {
 }
 
 /// An answer with a problem that has one of these codes.
-fn problem(status: u16, codes: &Codes) -> Value {
-    let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error");
-    let example = codes.first().map(|(code, when)| {
+fn problem(status: impl Into<Option<u16>>, codes: &Codes) -> Value {
+    let status = status.into();
+    let title = status.and_then(|status| StatusCode::from_u16(status).ok()?.canonical_reason()).unwrap_or("Error");
+    let example = codes.first().zip(status).map(|((code, when), status)| {
         json!({ "type": "about:blank", "title": title, "status": status, "detail": when, "code": code, "request_id": REQUEST_ID })
     });
     let words: Vec<String> = codes.iter().map(|(code, when)| format!("- `{code}`: {when}")).collect();
     let codes: BTreeSet<&str> = codes.iter().map(|(code, _)| code.as_str()).collect();
+    let mut properties = json!({ "code": { "enum": codes } });
+    if let Some(status) = status {
+        properties["status"] = json!({ "const": status });
+    }
     let schema = json!({ "allOf": [
         { "$ref": "#/components/schemas/Problem" },
-        { "type": "object", "properties": { "status": { "const": status }, "code": { "enum": codes } } },
+        { "type": "object", "properties": properties },
     ] });
-    json!({ "description": words.join("\n"), "content": { PROBLEM: { "schema": schema, "example": example } } })
+    let mut content = json!({ "schema": schema });
+    if let Some(example) = example {
+        content["example"] = example;
+    }
+    json!({ "description": words.join("\n"), "content": { PROBLEM: content } })
 }
 
 /// Adds the headers that an answer with this status has.
