@@ -18,6 +18,8 @@ export default defineConfig({
     // The polyfill is an inline script. All supported browsers preload modules themselves.
     modulePreload: { polyfill: false },
     sourcemap: false,
+    // Two pages: the app, and the description of its API.
+    rolldownOptions: { input: ["index.html", "docs.html"] },
   },
   server: {
     // `npm run dev` beside a running app: the page from Vite, everything else from the app.

@@ -107,6 +107,7 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
 /// With `nosniff` a wrong type breaks the page, so an unknown kind of file stops the build.
 fn content_type(path: &str) -> Result<&'static str, Box<dyn Error>> {
     match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("json") => Ok("application/json"),
         Some("html") => Ok("text/html; charset=utf-8"),
         Some("js") => Ok("text/javascript; charset=utf-8"),
         Some("css") => Ok("text/css; charset=utf-8"),

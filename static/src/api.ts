@@ -6,58 +6,21 @@
  */
 import { isOffline, pause } from "./network.ts";
 import { begin } from "./overdue.ts";
+import type { paths } from "./openapi.ts";
 import type {
-  Account,
   ApiKey,
-  AuditChain,
-  AuditRecord,
-  Connection,
-  Conversation,
   Decision,
   Effect,
-  Erasure,
-  ErasureRequest,
-  Grant,
-  Group,
-  Identity,
-  Invitation,
-  Key,
   LimitKind,
-  LimitList,
-  LimitSubject,
-  Link,
   MadeApiKey,
   MadeWebhook,
-  Message,
-  Model,
-  ModelProvider,
   ModelSettings,
   NewApiKey,
-  OpenSession,
-  OwnUsage,
   Page,
-  Permission,
   Problem,
   Proof,
   ProviderContents,
-  ProviderTest,
-  RetentionRule,
-  Role,
-  Run,
-  SecondFactor,
-  Secret,
-  SentBack,
-  ServiceAccount,
-  Session,
-  Setting,
-  Setup,
-  SignUpState,
-  Tool,
-  ToolProblem,
-  Usage,
-  User,
   Webhook,
-  Wanted,
 } from "./types.ts";
 
 /** A failed request. `status` 0: the server could not be reached. `message` is for the person. */
@@ -92,138 +55,137 @@ export function describe(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Where the browser goes on, at a provider. */
-type Onward = { location: string };
-
 export const auth = {
-  signupState: () => send<SignUpState>("GET", "/auth/signup", { renew: false }),
+  signupState: () => send("get", "/auth/signup", { renew: false }),
   signup: (body: { email: string; password: string; name?: string; invitation?: string }) =>
-    send<Session>("POST", "/auth/signup", { body, renew: false, once: true }),
+    send("post", "/auth/signup", { body, renew: false, once: true }),
   /** A second time, the link has been used. */
   resetPassword: (token: string, password: string) =>
-    send<void>("POST", "/auth/password-reset", { body: { token, password }, renew: false, once: true }),
+    send("post", "/auth/password-reset", { body: { token, password }, renew: false, once: true }),
   /** `keep_account`: takes back the erasure of the account, with a code if it has a second factor. */
   login: (body: { email: string; password: string; keep_account?: boolean; code?: string }) =>
-    send<Session>("POST", "/auth/login", { body, renew: false, ...(body.code === undefined ? {} : { once: true }) }),
+    send("post", "/auth/login", { body, renew: false, ...(body.code === undefined ? {} : { once: true }) }),
   /** The second step of a log-in. A code counts once, so it is not sent again. */
   answer: (challenge: string, code: string) =>
-    send<Session>("POST", "/auth/login/second-factor", { body: { challenge, code }, renew: false, once: true }),
+    send("post", "/auth/login/second-factor", { body: { challenge, code }, renew: false, once: true }),
   beginSetup: (challenge: string) =>
-    send<Setup>("POST", "/auth/login/second-factor/setup", { body: { challenge }, renew: false }),
+    send("post", "/auth/login/second-factor/setup", { body: { challenge }, renew: false }),
   confirmSetup: (challenge: string, setup: string, code: string) =>
-    send<Session>("POST", "/auth/login/second-factor/confirm", {
-      body: { challenge, setup, code },
-      renew: false,
-      once: true,
-    }),
+    send("post", "/auth/login/second-factor/confirm", { body: { challenge, setup, code }, renew: false, once: true }),
   /** Links the account to the provider that the person has come from. Answers with its user. */
   link: (password: string, code: string | null) =>
-    send<User>("POST", "/auth/oidc/link", { body: { password, code }, renew: false, once: true }),
+    send("post", "/auth/oidc/link", { body: { password, code }, renew: false, once: true }),
   /** Where somebody who was invited goes on, to sign in with a provider. */
   leaveInvited: (provider: string, invitation: string) =>
-    send<Onward>("POST", "/auth/oidc/login", { body: { provider, invitation }, renew: false }),
+    send("post", "/auth/oidc/login", { body: { provider, invitation }, renew: false }),
   /** The same for somebody who signs in to keep an account that is going to be erased. */
   leaveToKeep: (provider: string) =>
-    send<Onward>("POST", "/auth/oidc/login", { body: { provider, keep_account: true }, renew: false }),
+    send("post", "/auth/oidc/login", { body: { provider, keep_account: true }, renew: false }),
   // It waits while another tab renews the session. Otherwise the cookies of that renewal would outlive the log-out.
-  logout: () => exclusively(() => send<Onward | undefined>("POST", "/auth/logout", { renew: false })),
-  me: () => send<User>("GET", "/auth/me"),
+  logout: () => exclusively(() => send("post", "/auth/logout", { renew: false })),
+  me: () => send("get", "/auth/me"),
 };
 
 /** The person's own account. */
 export const account = {
-  usage: () => send<OwnUsage>("GET", "/api/usage"),
-  rename: (name: string) => send<User>("PATCH", "/auth/me", { body: { name } }),
+  usage: () => send("get", "/api/usage"),
+  rename: (name: string) => send("patch", "/auth/me", { body: { name } }),
   /** Logs out all other browsers. */
   changePassword: (password: string, newPassword: string) =>
-    send<Session>("POST", "/auth/password", { body: { password, new_password: newPassword }, once: true }),
-  secondFactor: () => send<SecondFactor>("GET", "/auth/second-factor"),
-  beginSetup: (proof: Proof) => send<Setup>("POST", "/auth/second-factor/setup", { body: proof, once: true }),
+    send("post", "/auth/password", { body: { password, new_password: newPassword }, once: true }),
+  secondFactor: () => send("get", "/auth/second-factor"),
+  beginSetup: (proof: Proof) => send("post", "/auth/second-factor/setup", { body: proof, once: true }),
   confirmSetup: (setup: string, code: string) =>
-    send<RecoveryCodes>("POST", "/auth/second-factor/confirm", { body: { setup, code }, once: true }),
-  removeSecondFactor: (proof: Proof) => send<void>("POST", "/auth/second-factor/remove", { body: proof, once: true }),
-  renewRecoveryCodes: (proof: Proof) =>
-    send<RecoveryCodes>("POST", "/auth/second-factor/recovery-codes", { body: proof, once: true }),
+    send("post", "/auth/second-factor/confirm", { body: { setup, code }, once: true }),
+  removeSecondFactor: (proof: Proof) => send("post", "/auth/second-factor/remove", { body: proof, once: true }),
+  renewRecoveryCodes: (proof: Proof) => send("post", "/auth/second-factor/recovery-codes", { body: proof, once: true }),
   /** Closes the account at once. The receipt's token is told once. */
-  erase: (proof: Proof | Record<string, never>) =>
-    send<ErasureRequest>("DELETE", "/api/account", { body: proof, once: true }),
-  identities: () => send<{ items: Identity[] }>("GET", "/auth/oidc/identities"),
+  erase: (proof: Proof | Record<string, never>) => send("delete", "/api/account", { body: proof, once: true }),
+  identities: () => send("get", "/auth/oidc/identities"),
   /** Ends the other sessions that began with it. */
   removeIdentity: (issuer: string, proof: Proof) =>
-    send<void>("POST", "/auth/oidc/identities/remove", { body: { issuer, ...proof }, once: true }),
+    send("post", "/auth/oidc/identities/remove", { body: { issuer, ...proof }, once: true }),
 };
 
-type RecoveryCodes = { recovery_codes: string[] };
-
 export const conversations = {
-  list: (cursor: string | null) =>
-    send<Page<Conversation>>("GET", `/api/conversations${query({ limit: "50", cursor })}`),
+  list: (cursor: Cursor) => send("get", "/api/conversations", { query: { limit: 50, cursor } }),
   /** If the response is lost, the created conversation stays empty. */
   create: (chosen: { model?: string; assistant_id?: string }, signal: AbortSignal, temporary = false) =>
-    send<Conversation>("POST", "/api/conversations", {
+    send("post", "/api/conversations", {
       body: { ...chosen, ...(temporary ? { temporary } : {}) },
       signal,
     }),
-  get: (id: string) => send<Conversation>("GET", conversationPath(id)),
-  rename: (id: string, title: string) => send<Conversation>("PATCH", conversationPath(id), { body: { title } }),
+  get: (id: string) => send("get", "/api/conversations/{id}", { path: { id } }),
+  rename: (id: string, title: string) => send("patch", "/api/conversations/{id}", { path: { id }, body: { title } }),
   /** After how many days without use it is deleted; null: as the installation's rules say. */
   keep: (id: string, days: number | null) =>
-    send<Conversation>("PATCH", conversationPath(id), { body: { retention_days: days } }),
-  chooseModel: (id: string, model: string) => send<Conversation>("PATCH", conversationPath(id), { body: { model } }),
+    send("patch", "/api/conversations/{id}", { path: { id }, body: { retention_days: days } }),
+  chooseModel: (id: string, model: string) =>
+    send("patch", "/api/conversations/{id}", { path: { id }, body: { model } }),
   configure: (id: string, change: { assistant_id?: string; settings: ModelSettings }) =>
-    send<Conversation>("PATCH", conversationPath(id), { body: change }),
-  remove: (id: string) => send<void>("DELETE", conversationPath(id)),
+    send("patch", "/api/conversations/{id}", { path: { id }, body: change }),
+  remove: (id: string) => send("delete", "/api/conversations/{id}", { path: { id } }),
   /** The same while the page is being left. If the request is lost, the server deletes a temporary chat by itself. */
-  abandon: (id: string) => void fetch(conversationPath(id), { method: "DELETE", keepalive: true }).catch(() => undefined),
-  /** The newest messages, or those before a cursor, newest first. */
-  messages: (id: string, cursor: string | null, limit: number) =>
-    send<Page<Message>>(
-      "GET",
-      `${conversationPath(id)}/messages${query({ order: "desc", limit: `${limit}`, cursor })}`,
+  abandon: (id: string) =>
+    void fetch(address("/api/conversations/{id}", { path: { id } }), { method: "DELETE", keepalive: true }).catch(
+      () => undefined,
     ),
+  /** The newest messages, or those before a cursor, newest first. */
+  messages: (id: string, cursor: Cursor, limit: number) =>
+    send("get", "/api/conversations/{id}/messages", { path: { id }, query: { order: "desc", limit, cursor } }),
   /** A repeated key gets the response to the first request with it. */
   say: (id: string, content: string, idempotencyKey: string, signal: AbortSignal) =>
-    send<{ message: Message; run: Run }>("POST", `${conversationPath(id)}/messages`, {
+    send("post", "/api/conversations/{id}/messages", {
+      path: { id },
       body: { content },
-      headers: { "Idempotency-Key": idempotencyKey },
+      header: { "Idempotency-Key": idempotencyKey },
       signal,
     }),
 };
 
 /** Keys of one's own, or of a service account. */
-export const keysAt = (path: string) => ({
-  list: () => send<Page<ApiKey>>("GET", path),
+export type Keys = {
+  list: () => Promise<Page<ApiKey>>;
   /** One that was made without our hearing of it is in the list, and can be revoked. */
-  make: (key: NewApiKey) => send<MadeApiKey>("POST", path, { body: key, once: true }),
-  revoke: (id: string) => send<void>("DELETE", `${path}/${encodeURIComponent(id)}`),
+  make: (key: NewApiKey) => Promise<MadeApiKey>;
+  revoke: (id: string) => Promise<void>;
+};
+export const ownKeys: Keys = {
+  list: () => send("get", "/auth/api-keys"),
+  make: (key) => send("post", "/auth/api-keys", { body: key, once: true }),
+  revoke: (id) => send("delete", "/auth/api-keys/{id}", { path: { id } }),
+};
+export const keysOfServiceAccount = (id: string): Keys => ({
+  list: () => send("get", "/api/admin/service-accounts/{id}/api-keys", { path: { id } }),
+  make: (key) => send("post", "/api/admin/service-accounts/{id}/api-keys", { path: { id }, body: key, once: true }),
+  revoke: (keyId) =>
+    send("delete", "/api/admin/service-accounts/{id}/api-keys/{key_id}", { path: { id, key_id: keyId } }),
 });
-export type Keys = ReturnType<typeof keysAt>;
-export const ownKeys = keysAt("/auth/api-keys");
-export const keysOfServiceAccount = (id: string) =>
-  keysAt(adminPath(`service-accounts/${encodeURIComponent(id)}/api-keys`));
 
 /** Programs that people let in. */
 export const programs = {
   /** What a program wants, by the query with which it sent the person; or where to send them back. */
-  wanted: (search: string) => send<Wanted | SentBack>("GET", `/oauth/authorization${search}`),
+  wanted: (search: string) =>
+    send("get", "/oauth/authorization", { query: Object.fromEntries(new URLSearchParams(search)) }),
   decide: (request: string, decision: "allow" | "deny") =>
-    send<{ redirect_to: string }>("POST", "/oauth/authorization", { body: { request, decision }, once: true }),
-  list: (cursor: string | null) => send<Page<Grant>>("GET", `/oauth/grants${query({ cursor })}`),
-  end: (id: string) => send<void>("DELETE", `/oauth/grants/${encodeURIComponent(id)}`),
+    send("post", "/oauth/authorization", { body: { request, decision }, once: true }),
+  list: (cursor: Cursor) => send("get", "/oauth/grants", { query: { cursor } }),
+  end: (id: string) => send("delete", "/oauth/grants/{id}", { path: { id } }),
 };
 
 export const models = {
-  list: () => send<Page<Model>>("GET", "/api/models"),
+  list: () => send("get", "/api/models"),
 };
 
 export const runs = {
-  get: (id: string) => send<Run>("GET", runPath(id)),
+  get: (id: string) => send("get", "/api/runs/{id}", { path: { id } }),
   /** `atOnce`: without waiting for the host that writes the answer. */
-  cancel: (id: string, atOnce: boolean) => send<Run>("POST", `${runPath(id)}/cancel${query({ at_once: atOnce ? "true" : null })}`),
+  cancel: (id: string, atOnce: boolean) =>
+    send("post", "/api/runs/{id}/cancel", { path: { id }, query: { at_once: atOnce || null } }),
   /** A repeated request is refused with `run_active`. */
-  retry: (id: string) => send<{ run: Run }>("POST", `${runPath(id)}/retry`),
+  retry: (id: string) => send("post", "/api/runs/{id}/retry", { path: { id } }),
   decide: (id: string, callId: string, decision: Decision) =>
-    send<unknown>("POST", `${runPath(id)}/approvals`, { body: { call_id: callId, decision } }),
+    send("post", "/api/runs/{id}/approvals", { path: { id }, body: { call_id: callId, decision } }),
   /** The event stream after `lastEventId`, or null if the run has ended and there is nothing more. */
   async events(
     id: string,
@@ -236,7 +198,7 @@ export const runs = {
     if (timeZone) headers["Time-Zone"] = timeZone;
     if (lastEventId !== null) headers["Last-Event-ID"] = lastEventId;
     const init: RequestInit = { headers, signal, cache: "no-store" };
-    const response = await renewing(() => reach(`${runPath(id)}/events`, init));
+    const response = await renewing(() => reach(address("/api/runs/{id}/events", { path: { id } }), init));
     if (response.status === 204) return null;
     if (!response.ok || response.body === null) {
       const text = await response.text().catch(() => "");
@@ -247,123 +209,163 @@ export const runs = {
 };
 
 export const tools = {
-  list: (cursor: string | null) =>
-    send<Page<Tool> & { problems: ToolProblem[] }>("GET", `/api/tools${query({ cursor })}`),
-  setPolicy: (pattern: string, effect: Effect) =>
-    send<unknown>("PUT", "/api/tools/policies", { body: { pattern, effect } }),
-  connections: () => send<{ items: Connection[] }>("GET", "/api/tools/connections"),
+  list: () => send("get", "/api/tools"),
+  setPolicy: (pattern: string, effect: Effect) => send("put", "/api/tools/policies", { body: { pattern, effect } }),
+  connections: () => send("get", "/api/tools/connections"),
   /** Returns the address of the page where the person agrees. A server that cannot be connected is a 502, which asking again does not change. */
-  connect: (server: string) =>
-    send<{ authorization_url: string }>("POST", "/api/tools/connections", { body: { server }, once: true }),
-  disconnect: (server: string) => send<void>("DELETE", `/api/tools/connections${query({ server })}`),
-  secrets: () => send<{ items: Secret[] }>("GET", "/api/tools/secrets"),
+  connect: (server: string) => send("post", "/api/tools/connections", { body: { server }, once: true }),
+  disconnect: (server: string) => send("delete", "/api/tools/connections", { query: { server } }),
+  secrets: () => send("get", "/api/tools/secrets"),
   setSecret: (server: string, name: string, value: string) =>
-    send<Secret>("PUT", "/api/tools/secrets", { body: { server, name, value } }),
-  removeSecret: (server: string, name: string) => send<void>("DELETE", `/api/tools/secrets${query({ server, name })}`),
-  removePolicy: (pattern: string) => send<void>("DELETE", `/api/tools/policies${query({ pattern })}`),
+    send("put", "/api/tools/secrets", { body: { server, name, value } }),
+  removeSecret: (server: string, name: string) => send("delete", "/api/tools/secrets", { query: { server, name } }),
+  removePolicy: (pattern: string) => send("delete", "/api/tools/policies", { query: { pattern } }),
 };
 
 type Cursor = string | null;
 
 export const admin = {
-  users: (q: string, cursor: Cursor) => send<Page<Account>>("GET", adminPath("users", { q: q || null, cursor })),
+  users: (q: string, cursor: Cursor) => send("get", "/api/admin/users", { query: { q: q || null, cursor } }),
   changeUser: (id: string, change: { role?: string; suspended?: boolean }) =>
-    send<Account>("PATCH", adminPath(`users/${id}`), { body: change }),
-  resetLink: (id: string) => send<Link>("POST", adminPath(`users/${id}/reset-link`), { once: true }),
-  removeSecondFactor: (id: string) => send<void>("DELETE", adminPath(`users/${id}/second-factor`)),
-  roles: () => send<Page<Role> & { permissions: Permission[] }>("GET", adminPath("roles")),
+    send("patch", "/api/admin/users/{id}", { path: { id }, body: change }),
+  resetLink: (id: string) => send("post", "/api/admin/users/{id}/reset-link", { path: { id }, once: true }),
+  removeSecondFactor: (id: string) => send("delete", "/api/admin/users/{id}/second-factor", { path: { id } }),
+  roles: () => send("get", "/api/admin/roles"),
   setRole: (name: string, permissions: string[]) =>
-    send<Role>("PUT", adminPath(`roles/${encodeURIComponent(name)}`), { body: { permissions } }),
-  removeRole: (name: string) => send<void>("DELETE", adminPath(`roles/${encodeURIComponent(name)}`)),
-  invitations: (cursor: Cursor) => send<Page<Invitation>>("GET", adminPath("invitations", { cursor })),
+    send("put", "/api/admin/roles/{name}", { path: { name }, body: { permissions } }),
+  removeRole: (name: string) => send("delete", "/api/admin/roles/{name}", { path: { name } }),
+  invitations: (cursor: Cursor) => send("get", "/api/admin/invitations", { query: { cursor } }),
   /** One that was made without our hearing of it is in the list, and can be withdrawn. */
   invite: (role: string, days: number) =>
-    send<Invitation & Link>("POST", adminPath("invitations"), { body: { role, expires_in_days: days }, once: true }),
-  withdraw: (id: string) => send<void>("DELETE", adminPath(`invitations/${id}`)),
-  groups: () => send<Page<Group>>("GET", adminPath("groups")),
-  createGroup: (name: string, roles: string[]) => send<Group>("POST", adminPath("groups"), { body: { name, roles }, once: true }),
+    send("post", "/api/admin/invitations", { body: { role, expires_in_days: days }, once: true }),
+  withdraw: (id: string) => send("delete", "/api/admin/invitations/{id}", { path: { id } }),
+  groups: () => send("get", "/api/admin/groups"),
+  createGroup: (name: string, roles: string[]) =>
+    send("post", "/api/admin/groups", { body: { name, roles }, once: true }),
   changeGroup: (id: string, name: string, roles: string[]) =>
-    send<Group>("PUT", adminPath(`groups/${id}`), { body: { name, roles } }),
-  removeGroup: (id: string) => send<void>("DELETE", adminPath(`groups/${id}`)),
-  members: (id: string, cursor: Cursor) => send<Page<Account>>("GET", adminPath(`groups/${id}/members`, { cursor })),
-  addMember: (id: string, userId: string) => send<void>("PUT", adminPath(`groups/${id}/members/${userId}`)),
-  removeMember: (id: string, userId: string) => send<void>("DELETE", adminPath(`groups/${id}/members/${userId}`)),
-  serviceAccounts: (cursor: Cursor) => send<Page<ServiceAccount>>("GET", adminPath("service-accounts", { cursor })),
+    send("put", "/api/admin/groups/{id}", { path: { id }, body: { name, roles } }),
+  removeGroup: (id: string) => send("delete", "/api/admin/groups/{id}", { path: { id } }),
+  members: (id: string, cursor: Cursor) =>
+    send("get", "/api/admin/groups/{id}/members", { path: { id }, query: { cursor } }),
+  addMember: (id: string, userId: string) =>
+    send("put", "/api/admin/groups/{id}/members/{user_id}", { path: { id, user_id: userId } }),
+  removeMember: (id: string, userId: string) =>
+    send("delete", "/api/admin/groups/{id}/members/{user_id}", { path: { id, user_id: userId } }),
+  serviceAccounts: (cursor: Cursor) => send("get", "/api/admin/service-accounts", { query: { cursor } }),
   createServiceAccount: (name: string, role: string) =>
-    send<ServiceAccount>("POST", adminPath("service-accounts"), { body: { name, role }, once: true }),
-  sessions: (cursor: Cursor) => send<Page<OpenSession>>("GET", adminPath("sessions", { cursor })),
-  endSession: (id: string) => send<void>("DELETE", adminPath(`sessions/${id}`)),
-  keys: () => send<Page<Key>>("GET", adminPath("keys")),
+    send("post", "/api/admin/service-accounts", { body: { name, role }, once: true }),
+  sessions: (cursor: Cursor) => send("get", "/api/admin/sessions", { query: { cursor } }),
+  endSession: (id: string) => send("delete", "/api/admin/sessions/{id}", { path: { id } }),
+  keys: () => send("get", "/api/admin/keys"),
   rotateKeys: (purpose: string, revoke: boolean) =>
-    send<{ rotated: boolean; items: Key[] }>("POST", adminPath("keys/rotate"), { body: { purpose, revoke }, once: true }),
-  providers: () => send<Page<ModelProvider>>("GET", adminPath("providers")),
+    send("post", "/api/admin/keys/rotate", { body: { purpose, revoke }, once: true }),
+  providers: () => send("get", "/api/admin/providers"),
   /** It is tested first. */
   setProvider: (name: string, contents: ProviderContents) =>
-    send<ModelProvider & { test: ProviderTest }>("PUT", providerPath(name), { body: contents, once: true }),
-  removeProvider: (name: string) => send<void>("DELETE", providerPath(name)),
-  testProvider: (name: string) => send<ProviderTest>("POST", `${providerPath(name)}/test`, { once: true }),
-  settings: () => send<Page<Setting>>("GET", adminPath("settings")),
-  limits: () => send<LimitList>("GET", adminPath("limits")),
+    send("put", "/api/admin/providers/{name}", { path: { name }, body: contents, once: true }),
+  removeProvider: (name: string) => send("delete", "/api/admin/providers/{name}", { path: { name } }),
+  testProvider: (name: string) => send("post", "/api/admin/providers/{name}/test", { path: { name }, once: true }),
+  settings: () => send("get", "/api/admin/settings"),
+  limits: () => send("get", "/api/admin/limits"),
   setLimits: (subject: string, limits: Partial<Record<LimitKind, number>>) =>
-    send<LimitSubject>("PUT", adminPath("limits"), { body: { subject, limits } }),
-  retention: () => send<Page<RetentionRule>>("GET", adminPath("retention")),
+    send("put", "/api/admin/limits", { body: { subject, limits } }),
+  retention: () => send("get", "/api/admin/retention"),
   /** `days` null removes the rule. Answers with all rules. */
   setRetention: (subject: string, days: number | null) =>
-    send<Page<RetentionRule>>("PUT", adminPath("retention"), { body: { subject, days } }),
+    send("put", "/api/admin/retention", { body: { subject, days } }),
   erasures: (pending: boolean, cursor: Cursor) =>
-    send<Page<Erasure>>("GET", adminPath("erasures", { pending: pending ? "true" : null, cursor })),
-  erase: (id: string) => send<Erasure>("POST", adminPath(`users/${id}/erasure`), { body: {} }),
-  keepAccount: (id: string) => send<void>("DELETE", adminPath(`users/${id}/erasure`)),
-  usage: (days: number, cursor: Cursor) => send<Page<Usage> & { currency: string }>("GET", adminPath("usage", { days: `${days}`, cursor })),
-  auditChain: () => send<AuditChain>("GET", "/api/admin/audit/chain"),
-  audit: (cursor: Cursor) => send<Page<AuditRecord>>("GET", adminPath("audit", { cursor })),
+    send("get", "/api/admin/erasures", { query: { pending: pending || null, cursor } }),
+  erase: (id: string) => send("post", "/api/admin/users/{id}/erasure", { path: { id }, body: {} }),
+  keepAccount: (id: string) => send("delete", "/api/admin/users/{id}/erasure", { path: { id } }),
+  usage: (days: number, cursor: Cursor) => send("get", "/api/admin/usage", { query: { days, cursor } }),
+  auditChain: () => send("get", "/api/admin/audit/chain"),
+  audit: (cursor: Cursor) => send("get", "/api/admin/audit", { query: { cursor } }),
 };
 
 /** Webhooks: one's own, or those of the installation. */
-const webhooksAt = (path: string) => ({
-  list: () => send<Page<Webhook> & { events: string[]; allowed_host: string | null }>("GET", path),
-  add: (url: string, events: string[]) => send<MadeWebhook>("POST", path, { body: { url, events }, once: true }),
-  remove: (id: string) => send<void>("DELETE", `${path}/${encodeURIComponent(id)}`),
-  test: (id: string) => send<void>("POST", `${path}/${encodeURIComponent(id)}/test`),
-});
+export type Webhooks = {
+  list: () => Promise<Page<Webhook> & { events: string[]; allowed_host: string | null }>;
+  add: (url: string, events: string[]) => Promise<MadeWebhook>;
+  remove: (id: string) => Promise<void>;
+  test: (id: string) => Promise<void>;
+};
+export const ownWebhooks: Webhooks = {
+  list: () => send("get", "/api/webhooks"),
+  add: (url, events) => send("post", "/api/webhooks", { body: { url, events }, once: true }),
+  remove: (id) => send("delete", "/api/webhooks/{id}", { path: { id } }),
+  test: (id) => send("post", "/api/webhooks/{id}/test", { path: { id } }),
+};
+export const installationWebhooks: Webhooks = {
+  list: () => send("get", "/api/admin/webhooks"),
+  add: (url, events) => send("post", "/api/admin/webhooks", { body: { url, events }, once: true }),
+  remove: (id) => send("delete", "/api/admin/webhooks/{id}", { path: { id } }),
+  test: (id) => send("post", "/api/admin/webhooks/{id}/test", { path: { id } }),
+};
 
-export type Webhooks = ReturnType<typeof webhooksAt>;
-export const ownWebhooks = webhooksAt("/api/webhooks");
-export const installationWebhooks = webhooksAt("/api/admin/webhooks");
+type Method = "get" | "post" | "put" | "patch" | "delete";
+/** The paths that take a method. */
+type PathOf<M extends Method> = { [P in keyof paths]: paths[P][M] extends { responses: object } ? P : never }[keyof paths];
+/** The parameters of a route at one place. Those of a query are left out when they are null. */
+type Placed<Operation, Place extends string> = Operation extends { parameters: { [P in Place]: infer Found } } ? Found : never;
+type Optional<Operation, Place extends string> = Operation extends { parameters: { [P in Place]?: infer Found } }
+  ? NonNullable<Found>
+  : never;
+type OrNull<Known> = { [Name in keyof Known]: Known[Name] | null };
+/** What a route takes. */
+type Taken<Operation> = ([Placed<Operation, "path">] extends [never] ? unknown : { path: Placed<Operation, "path"> }) &
+  ([Placed<Operation, "query">] extends [never] ? unknown : { query: OrNull<Placed<Operation, "query">> }) &
+  (Operation extends { requestBody: { content: { "application/json": infer Body } } } ? { body: Body } : unknown) & {
+    query?: OrNull<Optional<Operation, "query">>;
+    header?: Optional<Operation, "header">;
+  };
+type Good = 200 | 201 | 202 | 204;
+/** What a route answers when all is well. */
+type Answered<Operation> = Operation extends { responses: infer Responses }
+  ? {
+      [Status in keyof Responses & Good]: Responses[Status] extends { content: { "application/json": infer Body } }
+        ? Body
+        : undefined;
+    }[keyof Responses & Good]
+  : never;
 
-const adminPath = (rest: string, values: Record<string, string | null> = {}) => `/api/admin/${rest}${query(values)}`;
-const providerPath = (name: string) => adminPath(`providers/${encodeURIComponent(name)}`);
-const conversationPath = (id: string) => `/api/conversations/${encodeURIComponent(id)}`;
-const runPath = (id: string) => `/api/runs/${encodeURIComponent(id)}`;
+type Values = Record<string, string | number | boolean | null | undefined>;
 
-export function query(values: Record<string, string | null>): string {
-  const given = Object.entries(values).filter((entry): entry is [string, string] => entry[1] !== null);
-  return given.length > 0 ? `?${new URLSearchParams(given)}` : "";
+/** The address of a route with these parameters. */
+function address(path: keyof paths, { path: names = {}, query = {} }: { path?: Record<string, string>; query?: Values }): string {
+  const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(names[name] ?? ""));
+  const given = Object.entries(query).flatMap(([name, value]) => (value === null || value === undefined ? [] : [[name, `${value}`]]));
+  return given.length > 0 ? `${filled}?${new URLSearchParams(given)}` : filled;
 }
 
 type Options = {
-  body?: unknown;
-  headers?: Record<string, string>;
   signal?: AbortSignal;
   /** Whether an expired session is renewed first. */
   renew?: boolean;
   /** Whether the request must not be repeated. */
   once?: boolean;
 };
+/** The same, with whatever a route takes. */
+type Given = Options & { path?: Record<string, string>; query?: Values; header?: Record<string, string>; body?: unknown };
 
-export async function send<T>(method: string, path: string, options: Options = {}): Promise<T> {
-  const { body, headers = {}, signal, renew = true, once = false } = options;
-  const init: RequestInit = { method, headers, signal: signal ?? null };
+/** Sends a request to a route. What it takes and what it answers is what the description of the API says. */
+export async function send<M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  ...[options]: Options extends Options & Taken<paths[P][M]> ? [(Options & Taken<paths[P][M]>)?] : [Options & Taken<paths[P][M]>]
+): Promise<Answered<paths[P][M]>> {
+  const { signal, renew = true, once = false, body, header, ...parameters } = (options ?? {}) as Given;
+  const init: RequestInit = { method: method.toUpperCase(), headers: header ?? {}, signal: signal ?? null };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
-    init.headers = { ...headers, "Content-Type": "application/json" };
+    init.headers = { ...header, "Content-Type": "application/json" };
   }
   const end = begin();
   try {
-    const attempt = () => (once ? limited(path, init) : persistently(path, init));
+    const at = address(path, parameters);
+    const attempt = () => (once ? limited(at, init) : persistently(at, init));
     const answer = await (renew ? renewing(attempt) : attempt());
     if (answer.status >= 400) throw problemOf(answer);
-    return (answer.text === "" ? undefined : JSON.parse(answer.text)) as T;
+    return (answer.text === "" ? undefined : JSON.parse(answer.text)) as Answered<paths[P][M]>;
   } finally {
     end();
   }

@@ -11,7 +11,7 @@ import type { Page, User } from "../src/types.ts";
 const user = (permissions?: string[]): User => ({
   id: "1",
   email: "a@example.org",
-  name: null,
+  name: "",
   role: "user",
   created_at: "",
   ...(permissions && { permissions }),

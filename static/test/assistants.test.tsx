@@ -27,7 +27,7 @@ const assistant = (id: string, name: string): Assistant => ({
 });
 
 beforeEach(() => {
-  session.value = { at: "in", user: { id: "u", email: "", name: null, role: "user", created_at: "" } };
+  session.value = { at: "in", user: { id: "u", email: "", name: "", role: "user", created_at: "" } };
 });
 
 afterEach(async () => {

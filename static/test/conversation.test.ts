@@ -63,7 +63,7 @@ const requests = (method: string, path: string) =>
   asked.filter((request) => request.method === method && request.path.startsWith(path));
 
 beforeEach(() => {
-  session.value = { at: "in", user: { id: "u", email: "", name: null, role: "user", created_at: "" } };
+  session.value = { at: "in", user: { id: "u", email: "", name: "", role: "user", created_at: "" } };
   serve(C, said(C, "r1", "Hello", "Hi"));
 });
 

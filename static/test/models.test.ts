@@ -13,7 +13,7 @@ const body = (method: string, path: string) =>
   asked.find((request) => request.method === method && request.path === path)?.body;
 
 beforeEach(() => {
-  session.value = { at: "in", user: { id: "u", email: "", name: null, role: "user", created_at: "" } };
+  session.value = { at: "in", user: { id: "u", email: "", name: "", role: "user", created_at: "" } };
   const items = [
     { id: "big", default: false },
     { id: "small", default: true },

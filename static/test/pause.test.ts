@@ -14,7 +14,7 @@ function refused(code: string, headers: Record<string, string>): Response {
 }
 
 beforeEach(() => {
-  session.value = { at: "in", user: { id: "u", email: "", name: null, role: "user", created_at: "" } };
+  session.value = { at: "in", user: { id: "u", email: "", name: "", role: "user", created_at: "" } };
   answers.set(`GET /api/conversations/${C}`, () => Response.json(conversationOf(C, {})));
   answers.set(`GET /api/conversations/${C}/messages`, () => Response.json({ items: [], next_cursor: null }));
 });

@@ -10,10 +10,12 @@ import type { Secret, Tool } from "../src/types.ts";
 const tool = (name: string, fields: Partial<Tool> = {}): Tool => ({
   server: "notes",
   name,
-  title: null,
+  title: name,
   description: "",
   read_only: false,
   destructive: false,
+  idempotent: false,
+  open_world: false,
   remote: false,
   policy: "ask",
   always_asks: false,
@@ -40,18 +42,12 @@ afterEach(() => {
   asked.length = 0;
 });
 
-test("all pages of tools are one list, with what is missing of them", async () => {
+test("the tools are listed with what is missing of them", async () => {
   const problem = { server: "web", tool: null, message: "Away.", advice: null };
-  answers.set("GET /api/tools", ({ path }) =>
-    Response.json(
-      path.includes("cursor")
-        ? { items: [tool("b")], next_cursor: null, problems: [problem] }
-        : { items: [tool("a")], next_cursor: "next", problems: [problem] },
-    ),
-  );
+  answers.set("GET /api/tools", () => Response.json({ items: [tool("a")], next_cursor: null, problems: [problem] }));
   assert.equal(listAt(), "loading");
   await tools.loadTools();
-  assert.deepEqual(tools.toolList.value, { at: "ready", items: [tool("a"), tool("b")], problems: [problem] });
+  assert.deepEqual(tools.toolList.value, { at: "ready", items: [tool("a")], problems: [problem] });
 });
 
 test("a list of tools that cannot be had says why, and is loading again when it is asked for again", async () => {

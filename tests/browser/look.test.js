@@ -238,3 +238,23 @@ test("the keyboard alone is enough", async (t) => {
   for (const name of ["New chat", "Log out", "Copy the answer"])
     assert.ok(visited.has(name), `${name} among ${[...visited]}`);
 });
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`the description of the API is shown in ${colorScheme}, on a phone, and asks nobody else for anything`, async (t) => {
+    const viewport = { width: 360, height: 740 };
+    const { page } = await person(t, { signedUp: false, colorScheme, viewport });
+    const asked = [];
+    page.on("request", (request) => asked.push(new URL(request.url())));
+    await page.goto("/docs");
+    await page.getByRole("heading", { name: /^Edge Assistant/ }).waitFor();
+    await page.locator("#operations-tag-Conversations").click();
+    const route = page.locator("#operations-Conversations-sendMessage");
+    await route.locator(".opblock-summary-control").click();
+    await route.getByText("run_active").first().waitFor();
+    assert.equal(await page.locator("html.dark-mode").count(), colorScheme === "dark" ? 1 : 0);
+    assert.ok((await overflow(page)) <= 0);
+    assert.equal(await page.getByRole("button", { name: /Authorize|Try it out|Execute/ }).count(), 0);
+    const elsewhere = asked.filter(({ protocol, hostname }) => protocol !== "data:" && hostname !== "127.0.0.1");
+    assert.deepEqual(elsewhere.map(String), []);
+  });
+}

@@ -24,14 +24,21 @@ const EXPORT_PAGE: u32 = 500;
 /// Records on a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 100;
 
+/// What somebody did.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AuditRecord, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "at": "2026-01-01T12:00:00.000Z", "user_id": "0199a0c2-8e4f-7d5c-8a3b-6c7d8e9f0a11", "action": "user.role", "subject": "0199a0c2-9f5a-7e6d-9b4c-7d8e9f0a1b22", "run_id": null, "outcome": "ok", "detail": "member"})))]
 pub(crate) struct RecordBody {
     id: Id,
     at: Timestamp,
+    /// Who.
     user_id: Id,
+    /// What, such as `user.role`.
     action: String,
+    /// To what or whom.
     subject: String,
+    /// In which run.
     run_id: Option<Id>,
+    /// `ok`, or why not.
     outcome: String,
     detail: Option<String>,
 }
@@ -43,7 +50,16 @@ impl From<AuditRecord> for RecordBody {
     }
 }
 
-/// `GET /api/admin/audit`.
+/// Lists who did what.
+///
+/// The newest first: tool calls, decisions, secrets, administration.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/audit", tag = "Record", operation_id = "listAuditRecords",
+    params(Of, Listing),
+    responses(
+        (status = 200, description = "A page of records.", body = Page<RecordBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<AuditRead>,
@@ -55,8 +71,17 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page::new(found, limit, |record| record.id.to_string(), Into::into)))
 }
 
-/// `GET /api/admin/audit/export`: the record as JSON lines in the words of OCSF, the oldest first, written while it is read. It breaks off if the
-/// database fails: whoever reads it sees that the body has no end.
+/// Takes the record elsewhere.
+///
+/// JSON lines in the words of OCSF, the oldest first, of any length, written while it is read. It breaks off if the database fails: whoever reads it
+/// sees that the body has no end.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/audit/export", tag = "Record", operation_id = "exportAuditRecords",
+    params(Of),
+    responses(
+        (status = 200, description = "The events, one in a line.", content((String = "application/jsonl"))),
+    ),
+))]
 pub(crate) async fn export<D: Database + 'static>(
     State(admin): State<Admin<D>>,
     session: Allowed<AuditExport>,

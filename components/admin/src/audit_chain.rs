@@ -9,7 +9,9 @@ use web::{Allowed, Json, Result};
 
 use crate::router::Admin;
 
+/// How far the record is sealed.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AuditChain, example = json!({"sealed_up_to": 1042, "hash": "9f2c...", "sealed_at": "2026-01-01T12:00:00.000Z", "key_id": "4nZp0s", "waiting": 3})))]
 pub(crate) struct ChainBody {
     /// The position up to which events are sealed; 0 if none is.
     sealed_up_to: i64,
@@ -22,7 +24,13 @@ pub(crate) struct ChainBody {
     waiting: i64,
 }
 
-/// `GET /api/admin/audit/chain`.
+/// Says how far the record is sealed.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/audit/chain", tag = "Record", operation_id = "getAuditChain",
+    responses(
+        (status = 200, description = "How far.", body = ChainBody),
+    ),
+))]
 pub(crate) async fn read<D: Database>(State(admin): State<Admin<D>>, _: Allowed<AuditRead>) -> Result<Json<ChainBody>> {
     let ChainState { seal, waiting, .. } = admin.store().audit_chain_state().await?;
     Ok(Json(match seal {

@@ -26,11 +26,14 @@ const DEFAULT_LIMIT: u32 = 50;
 /// A name is a line in a list.
 const MAX_NAME_CHARS: usize = 100;
 
+/// A group of people, and the roles that it gives.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Group, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "Finance", "roles": ["member"], "members": 12, "created_at": "2026-01-01T12:00:00.000Z"})))]
 pub(crate) struct GroupBody {
     id: Id,
     name: String,
     roles: Vec<String>,
+    /// How many there are.
     members: u64,
     created_at: Timestamp,
 }
@@ -41,7 +44,15 @@ impl From<Group> for GroupBody {
     }
 }
 
-/// `GET /api/admin/groups`.
+/// Lists all groups.
+///
+/// By name.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/groups", tag = "Groups", operation_id = "listGroups",
+    responses(
+        (status = 200, description = "All groups.", body = Page<GroupBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<GroupsManage>,
@@ -49,10 +60,15 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page::whole(admin.store().groups().await?.into_iter().map(Into::into))))
 }
 
+/// What a group is to be.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = GroupContents, example = json!({"name": "Finance", "roles": ["member"]})))]
 pub(crate) struct Contents {
+    /// 1 to 100 characters on one line.
+    #[cfg_attr(test, schema(min_length = 1, max_length = 100))]
     name: String,
+    /// The names of roles.
     roles: Vec<String>,
 }
 
@@ -86,7 +102,16 @@ fn saved(saved: GroupSaved) -> Result<GroupBody> {
     }
 }
 
-/// `POST /api/admin/groups`.
+/// Makes a group.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/groups", tag = "Groups", operation_id = "createGroup",
+    request_body = Contents,
+    responses(
+        (status = 201, description = "The group.", body = GroupBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`name_taken`: there is a group of this name. `too_many_groups`: there are 500 already."),
+    ),
+))]
 pub(crate) async fn create<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<GroupsManage>,
@@ -105,7 +130,17 @@ async fn changeable<D: Database>(admin: &Admin<D>, session: &Session, id: Id) ->
     Ok(group)
 }
 
-/// `PUT /api/admin/groups/{id}`.
+/// Changes a group.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/admin/groups/{id}", tag = "Groups", operation_id = "updateGroup",
+    params(("id" = Id, Path)),
+    request_body = Contents,
+    responses(
+        (status = 200, description = "The group, as it is now.", body = GroupBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`name_taken`: there is a group of this name."),
+    ),
+))]
 pub(crate) async fn update<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<GroupsManage>,
@@ -119,7 +154,15 @@ pub(crate) async fn update<D: Database>(
     Ok(Json(group))
 }
 
-/// `DELETE /api/admin/groups/{id}`.
+/// Deletes a group.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/groups/{id}", tag = "Groups", operation_id = "deleteGroup",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+    ),
+))]
 pub(crate) async fn delete<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<GroupsManage>,
@@ -131,7 +174,16 @@ pub(crate) async fn delete<D: Database>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /api/admin/groups/{id}/members`.
+/// Lists the members of a group.
+///
+/// The newest account first.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/groups/{id}/members", tag = "Groups", operation_id = "listGroupMembers",
+    params(("id" = Id, Path), Listing),
+    responses(
+        (status = 200, description = "A page of accounts, without `group_roles`.", body = Page<UserBody>),
+    ),
+))]
 pub(crate) async fn members<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<GroupsManage>,
@@ -144,7 +196,16 @@ pub(crate) async fn members<D: Database>(
     Ok(Json(Page::new(found, limit, |user| user.id.to_string(), Into::into)))
 }
 
-/// `PUT /api/admin/groups/{id}/members/{user_id}`.
+/// Adds somebody to a group.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/admin/groups/{id}/members/{user_id}", tag = "Groups", operation_id = "addGroupMember",
+    params(("id" = Id, Path), ("user_id" = Id, Path)),
+    responses(
+        (status = 204, description = "They are in it."),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`too_many_groups`: they are in sixteen already."),
+    ),
+))]
 pub(crate) async fn add_member<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<GroupsManage>,
@@ -164,7 +225,15 @@ pub(crate) async fn add_member<D: Database>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /api/admin/groups/{id}/members/{user_id}`.
+/// Takes somebody out of a group.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/groups/{id}/members/{user_id}", tag = "Groups", operation_id = "removeGroupMember",
+    params(("id" = Id, Path), ("user_id" = Id, Path)),
+    responses(
+        (status = 204, description = "They are not in it."),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+    ),
+))]
 pub(crate) async fn remove_member<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<GroupsManage>,

@@ -22,15 +22,21 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const DEFAULT_DAYS: i64 = 7;
 const MAX_DAYS: i64 = 90;
 
+/// A link that makes one account.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Invitation, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "role": "member", "created_by": "0199a0c2-8e4f-7d5c-8a3b-6c7d8e9f0a11", "created_at": "2026-01-01T12:00:00.000Z", "expires_at": "2026-01-08T12:00:00.000Z", "accepted_at": null, "accepted_by": null, "revoked_at": null})))]
 pub(crate) struct InvitationBody {
     id: Id,
+    /// The role of the account.
     role: String,
+    /// Whose invitation it is.
     created_by: Id,
     created_at: Timestamp,
     expires_at: Timestamp,
     accepted_at: Option<Timestamp>,
+    /// The account that it made.
     accepted_by: Option<Id>,
+    /// When it was withdrawn.
     revoked_at: Option<Timestamp>,
 }
 
@@ -49,7 +55,16 @@ impl From<Invitation> for InvitationBody {
     }
 }
 
-/// `GET /api/admin/invitations`.
+/// Lists invitations.
+///
+/// The newest first, without their secrets.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/invitations", tag = "Invitations", operation_id = "listInvitations",
+    params(Listing),
+    responses(
+        (status = 200, description = "A page of invitations.", body = Page<InvitationBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<InvitationsManage>,
@@ -60,14 +75,21 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page::new(found, limit, |invitation| invitation.id.to_string(), Into::into)))
 }
 
+/// An invitation to be made.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewInvitation, example = json!({"role": "member", "expires_in_days": 7})))]
 pub(crate) struct New {
+    /// The role of the account: `member`, unless said otherwise.
     role: Option<String>,
+    /// How long it counts: seven days, unless said otherwise.
+    #[cfg_attr(test, schema(minimum = 1, maximum = 90))]
     expires_in_days: Option<i64>,
 }
 
+/// An invitation that was just made.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = MadeInvitation))]
 struct NewBody {
     #[serde(flatten)]
     invitation: InvitationBody,
@@ -75,7 +97,15 @@ struct NewBody {
     path: String,
 }
 
-/// `POST /api/admin/invitations`.
+/// Invites somebody.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/invitations", tag = "Invitations", operation_id = "createInvitation",
+    request_body = New,
+    responses(
+        (status = 201, description = "The invitation with its link. It is shown only now.", body = NewBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+    ),
+))]
 pub(crate) async fn create<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<InvitationsManage>,
@@ -96,7 +126,17 @@ pub(crate) async fn create<D: Database>(
     Ok(created(NewBody { invitation, path: format!("/invitation#{token}") }))
 }
 
-/// `DELETE /api/admin/invitations/{id}`.
+/// Withdraws an invitation.
+///
+/// 404 when it has been accepted.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/invitations/{id}", tag = "Invitations", operation_id = "revokeInvitation",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It makes no account any more."),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+    ),
+))]
 pub(crate) async fn revoke<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<InvitationsManage>,

@@ -22,21 +22,33 @@ const MAX_BUDGET: u64 = 1_000_000_000_000_000;
 const UNREADABLE_PRICES: &str = "The list of prices, model_prices, cannot be read: /ready says why. Until it is mended, nobody for whom a budget of money counts is answered.";
 const NO_PRICES: &str = "There is no list of prices, model_prices, so the US dollars of a table of known models count, and other models cost nothing.";
 
+/// The limits of a subject.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LimitSubject, example = json!({"subject": "role:member", "name": null, "limits": {"person_requests_per_minute": {"amount": 20}}})))]
 pub(crate) struct SubjectBody {
+    /// `installation`, or `role:`, `user:`, `group:` or `key:` and a name or an id.
     subject: String,
+    /// Of a person, a group or a key.
     name: Option<String>,
+    /// By kind, as in the request.
     limits: BTreeMap<&'static str, LimitBody>,
 }
 
+/// A limit.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Limit))]
 struct LimitBody {
+    /// Requests a minute, tokens, or money in millionths of the currency.
     amount: u64,
+    /// Of a budget: what was used of the present day or month, with what is reserved.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     taken: Option<u64>,
 }
 
+/// The limits that are set.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct LimitList {
     items: Vec<SubjectBody>,
     next_cursor: Option<String>,
@@ -44,6 +56,7 @@ pub(crate) struct LimitList {
     currency: String,
     /// Why budgets of money do not hold as they should: the operator named no prices, or they cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     warning: Option<&'static str>,
     /// What counts where nothing is set, as it is configured.
     defaults: BTreeMap<&'static str, String>,
@@ -62,7 +75,13 @@ fn bodies(limits: Vec<StoredLimit>) -> Vec<SubjectBody> {
     bodies
 }
 
-/// `GET /api/admin/limits`.
+/// Lists the limits that are set.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/limits", tag = "Limits", operation_id = "listLimits",
+    responses(
+        (status = 200, description = "The limits.", body = LimitList),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<LimitsManage>,
@@ -82,14 +101,28 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(LimitList { items, next_cursor: None, currency, warning, defaults }))
 }
 
+/// What the limits of a subject are to be.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LimitContents, example = json!({"subject": "role:member", "limits": {"person_requests_per_minute": 20}})))]
 pub(crate) struct Contents {
+    /// `installation`, or `role:`, `user:`, `group:` or `key:` and a name or an id.
     subject: String,
+    /// Roles: `person_requests_per_minute`, `session_requests_per_minute`, `tool_calls_per_minute`, `tool_changes_per_minute`, where 0 is no limit.
+    /// People, groups, keys, the installation: `tokens_per_day`, `tokens_per_month`, `cost_per_day`, `cost_per_month`, the latter in millionths of
+    /// the currency. Keys also `session_requests_per_minute`. `null`, or leaving one out, removes it.
     limits: BTreeMap<String, Option<u64>>,
 }
 
-/// `PUT /api/admin/limits`: replaces all limits of a subject.
+/// Replaces all limits of a subject.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/admin/limits", tag = "Limits", operation_id = "setLimits",
+    request_body = Contents,
+    responses(
+        (status = 200, description = "Its limits.", body = SubjectBody),
+        (status = 409, description = "`too_many_limits`: there are too many already."),
+    ),
+))]
 pub(crate) async fn set<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<LimitsManage>,

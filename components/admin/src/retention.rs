@@ -14,7 +14,9 @@ use web::{Allowed, Json, Page, Result};
 
 use crate::{authority::record, router::Admin};
 
+/// How long conversations are kept.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RetentionRule, example = json!({"subject": "role:member", "days": 90, "counts_at": "2026-01-01T12:00:00.000Z"})))]
 pub(crate) struct RuleBody {
     /// `installation`, or `role:` and a name.
     subject: String,
@@ -34,7 +36,13 @@ async fn page<D: Database>(admin: &Admin<D>) -> Result<Json<Page<RuleBody>>> {
     Ok(Json(Page::whole(admin.store().retention_rules().await?.into_iter().map(Into::into))))
 }
 
-/// `GET /api/admin/retention`.
+/// Lists how long conversations are kept.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/retention", tag = "Retention", operation_id = "listRetentionRules",
+    responses(
+        (status = 200, description = "All rules.", body = Page<RuleBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<RetentionManage>,
@@ -42,15 +50,28 @@ pub(crate) async fn list<D: Database>(
     page(&admin).await
 }
 
+/// What a rule is to be.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RetentionContents, example = json!({"subject": "role:member", "days": 90})))]
 pub(crate) struct Contents {
+    /// `installation`, or `role:` and a name.
     subject: String,
-    /// `null` removes the rule.
+    /// 0: conversations are kept. `null` removes the rule.
+    #[cfg_attr(test, schema(maximum = 3650))]
     days: Option<u32>,
 }
 
-/// `PUT /api/admin/retention`: sets a rule or removes it, and answers with all.
+/// Sets how long conversations are kept, or removes a rule.
+///
+/// What deletes more than before counts a day later.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/admin/retention", tag = "Retention", operation_id = "setRetentionRule",
+    request_body = Contents,
+    responses(
+        (status = 200, description = "All rules.", body = Page<RuleBody>),
+    ),
+))]
 pub(crate) async fn set<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<RetentionManage>,

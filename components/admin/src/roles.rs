@@ -20,9 +20,12 @@ use crate::{
 /// A hundred permissions of the greatest length.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
+/// A set of permissions.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Role, example = json!({"name": "member", "built_in": true, "permissions": ["conversations:read", "models:use:*"]})))]
 pub(crate) struct RoleBody {
     name: String,
+    /// It stays as it is.
     built_in: bool,
     permissions: Vec<String>,
 }
@@ -37,22 +40,33 @@ impl From<&Role> for RoleBody {
     }
 }
 
+/// A permission that a role can have.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Permission, example = json!({"name": "models:use", "purpose": "Have these models answer", "has_pattern": true})))]
 struct PermissionBody {
     name: &'static str,
+    /// What it allows.
     purpose: &'static str,
     /// It is followed by a pattern: `models:use:gpt-*`.
     has_pattern: bool,
 }
 
+/// All roles, and all permissions that there are.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct RoleList {
     items: Vec<RoleBody>,
     next_cursor: Option<String>,
     permissions: Vec<PermissionBody>,
 }
 
-/// `GET /api/admin/roles`.
+/// Lists all roles, and all permissions that there are.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/roles", tag = "Roles", operation_id = "listRoles",
+    responses(
+        (status = 200, description = "Roles and permissions.", body = RoleList),
+    ),
+))]
 pub(crate) async fn list<D: Database>(State(admin): State<Admin<D>>, _: Allowed<UsersRead>) -> Result<Json<RoleList>> {
     let roles = admin.roles().await?;
     let permissions = TABLE
@@ -62,13 +76,27 @@ pub(crate) async fn list<D: Database>(State(admin): State<Admin<D>>, _: Allowed<
     Ok(Json(RoleList { items: roles.iter().map(Into::into).collect(), next_cursor: None, permissions }))
 }
 
+/// What a role is to allow.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RoleContents, example = json!({"permissions": ["conversations:read", "models:use:gpt-*"]})))]
 pub(crate) struct Contents {
+    /// At most a hundred, each with its pattern if it has one.
+    #[cfg_attr(test, schema(max_items = 100))]
     permissions: Vec<String>,
 }
 
-/// `PUT /api/admin/roles/{name}`.
+/// Makes or changes a role.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/admin/roles/{name}", tag = "Roles", operation_id = "setRole",
+    params(("name" = String, Path, description = "Small letters, digits and hyphens.")),
+    request_body = Contents,
+    responses(
+        (status = 200, description = "The role.", body = RoleBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`built_in`: it stays as it is. `too_many_roles`: there are 50 already."),
+    ),
+))]
 pub(crate) async fn set<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<RolesManage>,
@@ -104,7 +132,16 @@ fn unfit(error: &InvalidRole) -> Problem {
     Problem::invalid_field(field, format!("{error}."))
 }
 
-/// `DELETE /api/admin/roles/{name}`.
+/// Deletes a role.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/roles/{name}", tag = "Roles", operation_id = "deleteRole",
+    params(("name" = String, Path, description = "Small letters, digits and hyphens.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`built_in`: it stays as it is. `role_in_use`: accounts, groups or open invitations have it."),
+    ),
+))]
 pub(crate) async fn delete<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<RolesManage>,

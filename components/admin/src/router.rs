@@ -96,6 +96,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config) -> Rout
 #[cfg(test)]
 mod limit_tests;
 #[cfg(test)]
+mod openapi_tests;
+#[cfg(test)]
 mod permission_tests;
 #[cfg(test)]
 mod retention_tests;

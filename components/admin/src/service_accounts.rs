@@ -29,7 +29,9 @@ const MAX_NAME_BYTES: usize = 40;
 /// The host of their addresses, at which nobody can be (RFC 2606, section 2).
 const HOST: &str = "service.invalid";
 
+/// The account of a program. It has no password, and nobody logs in to it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ServiceAccount, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "nightly-report", "role": "service", "suspended": false, "created_at": "2026-01-01T12:00:00.000Z"})))]
 pub(crate) struct ServiceAccountBody {
     id: Id,
     name: String,
@@ -44,7 +46,16 @@ impl From<ServiceAccount> for ServiceAccountBody {
     }
 }
 
-/// `GET /api/admin/service-accounts`.
+/// Lists the accounts of programs.
+///
+/// Their role and suspension are changed like those of people.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/service-accounts", tag = "Service accounts", operation_id = "listServiceAccounts",
+    params(Listing),
+    responses(
+        (status = 200, description = "A page of accounts.", body = Page<ServiceAccountBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<ServiceAccountsManage>,
@@ -55,14 +66,28 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page::new(found, limit, |account| account.id.to_string(), Into::into)))
 }
 
+/// An account to be made for a program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewServiceAccount, example = json!({"name": "nightly-report"})))]
 pub(crate) struct New {
+    /// 1 to 40 small letters, digits and hyphens, with a letter first.
+    #[cfg_attr(test, schema(min_length = 1, max_length = 40, pattern = "^[a-z][a-z0-9-]*$"))]
     name: String,
+    /// `service`, unless said otherwise.
     role: Option<String>,
 }
 
-/// `POST /api/admin/service-accounts`.
+/// Makes an account for a program.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/service-accounts", tag = "Service accounts", operation_id = "createServiceAccount",
+    request_body = New,
+    responses(
+        (status = 201, description = "The account.", body = ServiceAccountBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`name_taken`: there is one of this name."),
+    ),
+))]
 pub(crate) async fn create<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<ServiceAccountsManage>,
@@ -97,7 +122,14 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
-/// `GET /api/admin/service-accounts/{id}/api-keys`.
+/// Lists the API keys of a service account.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/service-accounts/{id}/api-keys", tag = "Service accounts", operation_id = "listServiceAccountKeys",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "All keys.", body = Page<ApiKeyBody>),
+    ),
+))]
 pub(crate) async fn keys<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<ServiceAccountsManage>,
@@ -107,7 +139,19 @@ pub(crate) async fn keys<D: Database>(
     Ok(Json(api_keys::list(admin.store(), id).await?))
 }
 
-/// `POST /api/admin/service-accounts/{id}/api-keys`. Unless scopes are chosen, the account's role alone says what a key may do.
+/// Makes an API key for a service account.
+///
+/// Unless scopes are chosen, the account's role alone says what the key may do.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/service-accounts/{id}/api-keys", tag = "Service accounts", operation_id = "createServiceAccountKey",
+    params(("id" = Id, Path)),
+    request_body = NewKey,
+    responses(
+        (status = 201, description = "The key. It is shown only now.", body = api_keys::MadeBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`too_many_keys`: there are 50 already."),
+    ),
+))]
 pub(crate) async fn create_key<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<ServiceAccountsManage>,
@@ -118,7 +162,15 @@ pub(crate) async fn create_key<D: Database>(
     api_keys::make(admin.store(), id, maker(&session), &new, Scopes::everything()).await
 }
 
-/// `DELETE /api/admin/service-accounts/{id}/api-keys/{key_id}`.
+/// Revokes an API key of a service account.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/service-accounts/{id}/api-keys/{key_id}", tag = "Service accounts", operation_id = "revokeServiceAccountKey",
+    params(("id" = Id, Path), ("key_id" = Id, Path)),
+    responses(
+        (status = 204, description = "It opens nothing any more."),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+    ),
+))]
 pub(crate) async fn revoke_key<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<ServiceAccountsManage>,

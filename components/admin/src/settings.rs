@@ -8,13 +8,23 @@ use web::{Allowed, Json, Page};
 
 use crate::router::Admin;
 
+/// A setting, without secrets.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Setting, example = json!({"name": "signup", "value": "invite"})))]
 pub(crate) struct SettingBody {
     name: &'static str,
     value: String,
 }
 
-/// `GET /api/admin/settings`.
+/// Lists how the installation is configured.
+///
+/// Without secrets. Settings are changed where it is deployed.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/settings", tag = "Installation", operation_id = "listSettings",
+    responses(
+        (status = 200, description = "All settings.", body = Page<SettingBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<SettingsRead>,

@@ -19,11 +19,16 @@ const DEFAULT_DAYS: i64 = 30;
 const MAX_DAYS: i64 = 366;
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct Period {
+    /// How many: thirty, unless said otherwise.
+    #[cfg_attr(test, param(minimum = 1, maximum = 366))]
     days: Option<i64>,
 }
 
+/// What a person used.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PersonUsage, example = json!({"user_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "email": "ada@example.com", "runs": 42, "prompt_tokens": 51000, "completion_tokens": 8100, "model_requests": 3, "tool_calls": 17, "cost": 33400, "unpriced_tokens": 0})))]
 pub(crate) struct UsageBody {
     user_id: Id,
     email: String,
@@ -39,7 +44,9 @@ pub(crate) struct UsageBody {
     unpriced_tokens: u64,
 }
 
+/// What people used.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct UsagePage {
     #[serde(flatten)]
     page: Page<UsageBody>,
@@ -73,7 +80,16 @@ impl UsageBody {
     }
 }
 
-/// `GET /api/admin/usage`.
+/// Says what each person used in the last days.
+///
+/// Runs count by when they were started; deleted conversations are not counted.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/usage", tag = "Usage of everybody", operation_id = "listUsage",
+    params(Period, Listing),
+    responses(
+        (status = 200, description = "A page of people.", body = UsagePage),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<UsageRead>,

@@ -29,19 +29,29 @@ const MAX_SEARCH_CHARS: usize = 254;
 const RESET_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct Search {
+    /// A part of an address or a name.
+    #[cfg_attr(test, param(max_length = 254))]
     #[serde(default)]
     q: String,
 }
 
+/// An account, for administrators.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Account, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "email": "ada@example.com", "name": "Ada", "role": "member", "group_roles": [], "suspended": false, "second_factor": true, "created_at": "2026-01-01T12:00:00.000Z"})))]
 pub(crate) struct UserBody {
     id: Id,
     email: String,
+    /// What the person wants to be called; may be empty.
     name: String,
+    /// The name of its own role.
     role: String,
+    /// The roles that its groups give. Empty among the members of a group.
     group_roles: Vec<String>,
+    /// It may not be used.
     suspended: bool,
+    /// Logging in needs a code besides the password.
     second_factor: bool,
     created_at: Timestamp,
 }
@@ -61,7 +71,16 @@ impl From<User> for UserBody {
     }
 }
 
-/// `GET /api/admin/users`.
+/// Lists all accounts.
+///
+/// The newest first.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/users", tag = "People", operation_id = "listAccounts",
+    params(Search, Listing),
+    responses(
+        (status = 200, description = "A page of accounts.", body = Page<UserBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<UsersRead>,
@@ -76,7 +95,14 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page::new(found, limit, |user| user.id.to_string(), Into::into)))
 }
 
-/// `GET /api/admin/users/{id}`.
+/// Reads an account.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/users/{id}", tag = "People", operation_id = "getAccount",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "The account.", body = UserBody),
+    ),
+))]
 pub(crate) async fn read<D: Database>(
     State(admin): State<Admin<D>>,
     _: Allowed<UsersRead>,
@@ -93,14 +119,28 @@ pub(crate) async fn check_may_change<D: Database>(admin: &Admin<D>, session: &Se
     Ok(roles)
 }
 
+/// What is to be different about an account. What is left out stays.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AccountChange, example = json!({"role": "member"})))]
 pub(crate) struct Change {
+    /// The name of a role.
     role: Option<String>,
+    /// Ends the account's sessions, tokens and runs.
     suspended: Option<bool>,
 }
 
-/// `PATCH /api/admin/users/{id}`.
+/// Changes the role of an account, suspends it, or resumes it.
+#[cfg_attr(test, utoipa::path(
+    patch, path = "/api/admin/users/{id}", tag = "People", operation_id = "updateAccount",
+    params(("id" = Id, Path)),
+    request_body = Change,
+    responses(
+        (status = 200, description = "The account, as it is now.", body = UserBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`own_account`: nobody changes their own role or suspends themselves. `last_administrator`: nobody could look after the installation. `changed_meanwhile`: somebody else has changed it in the same moment."),
+    ),
+))]
 pub(crate) async fn update<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<UsersManage>,
@@ -143,14 +183,27 @@ fn stale() -> Problem {
     Problem::conflict("changed_meanwhile", "Somebody else has changed this account meanwhile. Look at it again.")
 }
 
+/// A link that sets a new password, once, within a day.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PasswordResetLink, example = json!({"path": "/password-reset#...", "expires_at": "2026-01-08T12:00:00.000Z"})))]
 struct LinkBody {
     /// The page's address below the installation's. The secret is in the fragment, which browsers send to nobody.
     path: String,
     expires_at: Timestamp,
 }
 
-/// `POST /api/admin/users/{id}/reset-link`.
+/// Makes a link that sets a new password.
+///
+/// Once, within a day. It is void when the account's roles or second factor change before. Hand it over yourself.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/users/{id}/reset-link", tag = "People", operation_id = "createPasswordResetLink",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 201, description = "The link. It is shown only now.", body = LinkBody),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`no_password`: it is a service account. `changed_meanwhile`: somebody else has changed it in the same moment."),
+    ),
+))]
 pub(crate) async fn make_reset_link<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<UsersManage>,
@@ -175,7 +228,18 @@ pub(crate) async fn make_reset_link<D: Database>(
     Ok(created(LinkBody { path: format!("/password-reset#{token}"), expires_at }))
 }
 
-/// `DELETE /api/admin/users/{id}/second-factor`: for whoever has lost the app and the recovery codes. Ends the account's sessions.
+/// Takes the second factor of an account away.
+///
+/// For whoever has lost the app and the recovery codes. Ends the account's sessions and deletes its API keys.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/users/{id}/second-factor", tag = "People", operation_id = "removeSecondFactorOf",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It has none any more."),
+        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 409, description = "`own_account`: one's own is removed in the settings of the account."),
+    ),
+))]
 pub(crate) async fn remove_second_factor<D: Database>(
     State(admin): State<Admin<D>>,
     session: Allowed<UsersManage>,

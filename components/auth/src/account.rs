@@ -18,12 +18,22 @@ use crate::{
     second_factor::{Proof, is_missing, needed_by_now, proven},
 };
 
+/// A name to be called by.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewName, example = json!({"name": "Ada"})))]
 pub(crate) struct NewName {
+    #[cfg_attr(test, schema(max_length = 100))]
     name: String,
 }
 
-/// `PATCH /auth/me`.
+/// Changes one's own name.
+#[cfg_attr(test, utoipa::path(
+    patch, path = "/auth/me", tag = "Account", operation_id = "renameOwnAccount",
+    request_body = NewName,
+    responses(
+        (status = 200, description = "The account.", body = UserBody),
+    ),
+))]
 pub(crate) async fn rename<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
@@ -34,15 +44,31 @@ pub(crate) async fn rename<D: Database>(
     Ok(Json(user_body(user, &auth.app.roles().await?)))
 }
 
+/// The password before, and a new one.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewPassword, example = json!({"password": "correct horse battery", "new_password": "another horse battery"})))]
 pub(crate) struct NewPassword {
     /// The one before.
     password: String,
+    /// 8 characters to 512 bytes.
+    #[cfg_attr(test, schema(min_length = 8))]
     new_password: String,
 }
 
-/// `POST /auth/password`: ends all sessions of the account and begins another in this browser. If the one before began at a provider, a log-out there
-/// ends the new one too.
+/// Changes one's own password.
+///
+/// Ends all sessions of the account and begins another in this browser, ends its links to providers, deletes its API keys, and uses up links that
+/// would reset it. If the session before began at a provider, a log-out there ends the new one too.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/password", tag = "Account", operation_id = "changePassword",
+    request_body = NewPassword,
+    responses(
+        (status = 200, description = "The new session, and its cookies.", body = crate::routes::SessionBody),
+        (status = 401, description = "`second_factor_setup_required`: a role needs a second factor by now. `invalid_credentials`: the account was changed in the same moment."),
+        (status = 409, description = "`changed_meanwhile`: the account was changed in the same moment."),
+        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+    ),
+))]
 pub(crate) async fn change_password<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
@@ -67,14 +93,28 @@ pub(crate) async fn change_password<D: Database>(
     begin_session(&auth, &headers, (user, hash.as_deref()), at_provider.as_ref(), StatusCode::OK, None).await
 }
 
+/// A new password, and what allows it.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PasswordReset, example = json!({"token": "...", "password": "correct horse battery"})))]
 pub(crate) struct ResetPassword {
-    /// The secret of the link.
+    /// What follows the `#` of the link.
     token: String,
+    /// 8 characters to 512 bytes.
+    #[cfg_attr(test, schema(min_length = 8))]
     password: String,
 }
 
-/// Sets a new password with a link that an administrator handed over, and ends all sessions of the account.
+/// Sets a new password with a link that an administrator handed over.
+///
+/// Once. Ends all sessions of the account, deletes its API keys, ends its links to providers if it had a password, and clears the cookies.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/password-reset", tag = "Signing in", operation_id = "resetPassword",
+    request_body = ResetPassword,
+    responses(
+        (status = 204, description = "The password is set."),
+        (status = 403, description = "`link_invalid`: the link has expired or has been used. `cross_origin`: the request comes from another site's page."),
+    ),
+))]
 pub(crate) async fn reset_password<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,

@@ -32,7 +32,9 @@ const MAX_SESSIONS: u32 = 100;
 /// Batches in one visit: a hundred thousand rows. Another visit goes on.
 const MAX_BATCHES: u32 = 200;
 
+/// An erasure that was asked for.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RequestedErasure, example = json!({"erase_at": "2026-01-08T12:00:00.000Z", "receipt_token": "..."})))]
 struct Requested {
     /// When the erasure begins. Until then, logging in with `keep_account` takes it back.
     erase_at: Timestamp,
@@ -40,7 +42,20 @@ struct Requested {
     receipt_token: String,
 }
 
-/// `DELETE /api/account`.
+/// Has one's own account erased.
+///
+/// It is closed at once, and erased later. Until then, a log-in with `keep_account` takes it back. Whoever has neither a password nor a second factor
+/// sends `{}` within ten minutes after they logged in.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/account", tag = "Account", operation_id = "eraseOwnAccount",
+    request_body = Proof,
+    responses(
+        (status = 202, description = "When, and what opens the receipt.", body = Requested),
+        (status = 403, description = "`log_in_again`: the log-in is longer ago than ten minutes."),
+        (status = 409, description = "`last_administrator`: nobody could look after the installation. `changed_meanwhile`: the account was changed in the same moment. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
+        (status = 429, description = "`rate_limited`: too many attempts."),
+    ),
+))]
 pub(crate) async fn request<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
@@ -125,17 +140,31 @@ pub(crate) async fn keep<D: Database>(
     Ok(auth.store().user_with_password(user.id).await?.filter(|(user, _)| !user.is_suspended))
 }
 
+/// What opens a receipt.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ReceiptRequest, example = json!({"receipt_token": "..."})))]
 pub(crate) struct Ask {
+    /// It came with the request for the erasure.
     receipt_token: String,
 }
 
+/// Public keys as a JWK set (RFC 7517).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ReceiptKeys))]
 pub(crate) struct Keys {
+    #[cfg_attr(test, schema(value_type = Vec<std::collections::BTreeMap<String, serde_json::Value>>))]
     keys: Vec<serde_json::Value>,
 }
 
-/// `GET /api/account/receipt-keys`: all public keys that ever signed here, as a JWK set. Keys that are retired sign no tokens, and what they said stays said.
+/// Lists all public keys that ever signed here.
+///
+/// They verify receipts. Keys that are retired sign no tokens, and what they said stays said.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/account/receipt-keys", tag = "Account", operation_id = "listReceiptKeys",
+    responses(
+        (status = 200, description = "The keys.", body = Keys),
+    ),
+))]
 pub(crate) async fn receipt_keys<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<Keys>> {
     let keys = auth.store().all_public_keys().await?;
     Ok(Json(Keys { keys: keys.iter().filter_map(|(_, jwk)| serde_json::from_str(jwk).ok()).collect() }))
@@ -143,6 +172,7 @@ pub(crate) async fn receipt_keys<D: Database>(State(auth): State<Auth<D>>) -> Re
 
 /// How far an erasure is.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ErasureReceipt, example = json!({"erase_at": "2026-01-08T12:00:00.000Z", "erased_at": null, "receipt": null})))]
 pub(crate) struct ReceiptBody {
     erase_at: Timestamp,
     erased_at: Option<Timestamp>,
@@ -156,8 +186,19 @@ impl From<Erasure> for ReceiptBody {
     }
 }
 
-/// `POST /api/account/receipt`: for whoever has the secret that came with the request. The account is gone, so there is no session. The secret is in the
-/// body, because addresses are logged.
+/// Reads how far an erasure is, and its receipt.
+///
+/// For whoever has the token that came with the request. The account is gone, so there is no session; the token is in the body, because addresses are
+/// logged.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/account/receipt", tag = "Account", operation_id = "getErasureReceipt",
+    request_body = Ask,
+    responses(
+        (status = 200, description = "How far it is.", body = ReceiptBody),
+        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+        (status = 404, description = "`not_found`: there is no such erasure."),
+    ),
+))]
 pub(crate) async fn receipt<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,

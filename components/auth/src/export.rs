@@ -45,7 +45,16 @@ This is what the installation has stored about you. Temporary chats are not in i
 Passwords, secrets, keys and tokens are not in it: most are not stored in a form that anybody could read.
 ";
 
-/// `GET /api/account/export`.
+/// Copies everything that is stored about the caller.
+///
+/// A ZIP archive, written while it is read. It breaks off if something fails: then it has no end. Six times, then every ten minutes.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/account/export", tag = "Account", operation_id = "exportOwnAccount",
+    responses(
+        (status = 200, description = "The archive.", content((Vec<u8> = "application/zip"))),
+        (status = 429, description = "`rate_limited`: it was copied too often."),
+    ),
+))]
 pub(crate) async fn read<D: Database + 'static>(State(auth): State<Auth<D>>, session: Session) -> Result<Response> {
     let user = auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?;
     Attempt::with_export(&auth, user.id).await?;

@@ -72,9 +72,9 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
     Router::new()
         .route("/auth/signup", get(sign_up::state::<D>).post(sign_up::create::<D>))
         .route("/auth/login", post(log_in::<D>))
-        .route("/auth/login/second-factor", post(second_factor::log_in::<D>))
-        .route("/auth/login/second-factor/setup", post(second_factor::log_in_setup::<D>))
-        .route("/auth/login/second-factor/confirm", post(second_factor::log_in_confirm::<D>))
+        .route("/auth/login/second-factor", post(second_factor::challenge::log_in::<D>))
+        .route("/auth/login/second-factor/setup", post(second_factor::challenge::log_in_setup::<D>))
+        .route("/auth/login/second-factor/confirm", post(second_factor::challenge::log_in_confirm::<D>))
         .route("/auth/refresh", post(refresh::<D>))
         .route("/auth/logout", post(log_out::<D>))
         .route("/auth/password-reset", post(account::reset_password::<D>))
@@ -97,33 +97,44 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Config, sign_in
         .with_state(Auth { app, config, sign_in })
 }
 
+/// An address and a password.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LogIn, example = json!({"email": "ada@example.com", "password": "correct horse battery"})))]
 struct LogIn {
     email: String,
     password: String,
-    /// Takes back the erasure of the account.
+    /// Takes back the erasure of the account that the person asked for themselves.
     #[serde(default)]
     keep_account: bool,
     /// With that, a code of the second factor.
     code: Option<String>,
 }
 
+/// An account, for its person.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = User, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "email": "ada@example.com", "name": "Ada", "role": "user", "roles": ["member"], "permissions": ["conversations:read", "conversations:write"], "created_at": "2026-01-01T12:00:00.000Z"})))]
 pub(crate) struct UserBody {
     id: Id,
     email: String,
+    /// What the person wants to be called; may be empty.
     name: String,
     /// `admin` or `user`, as releases before roles said it. `roles` says it exactly.
     role: &'static str,
+    /// All roles, also those of groups.
     roles: Vec<String>,
+    /// What the roles allow together.
     permissions: Vec<String>,
     created_at: Timestamp,
 }
 
+/// An access token.
 #[derive(Serialize)]
-struct TokenBody {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Token, example = json!({"access_token": "eyJhbGciOi...", "token_type": "Bearer", "expires_in": 900})))]
+pub(crate) struct TokenBody {
     access_token: String,
+    /// `Bearer`.
     token_type: &'static str,
+    /// In seconds.
     expires_in: u64,
 }
 
@@ -133,13 +144,16 @@ impl TokenBody {
     }
 }
 
+/// A session.
 #[derive(Serialize)]
-struct SessionBody {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Session))]
+pub(crate) struct SessionBody {
     #[serde(flatten)]
     token: TokenBody,
     user: UserBody,
     /// Of a second factor that was set up on the way. They are shown only now.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     recovery_codes: Option<Vec<String>>,
 }
 
@@ -160,6 +174,20 @@ pub(crate) fn suspended(status: StatusCode) -> Problem {
     Problem::new(status, "account_suspended", "This account is suspended. Ask an administrator.")
 }
 
+/// Logs in with an address and a password.
+///
+/// Sets the cookies of the session. A wrong password and an unknown address give the same answer after the same time.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/login", tag = "Signing in", operation_id = "logIn",
+    request_body = LogIn,
+    responses(
+        (status = 200, description = "The session.", body = SessionBody),
+        (status = 401, description = "`invalid_credentials`: the address or the password is wrong. `second_factor_required`: send a code with the `challenge`. `second_factor_setup_required`: a role needs a second factor, to be set up with the `challenge`. `invalid_code`: with `keep_account`, the code does not count."),
+        (status = 403, description = "`account_suspended`: only with the right password. `erasure_pending`: the account is going to be erased. `cross_origin`: the request comes from another site's page."),
+        (status = 409, description = "`second_factor_unreadable`: the key that it was encrypted with is missing."),
+        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+    ),
+))]
 async fn log_in<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,
@@ -303,6 +331,18 @@ pub(crate) fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
     RefreshToken::parse(&web::session::cookie(headers, cookies::REFRESH_COOKIE)?)
 }
 
+/// Renews the session of the cookie.
+///
+/// A refresh token can be used again for thirty seconds and gives the same answer, in case the first was lost. One that is used later, or after its
+/// successor was used, ends the whole session.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/refresh", tag = "Signing in", operation_id = "refreshSession",
+    responses(
+        (status = 200, description = "The session, and new cookies.", body = SessionBody),
+        (status = 401, description = "`session_revoked`: it was used from two places. `session_expired`: it was not used for thirty days. `session_ended`: it was logged out or revoked. `account_suspended`: the account is suspended. `second_factor_setup_required`: a role needs a second factor by now, which a log-in sets up."),
+        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+    ),
+))]
 async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, headers: HeaderMap) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
     let old = presented_token(&headers).ok_or_else(Problem::unauthenticated)?;
@@ -336,6 +376,17 @@ pub(crate) fn over(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, code, detail)
 }
 
+/// Ends the session of the cookie.
+///
+/// With everything that was made in it, also tokens for programs, and clears the cookies.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/logout", tag = "Signing in", operation_id = "logOut",
+    responses(
+        (status = 204, description = "The browser has no session any more."),
+        (status = 200, description = "The same, and where the browser ends its session at the provider that it signed in with.", body = LoggedOut),
+        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+    ),
+))]
 async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, headers: HeaderMap) -> Result<Response> {
     auth.check_origin(&method, &headers)?;
     let mut location = None;
@@ -359,6 +410,7 @@ async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, heade
 
 /// Where the browser goes on, to log out at the provider as well.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LoggedOut, example = json!({"location": "https://login.example.com/logout"})))]
 struct LoggedOut {
     location: String,
 }
@@ -370,11 +422,26 @@ pub(crate) fn signed_out<D: Database>(auth: &Auth<D>, headers: &HeaderMap) -> Re
     response
 }
 
+/// Reads one's own account.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/auth/me", tag = "Account", operation_id = "getOwnAccount",
+    responses(
+        (status = 200, description = "The account.", body = UserBody),
+    ),
+))]
 async fn me<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<UserBody>> {
     Ok(Json(user_body(account_of(&auth, &session).await?, &auth.app.roles().await?)))
 }
 
-/// Issues a token for a program, valid only at the gateway.
+/// Makes a token for a program.
+///
+/// It is valid at the gateway and nowhere else.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/mcp-token", tag = "Signing in", operation_id = "createGatewayToken",
+    responses(
+        (status = 201, description = "The token.", body = TokenBody),
+    ),
+))]
 async fn gateway_token<D: Database>(State(auth): State<Auth<D>>, session: Allowed<GatewayUse>) -> Result<Response> {
     let user = account_of(&auth, &session).await?;
     let (issuer, now) = auth.issuer().await?;
@@ -387,16 +454,28 @@ pub(crate) async fn account_of<D: Database>(auth: &Auth<D>, session: &Session) -
     Ok(auth.store().user(session.user_id()).await?.ok_or_else(Problem::unauthenticated)?)
 }
 
+/// Public keys as a JWK set (RFC 7517).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = KeySet))]
 struct KeySet {
+    #[cfg_attr(test, schema(value_type = Vec<std::collections::BTreeMap<String, serde_json::Value>>))]
     keys: Vec<serde_json::Value>,
 }
 
+/// Lists the public keys of this installation (RFC 7517).
+#[cfg_attr(test, utoipa::path(
+    get, path = "/.well-known/jwks.json", tag = "Signing in", operation_id = "listPublicKeys",
+    responses(
+        (status = 200, description = "The keys.", body = KeySet),
+    ),
+))]
 async fn jwks<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<KeySet>> {
     let keys = auth.store().public_keys().await?;
     Ok(Json(KeySet { keys: keys.iter().filter_map(|key| serde_json::from_str(key).ok()).collect() }))
 }
 
+#[cfg(test)]
+mod described;
 #[cfg(test)]
 mod others_tests;
 #[cfg(test)]

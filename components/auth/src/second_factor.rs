@@ -4,11 +4,13 @@
 //! that opens nothing but these routes, for as long as nothing changes about the account; with it comes a code, or a second factor is set up. A code
 //! counts once, which the database decides. What is being set up is not stored: its sealed secret travels with the person.
 
+pub(crate) mod challenge;
+
 use axum::{extract::State, response::Response};
 use domain::{Timestamp, User};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use identity::{
-    Purpose, password,
+    password,
     refresh_token::RefreshToken,
     second_factor::{RecoveryCode, TotpSecret, TypedCode},
 };
@@ -34,37 +36,23 @@ const SETUP_MS: i64 = 30 * 60 * 1000;
 /// The name under which a secret is sealed that is being set up. One that counts has the name [`SECRET`].
 const NEW: &str = "second_factor_setup";
 
-/// A challenge alone.
-#[derive(Deserialize)]
-pub(crate) struct Challenged {
-    challenge: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct CodeAnswer {
-    challenge: String,
-    code: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct SetupAnswer {
-    challenge: String,
-    #[serde(flatten)]
-    confirmation: Confirmation,
-}
-
 /// The first code of a second factor that is being set up.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SecondFactorConfirmation, example = json!({"setup": "...", "code": "123456"})))]
 pub(crate) struct Confirmation {
-    /// As [`SetupBody`] had it.
+    /// As it was given when it began.
     setup: String,
+    /// What the app shows now.
     code: String,
 }
 
 /// Shows that it is the person and not whoever found their browser: the password, or a code.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Proof, example = json!({"password": "correct horse battery"})))]
 pub(crate) struct Proof {
+    /// The password, or a code.
     password: Option<String>,
+    /// Six digits of the app, or a recovery code.
     code: Option<String>,
 }
 
@@ -80,23 +68,30 @@ impl Proof {
     }
 }
 
+/// A second factor that is being set up.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SecondFactorSetup, example = json!({"setup": "...", "secret": "JBSWY3DPEHPK3PXP", "address": "otpauth://totp/..."})))]
 pub(crate) struct SetupBody {
     /// To send back with the first code.
     setup: String,
-    /// The secret, for apps that cannot read the picture.
+    /// For apps that cannot read the picture, in base 32.
     secret: String,
-    /// What the picture says.
+    /// What the picture says (`otpauth://totp/...`).
     address: String,
 }
 
+/// Recovery codes. They are shown only now.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RecoveryCodes, example = json!({"recovery_codes": ["4f9k-2m8q-7x3r"]})))]
 struct RecoveryCodesBody {
     recovery_codes: Vec<String>,
 }
 
+/// One's own second factor.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SecondFactor, example = json!({"enabled": true, "created_at": "2026-01-01T12:00:00.000Z", "recovery_codes_left": 10, "required": false, "has_password": true})))]
 pub(crate) struct StateBody {
+    /// There is one.
     enabled: bool,
     created_at: Option<Timestamp>,
     recovery_codes_left: i64,
@@ -156,76 +151,13 @@ pub(crate) fn needed_by_now() -> Problem {
     over("second_factor_setup_required", "Your role needs a second factor by now. Log in again to set one up.")
 }
 
-/// Whose challenge this is, and the hash of their password, if nothing has changed about the account since it was made.
-async fn challenged<D: Database>(auth: &Auth<D>, challenge: &str) -> Result<(User, Option<String>)> {
-    let expired = || {
-        let detail = "The log-in took too long, or the account has changed meanwhile. Enter your password again.";
-        Problem::new(StatusCode::UNAUTHORIZED, "challenge_expired", detail)
-    };
-    let caller = match auth.app.signed_caller(challenge, Purpose::SecondFactor).await {
-        Err(error) if error.status() == StatusCode::UNAUTHORIZED => return Err(expired().into()),
-        caller => caller?,
-    };
-    // Exactly: what the instance knows about changes may be half a second old.
-    let found = auth.store().user_with_password(caller.user_id).await?;
-    let same =
-        |(user, _): &(User, Option<String>)| Some(user.access_version) == caller.access_version && !user.is_suspended;
-    Ok(found.filter(same).ok_or_else(expired)?)
-}
-
-/// `POST /auth/login/second-factor`.
-pub(crate) async fn log_in<D: Database>(
-    State(auth): State<Auth<D>>,
-    method: Method,
-    headers: HeaderMap,
-    Json(CodeAnswer { challenge, code }): Json<CodeAnswer>,
-) -> Result<Response> {
-    auth.check_origin(&method, &headers)?;
-    let (user, hash) = challenged(&auth, &challenge).await?;
-    if !counts(&auth, &headers, (&user, hash.as_deref()), &code).await? {
-        return Err(wrong_code().into());
-    }
-    log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::OK, None).await
-}
-
-/// `POST /auth/login/second-factor/setup`: whoever has none yet begins to set one up.
-pub(crate) async fn log_in_setup<D: Database>(
-    State(auth): State<Auth<D>>,
-    method: Method,
-    headers: HeaderMap,
-    Json(Challenged { challenge }): Json<Challenged>,
-) -> Result<Json<SetupBody>> {
-    auth.check_origin(&method, &headers)?;
-    let (user, _) = challenged(&auth, &challenge).await?;
-    if user.has_second_factor {
-        return Err(exists().into());
-    }
-    begin_setup(&auth, &user).await
-}
-
-/// `POST /auth/login/second-factor/confirm`.
-pub(crate) async fn log_in_confirm<D: Database>(
-    State(auth): State<Auth<D>>,
-    method: Method,
-    headers: HeaderMap,
-    Json(SetupAnswer { challenge, confirmation }): Json<SetupAnswer>,
-) -> Result<Response> {
-    auth.check_origin(&method, &headers)?;
-    let (user, _) = challenged(&auth, &challenge).await?;
-    if user.has_second_factor {
-        return Err(exists().into());
-    }
-    let codes = finish_setup(&auth, &user, &confirmation, None).await?.ok_or_else(exists)?;
-    let (user, hash) = auth.store().user_with_password(user.id).await?.ok_or_else(Problem::unauthenticated)?;
-    log_in_session(&auth, &headers, (user, hash.as_deref()), StatusCode::CREATED, Some(codes)).await
-}
-
-fn exists() -> Problem {
-    let detail = "This account has a second factor already. Enter your password again, and a code of it.";
-    Problem::conflict("second_factor_exists", detail)
-}
-
-/// `GET /auth/second-factor`.
+/// Reads the state of one's own second factor.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/auth/second-factor", tag = "Second factor", operation_id = "getSecondFactor",
+    responses(
+        (status = 200, description = "Whether there is one.", body = StateBody),
+    ),
+))]
 pub(crate) async fn read<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<StateBody>> {
     let found = auth.store().user_with_password(session.user_id()).await?;
     let (user, hash) = found.ok_or_else(Problem::unauthenticated)?;
@@ -239,7 +171,18 @@ pub(crate) async fn read<D: Database>(State(auth): State<Auth<D>>, session: Sess
     }))
 }
 
-/// `POST /auth/second-factor/setup`: begins to set one up, the first or one instead of another.
+/// Begins to set up a second factor.
+///
+/// The first, or one instead of another.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/second-factor/setup", tag = "Second factor", operation_id = "beginSecondFactor",
+    request_body = Proof,
+    responses(
+        (status = 200, description = "What is set up.", body = SetupBody),
+        (status = 409, description = "`second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
+        (status = 429, description = "`rate_limited`: too many attempts."),
+    ),
+))]
 pub(crate) async fn setup<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
@@ -250,8 +193,18 @@ pub(crate) async fn setup<D: Database>(
     begin_setup(&auth, &user).await
 }
 
-/// `POST /auth/second-factor/confirm`. That it is the person was shown when it began, and the sealed secret is void when the account has changed since.
-/// Ends all other sessions.
+/// Sets up a second factor.
+///
+/// That it is the person was shown when it began, and what was given then is void when the account has changed since. Ends all other sessions; the
+/// first one deletes the account's API keys.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/second-factor/confirm", tag = "Second factor", operation_id = "confirmSecondFactor",
+    request_body = Confirmation,
+    responses(
+        (status = 201, description = "The recovery codes.", body = RecoveryCodesBody),
+        (status = 409, description = "`changed_meanwhile`: the account was changed in the same moment."),
+    ),
+))]
 pub(crate) async fn confirm<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
@@ -262,7 +215,16 @@ pub(crate) async fn confirm<D: Database>(
     Ok(created(RecoveryCodesBody { recovery_codes: codes }))
 }
 
-/// `POST /auth/second-factor/remove`.
+/// Removes one's own second factor.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/second-factor/remove", tag = "Second factor", operation_id = "removeSecondFactor",
+    request_body = Proof,
+    responses(
+        (status = 204, description = "There is none any more."),
+        (status = 409, description = "`second_factor_needed`: a role needs one. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
+        (status = 429, description = "`rate_limited`: too many attempts."),
+    ),
+))]
 pub(crate) async fn remove<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
@@ -280,7 +242,16 @@ pub(crate) async fn remove<D: Database>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /auth/second-factor/recovery-codes`: new ones instead of all before.
+/// Makes new recovery codes instead of all before.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/second-factor/recovery-codes", tag = "Second factor", operation_id = "renewRecoveryCodes",
+    request_body = Proof,
+    responses(
+        (status = 201, description = "The codes.", body = RecoveryCodesBody),
+        (status = 409, description = "`no_second_factor`: there is none. `changed_meanwhile`: the account was changed in the same moment. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
+        (status = 429, description = "`rate_limited`: too many attempts."),
+    ),
+))]
 pub(crate) async fn renew_recovery_codes<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,

@@ -13,19 +13,28 @@ use web::{Json, Result};
 
 use crate::{config::Signup, limits::Attempt, record::record, routes::Auth, second_factor};
 
+/// An account to be made.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SignUp, example = json!({"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"})))]
 pub(crate) struct SignUp {
+    /// The address, in any spelling.
     email: String,
+    /// 8 characters to 512 bytes.
+    #[cfg_attr(test, schema(min_length = 8))]
     password: String,
+    /// What the person wants to be called.
     #[serde(default)]
+    #[cfg_attr(test, schema(max_length = 100))]
     name: String,
-    /// The secret of an invitation's link.
+    /// What follows the `#` of an invitation.
     invitation: Option<String>,
 }
 
 /// Whether an account can be made, for the page to know before it shows the form.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct SignUpState {
+    /// An account can be made now.
     open: bool,
     /// There is no account yet; the next one becomes the administrator's.
     first: bool,
@@ -35,9 +44,13 @@ pub(crate) struct SignUpState {
     providers: Vec<ProviderBody>,
 }
 
+/// An organisation's provider to sign in with.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SignInProvider, example = json!({"name": "example", "label": "Example Inc."})))]
 struct ProviderBody {
+    /// For `/auth/oidc/login`.
     name: String,
+    /// For people.
     label: String,
 }
 
@@ -63,7 +76,15 @@ pub(crate) fn not_invited(signup: Signup) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "invitation_invalid", detail)
 }
 
-/// `GET /auth/signup`.
+/// Says whether an account can be made.
+///
+/// For the page to know before it shows the form.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/auth/signup", tag = "Signing in", operation_id = "getSignUpState",
+    responses(
+        (status = 200, description = "Whether, and how.", body = SignUpState),
+    ),
+))]
 pub(crate) async fn state<D: Database>(State(auth): State<Auth<D>>) -> Result<Json<SignUpState>> {
     let first = !auth.store().has_users().await?;
     let signup = auth.config.signup;
@@ -73,7 +94,20 @@ pub(crate) async fn state<D: Database>(State(auth): State<Auth<D>>) -> Result<Js
     Ok(Json(SignUpState { open: first || signup == Signup::Open, first, invite: signup != Signup::Closed, providers }))
 }
 
-/// `POST /auth/signup`.
+/// Makes an account and logs in to it.
+///
+/// The first account is an administrator's, later ones are members', or have the role of the invitation.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/signup", tag = "Signing in", operation_id = "signUp",
+    request_body = SignUp,
+    responses(
+        (status = 201, description = "The session, and its cookies.", body = crate::routes::SessionBody),
+        (status = 401, description = "`second_factor_setup_required`: the account was made, and its role needs a second factor. `invalid_credentials`: the account was changed in the same moment."),
+        (status = 403, description = "`signup_closed`: no account is made this way. `invitation_invalid`: it has expired, was withdrawn or has been used. `cross_origin`: the request comes from another site's page."),
+        (status = 409, description = "`email_taken`: there is an account with this address."),
+        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+    ),
+))]
 pub(crate) async fn create<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,

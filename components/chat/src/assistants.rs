@@ -33,11 +33,15 @@ const DEFAULT_LIMIT: u32 = 50;
 /// And at most: each may have long instructions, and hosted edges allow responses of at most 10 MiB.
 const MAX_LIMIT: u32 = 100;
 
+/// Settings under a name.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Assistant, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "Translator", "description": "Into French.", "model": null, "settings": {"instructions": "Be brief.", "temperature": 0.7, "max_output_tokens": 500, "reasoning_effort": null, "tools": null}, "own": true, "owner_name": null, "groups": [], "created_at": "2026-01-01T12:00:00.000Z", "updated_at": "2026-01-01T12:00:00.000Z"})))]
 pub(crate) struct AssistantBody {
     id: Id,
     name: String,
+    /// A line or two.
     description: String,
+    /// The model that answers; null: the default.
     model: Option<String>,
     settings: SettingsBody,
     /// Whether it is the caller's own.
@@ -50,7 +54,9 @@ pub(crate) struct AssistantBody {
     updated_at: Timestamp,
 }
 
+/// A group, by its name.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NamedGroup, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "Finance"})))]
 pub(crate) struct GroupBody {
     id: Id,
     name: String,
@@ -82,10 +88,17 @@ fn body(assistant: Assistant, viewer: Viewer) -> AssistantBody {
 
 /// What is sent to make or change one. An absent field stays as it is.
 #[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AssistantChange, example = json!({"name": "Translator", "settings": {"instructions": "Translate into French."}})))]
 pub(crate) struct Change {
+    /// 1 to 60 characters on one line.
+    #[cfg_attr(test, schema(max_length = 60))]
     name: Option<String>,
+    /// A line or two.
+    #[cfg_attr(test, schema(max_length = 500))]
     description: Option<String>,
+    /// The model that answers; null: the default.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     model: Option<Option<String>>,
     #[serde(default)]
     settings: SettingsChange,
@@ -114,7 +127,16 @@ pub(crate) async fn usable<D: Database>(chat: &Chat<D>, session: &Session, id: &
     Ok(assistant)
 }
 
-/// `GET /api/assistants`.
+/// Lists the assistants that one can use.
+///
+/// One's own, and those that are shared with groups one is in.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/assistants", tag = "Assistants", operation_id = "listAssistants",
+    params(Listing),
+    responses(
+        (status = 200, description = "A page of assistants.", body = Page<AssistantBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,
@@ -125,7 +147,14 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page::new(found, limit, |assistant| assistant.id.to_string(), |assistant| body(assistant, viewer))))
 }
 
-/// `GET /api/assistants/{id}`.
+/// Reads an assistant.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/assistants/{id}", tag = "Assistants", operation_id = "getAssistant",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "The assistant.", body = AssistantBody),
+    ),
+))]
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,
@@ -136,7 +165,16 @@ pub(crate) async fn read<D: Database>(
     Ok(Json(body(assistant, viewer)))
 }
 
-/// `POST /api/assistants`.
+/// Makes an assistant.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/assistants", tag = "Assistants", operation_id = "createAssistant",
+    request_body = Change,
+    responses(
+        (status = 201, description = "The assistant.", body = AssistantBody),
+        (status = 403, description = "`forbidden`: the model may not be used, or the assistant may not be shared with all of these groups; `permission` names what is missing."),
+        (status = 409, description = "`name_taken`: one has an assistant of this name. `too_many_assistants`: one has a hundred already."),
+    ),
+))]
 pub(crate) async fn create<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -150,7 +188,19 @@ pub(crate) async fn create<D: Database>(
     Ok(created(body(made, viewer(&session))))
 }
 
-/// `PATCH /api/assistants/{id}`.
+/// Changes an assistant.
+///
+/// What is left out stays. Conversations that were begun with it keep its settings of then.
+#[cfg_attr(test, utoipa::path(
+    patch, path = "/api/assistants/{id}", tag = "Assistants", operation_id = "updateAssistant",
+    params(("id" = Id, Path)),
+    request_body = Change,
+    responses(
+        (status = 200, description = "The assistant, as it is now.", body = AssistantBody),
+        (status = 403, description = "`forbidden`: the model may not be used, or the assistant may not be shared with all of these groups; `permission` names what is missing."),
+        (status = 409, description = "`name_taken`: its owner has an assistant of this name. `changed_meanwhile`: somebody else has changed it in the same moment."),
+    ),
+))]
 pub(crate) async fn update<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -172,7 +222,15 @@ pub(crate) async fn update<D: Database>(
     Ok(Json(body(changed, viewer)))
 }
 
-/// `DELETE /api/assistants/{id}`.
+/// Deletes an assistant.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/assistants/{id}", tag = "Assistants", operation_id = "deleteAssistant",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 403, description = "`forbidden`: somebody else shares it."),
+    ),
+))]
 pub(crate) async fn delete<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -190,7 +248,13 @@ pub(crate) async fn delete<D: Database>(
     }
 }
 
-/// `GET /api/groups`: those that one can share with.
+/// Lists the groups that one can share assistants with.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/groups", tag = "Assistants", operation_id = "listGroupsToShareWith",
+    responses(
+        (status = 200, description = "The groups.", body = Page<GroupBody>),
+    ),
+))]
 pub(crate) async fn list_groups<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,

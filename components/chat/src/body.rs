@@ -10,15 +10,23 @@ use crate::settings::{NamedAssistantBody, SettingsBody};
 
 /// A conversation in a list.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ListedConversation, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "title": "Plans for spring", "model": null, "created_at": "2026-01-01T12:00:00.000Z", "updated_at": "2026-01-01T12:00:00.000Z", "active_run_id": null, "temporary": false, "retention_days": null, "expires_at": null})))]
 pub(crate) struct ListedConversation {
     id: Id,
+    /// Empty until the first message sets it, and of a temporary chat.
     title: String,
+    /// The model that answers; null: the default of the installation.
     model: Option<String>,
     created_at: Timestamp,
+    /// When it was last written in or changed.
     updated_at: Timestamp,
+    /// The run that is answering now.
     active_run_id: Option<Id>,
+    /// A chat that no list shows and that goes thirty minutes after its last use.
     temporary: bool,
+    /// The person's own wish: after how many days without use it is deleted.
     retention_days: Option<u32>,
+    /// When it is deleted unless it is used before; null: it is kept.
     expires_at: Option<Timestamp>,
 }
 
@@ -40,9 +48,11 @@ impl From<Conversation> for ListedConversation {
 
 /// A conversation with its settings, which may be long.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Conversation, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "title": "Plans for spring", "model": null, "created_at": "2026-01-01T12:00:00.000Z", "updated_at": "2026-01-01T12:00:00.000Z", "active_run_id": null, "temporary": false, "retention_days": null, "expires_at": null, "assistant": null, "settings": {"instructions": "Be brief.", "temperature": 0.7, "max_output_tokens": 500, "reasoning_effort": null, "tools": null}})))]
 pub(crate) struct ConversationBody {
     #[serde(flatten)]
     listed: ListedConversation,
+    /// The assistant whose settings it has.
     assistant: Option<NamedAssistantBody>,
     settings: SettingsBody,
 }
@@ -58,26 +68,43 @@ impl From<Conversation> for ConversationBody {
     }
 }
 
+/// A message of a conversation.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Message, example = json!({"id": "0199a0c2-8e4f-7d5c-8a3b-6c7d8e9f0a11", "conversation_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "run_id": "0199a0c2-9f5a-7e6d-9b4c-7d8e9f0a1b22", "role": "assistant", "content": "It is seven in Lima.", "finish_reason": "stop", "created_at": "2026-01-01T12:00:00.000Z"})))]
 pub(crate) struct MessageBody {
     id: Id,
     conversation_id: Id,
+    /// The run that it began, or that wrote it.
     run_id: Id,
     role: MessageRole,
+    /// The text. Empty if the model only called tools.
     content: String,
+    /// `assistant`: the calls that the model asked for, in its order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall>,
+    /// `tool`: the call that it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     tool_call_id: Option<String>,
+    /// `tool`: the call failed or was not made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     tool_error: Option<bool>,
+    /// `tool`: how long the call took, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     duration_ms: Option<u64>,
+    /// `tool`: the tool's name for people, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     title: Option<String>,
+    /// `assistant`: why the model stopped: `stop`, `length`, `content_filter`, `tool_calls`, `cancelled` or `error`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     finish_reason: Option<String>,
+    /// `assistant`: the model's reasoning before the message, the same text as in the events `thinking`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     reasoning: Option<String>,
     created_at: Timestamp,
 }
@@ -108,19 +135,29 @@ impl From<Message> for MessageBody {
     }
 }
 
+/// The work of answering one message.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Run, example = json!({"id": "0199a0c2-9f5a-7e6d-9b4c-7d8e9f0a1b22", "conversation_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "message_id": "0199a0c2-8e4f-7d5c-8a3b-6c7d8e9f0a11", "state": "complete", "model": "gpt-4.1-mini", "events_url": "/api/runs/0199a0c2-9f5a-7e6d-9b4c-7d8e9f0a1b22/events", "created_at": "2026-01-01T12:00:00.000Z", "updated_at": "2026-01-01T12:00:04.000Z", "error": null, "usage": {"prompt_tokens": 120, "completion_tokens": 9, "total_tokens": 129}, "provider": "default", "cost": {"amount": 6.2e-05, "currency": "USD"}})))]
 pub(crate) struct RunBody {
     id: Id,
     conversation_id: Id,
+    /// The message that it answers.
     message_id: Id,
     state: RunState,
+    /// The model that it asks.
     model: String,
+    /// Where its events are.
     events_url: String,
     created_at: Timestamp,
+    /// When it was last claimed, or ended.
     updated_at: Timestamp,
+    /// Why it failed.
     error: Option<RunFailure>,
+    /// What it used so far. It grows while the run calls tools.
     usage: Option<Usage>,
+    /// The provider that answered, or was asked last.
     provider: Option<String>,
+    /// What its tokens cost, if they have a price.
     cost: Option<Cost>,
 }
 
@@ -143,19 +180,26 @@ impl From<Run> for RunBody {
     }
 }
 
+/// A run that was queued.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = QueuedRun))]
 pub(crate) struct QueuedBody {
     pub(crate) run: RunBody,
 }
 
+/// A decision, and the run that it is about.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = DecidedCall))]
 pub(crate) struct DecidedBody {
+    /// The model's id for the call.
     pub(crate) call_id: String,
     pub(crate) decision: Decision,
     pub(crate) run: RunBody,
 }
 
+/// A message, and the run that answers it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SentMessage))]
 pub(crate) struct SentBody {
     pub(crate) message: MessageBody,
     pub(crate) run: RunBody,

@@ -24,7 +24,9 @@ const MAX_TRIES: u32 = 3;
 /// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 50;
 
+/// A conversation to be begun.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewConversation, example = json!({"title": "Plans for spring"})))]
 pub(crate) struct New {
     /// No list shows it, and it is deleted soon after it was left.
     #[serde(default)]
@@ -33,15 +35,23 @@ pub(crate) struct New {
     change: Change,
 }
 
+/// What is to be different about a conversation. What is left out stays.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ConversationChange, example = json!({"title": "Plans for spring", "retention_days": 30})))]
 pub(crate) struct Change {
+    /// What lists show. Without one, a new conversation takes the first words of its first message.
+    #[cfg_attr(test, schema(max_length = 200))]
     title: Option<String>,
+    /// The model that answers from now on, one of `GET /api/models`.
+    #[cfg_attr(test, schema(max_length = 200))]
     model: Option<String>,
-    /// `null`: as the rules of the installation say. Absent: as before.
+    /// After how many days without use it is deleted; null: as the rules of the installation say.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<u32>, minimum = 1, maximum = 3650))]
     retention_days: Option<Option<u32>>,
     /// An assistant whose settings and model it takes; `null`: it names none any more, and keeps its settings.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<Id>))]
     assistant_id: Option<Option<String>>,
     /// Changes of single settings, after those of the assistant.
     settings: Option<SettingsChange>,
@@ -124,6 +134,16 @@ fn parse_cursor(text: &str) -> Option<(Timestamp, Id)> {
     Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?))
 }
 
+/// Lists one's conversations.
+///
+/// The newest activity first. Temporary chats are in no list.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/conversations", tag = "Conversations", operation_id = "listConversations",
+    params(Listing),
+    responses(
+        (status = 200, description = "A page of conversations.", body = Page<ListedConversation>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,
@@ -136,6 +156,17 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page::new(found, limit, cursor, Into::into)))
 }
 
+/// Begins a conversation.
+///
+/// With `temporary`, it has neither a title nor days, is in no list, and goes thirty minutes after its last use.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/conversations", tag = "Conversations", operation_id = "createConversation",
+    request_body = New,
+    responses(
+        (status = 201, description = "The conversation.", body = ConversationBody),
+        (status = 403, description = "`forbidden`: the caller's roles do not have the model."),
+    ),
+))]
 pub(crate) async fn create<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -181,6 +212,14 @@ async fn configured<D: Database>(
     }
 }
 
+/// Reads a conversation.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/conversations/{id}", tag = "Conversations", operation_id = "getConversation",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "The conversation.", body = ConversationBody),
+    ),
+))]
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,
@@ -190,6 +229,19 @@ pub(crate) async fn read<D: Database>(
     Ok(Json(conversation.into()))
 }
 
+/// Changes a conversation.
+///
+/// Its title, its model, or how long it is kept.
+#[cfg_attr(test, utoipa::path(
+    patch, path = "/api/conversations/{id}", tag = "Conversations", operation_id = "updateConversation",
+    params(("id" = Id, Path)),
+    request_body = Change,
+    responses(
+        (status = 200, description = "The conversation, as it is now.", body = ConversationBody),
+        (status = 403, description = "`forbidden`: the caller's roles do not have the model."),
+        (status = 409, description = "`temporary`: a temporary chat has neither a title nor days. `changed_meanwhile`: its settings were changed in the same moment."),
+    ),
+))]
 pub(crate) async fn update<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -218,6 +270,16 @@ pub(crate) async fn update<D: Database>(
     Ok(Json(updated.into()))
 }
 
+/// Deletes a conversation.
+///
+/// Its messages, runs and events go with it.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/conversations/{id}", tag = "Conversations", operation_id = "deleteConversation",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It is gone."),
+    ),
+))]
 pub(crate) async fn delete<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,

@@ -36,15 +36,34 @@ const TITLE_CHARS: usize = 60;
 /// The length of a page, if the request does not say.
 const DEFAULT_LIMIT: u32 = 100;
 
+/// A message to be sent.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewMessage, example = json!({"content": "What is the time in Lima?"})))]
 pub(crate) struct Send {
+    /// What is said: 1 byte to 1 MiB. The character NUL becomes U+FFFD.
+    #[cfg_attr(test, schema(min_length = 1))]
     content: String,
     /// For this message alone, instead of the conversation's.
+    #[cfg_attr(test, schema(max_length = 200))]
     model: Option<String>,
     /// The form that its answer must have.
     response_format: Option<response_format::Wanted>,
 }
 
+/// Lists the messages of a conversation.
+///
+/// A page of long messages ends early.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/conversations/{id}/messages", tag = "Conversations", operation_id = "listMessages",
+    params(
+        ("id" = domain::Id, Path),
+        Listing,
+        ("order" = Option<String>, Query, pattern = "^(asc|desc)$", description = "`asc`: the oldest first, unless asked otherwise. `desc`: the newest first."),
+    ),
+    responses(
+        (status = 200, description = "A page of messages.", body = Page<MessageBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,
@@ -66,6 +85,24 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(Page { items, next_cursor: page.next.map(|position| position.to_string()) }))
 }
 
+/// Sends a message and queues the run that answers it.
+///
+/// The first reader of the run's events starts it. Sending is limited by the minute, by tokens and by money.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/conversations/{id}/messages", tag = "Conversations", operation_id = "sendMessage",
+    params(
+        ("id" = domain::Id, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Up to 64 visible ASCII characters. A repeated request with the same key stores nothing.", min_length = 1, max_length = 64, pattern = "^[!-~]+$"),
+    ),
+    request_body = Send,
+    responses(
+        (status = 201, description = "The message, and its run.", body = SentBody),
+        (status = 200, description = "The same message and run as before: a request with this `Idempotency-Key` was answered already.", body = SentBody),
+        (status = 403, description = "`forbidden`: the caller's roles do not have the model. `insufficient_scope`: the key lacks `tools:call:*`, as a run calls tools with all that its person may do."),
+        (status = 409, description = "`run_active`: the previous answer is still being written."),
+        (status = 429, description = "`rate_limited`: too many in a minute; `limit` says which. `budget`: a budget of tokens or money is used up."),
+    ),
+))]
 pub(crate) async fn send<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,

@@ -14,10 +14,12 @@ use web::Result;
 const MAX_NAME_CHARS: usize = 64;
 const MAX_DESCRIPTION_CHARS: usize = 1_000;
 
-/// As it is sent.
+/// The form that an answer must have, as in Chat Completions.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ResponseFormatWanted, example = json!({"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object", "properties": {"name": {"type": "string"}}}}})))]
 pub(crate) struct Wanted {
     r#type: String,
+    /// With `json_schema`: the form.
     json_schema: Option<ResponseFormat>,
 }
 

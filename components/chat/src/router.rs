@@ -90,6 +90,8 @@ mod limit_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod openapi_tests;
+#[cfg(test)]
 mod retention_tests;
 #[cfg(test)]
 mod settings_tests;
@@ -200,6 +202,14 @@ mod tests {
             assert_eq!(code(&answer), (401, "unauthenticated"));
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
         }
+    }
+
+    #[test]
+    fn a_list_is_not_taken_for_the_fields_of_a_body() {
+        let test = Test::new();
+        let path = format!("/api/conversations/{}", test.conversation());
+        assert_eq!(code(&test.send(Method::PATCH, &path, Some(json!(["Plans", null])))), (400, "invalid_json"));
+        assert_eq!(test.send(Method::GET, &path, None).json["title"], "");
     }
 
     #[test]

@@ -34,6 +34,14 @@ use crate::{
 /// It takes milliseconds to end a run that nobody executes.
 const CANCEL_LEASE_MS: i64 = 5_000;
 
+/// Reads a run.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/runs/{id}", tag = "Runs", operation_id = "getRun",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "The run.", body = RunBody),
+    ),
+))]
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,
@@ -43,15 +51,26 @@ pub(crate) async fn read<D: Database>(
     Ok(Json(run.into()))
 }
 
+/// How a run is to be stopped.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct Cancel {
     /// Nobody waits for whoever executes the run.
     #[serde(default)]
     at_once: bool,
 }
 
-/// The executor learns of the request within a tick and ends the run. Without an executor, or if the person wants it at once, the run is ended here: the
-/// executor's host may have died, or hang.
+/// Stops a run.
+///
+/// Its executor learns of the request within a tick and ends it; a run without one, or that the person wants to end at once, is ended here: the executor's host may have died, or hang. Servers that work for it are asked to stop. A run
+/// that has ended stays as it is.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/runs/{id}/cancel", tag = "Runs", operation_id = "cancelRun",
+    params(("id" = Id, Path), Cancel),
+    responses(
+        (status = 202, description = "The run, as it is now.", body = RunBody),
+    ),
+))]
 pub(crate) async fn cancel<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -106,6 +125,19 @@ async fn store_ended_tasks<D: Database>(chat: &Chat<D>, lease: Lease, last_id: &
     Ok(())
 }
 
+/// Tries again to answer a message.
+///
+/// A new run for the same message, if the last run of the conversation failed or was stopped.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/runs/{id}/retry", tag = "Runs", operation_id = "retryRun",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 201, description = "The new run.", body = QueuedBody),
+        (status = 403, description = "`forbidden`: the caller's roles do not have the model. `insufficient_scope`: the key lacks `tools:call:*`."),
+        (status = 409, description = "`run_active`: an answer is being written already. `not_retryable`: it is not the last run, or it neither failed nor was stopped."),
+        (status = 429, description = "`rate_limited`: too many in a minute; `limit` says which. `budget`: a budget of tokens or money is used up."),
+    ),
+))]
 pub(crate) async fn retry<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,
@@ -147,14 +179,31 @@ fn not_retried(refused: Retried) -> Problem {
     }
 }
 
+/// A decision about a call that waits for one.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = CallDecision, example = json!({"call_id": "call_1", "decision": "allow_once"})))]
 pub(crate) struct Decide {
+    /// The `call_id` of the event `tool_approval`.
     call_id: String,
-    /// Read as a string, so that an unknown decision is reported as a wrong field, not as a wrong body.
+    /// `allow_once`, `allow_always` or `deny`. Read as a string, so that an unknown decision is reported as a wrong field, not as a wrong body.
+    #[cfg_attr(test, schema(value_type = domain::Decision))]
     decision: String,
 }
 
-/// Stores the person's decision about a call. The next reader of the run's events goes on with the run.
+/// Decides about a call that waits for the person.
+///
+/// The readers of the events then get the rest of the run; the next of them goes on with it. `allow_always` also stores a policy of this person for
+/// this tool of this server, so it needs `tools:manage`. The same decision again is no error.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/runs/{id}/approvals", tag = "Runs", operation_id = "decideCall",
+    params(("id" = Id, Path)),
+    request_body = Decide,
+    responses(
+        (status = 200, description = "The decision, and the run.", body = DecidedBody),
+        (status = 403, description = "`forbidden`: `allow_always` needs the permission `tools:manage`. `insufficient_scope`: the key lacks `tools:call:*` or `tools:manage`."),
+        (status = 409, description = "`already_decided`: another decision was made before. `approval_expired`: the question has expired, or the run has ended. `always_asks`: the tool asks before every call, so that only this one can be allowed; the question stays open."),
+    ),
+))]
 pub(crate) async fn decide<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsWrite>,

@@ -19,20 +19,30 @@ const MIN_OUTPUT_TOKENS: u64 = 16;
 /// More than any model writes.
 const MAX_OUTPUT_TOKENS: u64 = 1_000_000;
 
-/// A change of settings. An absent field stays as it is, `null` is as usual.
+/// What is to be different about settings. What is left out stays, `null` is as usual.
 #[derive(Clone, Default, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ModelSettingsChange))]
 pub(crate) struct SettingsChange {
+    /// What the model is told first: at most 16 KiB.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     instructions: Option<Option<String>>,
+    /// How much it varies.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<f64>, minimum = 0, maximum = 2))]
     temperature: Option<Option<f64>>,
+    /// How long an answer may be.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<u64>, minimum = 16, maximum = 1000000))]
     max_output_tokens: Option<Option<u64>>,
-    /// Read as a string, so that an unknown one is reported as a wrong field, not as a wrong body.
+    /// How much it reasons. Read as a string, so that an unknown one is reported as a wrong field, not as a wrong body.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<domain::ReasoningEffort>))]
     reasoning_effort: Option<Option<String>>,
+    /// Patterns of the tools that may be used, as policies name them.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(test, schema(value_type = Option<Vec<String>>))]
     tools: Option<Option<Vec<String>>>,
 }
 
@@ -104,13 +114,19 @@ fn refuse<T>(field: &'static str, detail: impl Into<std::borrow::Cow<'static, st
     Err(Problem::invalid_field(field, detail).into())
 }
 
-/// All settings; `null` is as usual.
+/// How a model answers. `null` is as usual.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ModelSettings, example = json!({"instructions": "Be brief.", "temperature": 0.7, "max_output_tokens": 500, "reasoning_effort": null, "tools": null})))]
 pub(crate) struct SettingsBody {
+    /// What it is told first.
     instructions: Option<String>,
+    /// How much it varies.
     temperature: Option<Temperature>,
+    /// How long an answer may be.
     max_output_tokens: Option<u64>,
+    /// How much it reasons.
     reasoning_effort: Option<ReasoningEffort>,
+    /// Patterns of the tools that may be used.
     tools: Option<Vec<String>>,
 }
 
@@ -123,6 +139,7 @@ impl From<ModelSettings> for SettingsBody {
 
 /// The assistant that a conversation names.
 #[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NamedAssistant, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "Translator"})))]
 pub(crate) struct NamedAssistantBody {
     id: Id,
     name: String,

@@ -14,8 +14,11 @@ use crate::router::Chat;
 const DAYS: i64 = 30;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// What one used in the last thirty days, and what is left of the budgets that count for one.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct OwnUsage {
+    /// How many days are counted.
     days: i64,
     runs: u64,
     prompt_tokens: u64,
@@ -29,11 +32,13 @@ pub(crate) struct OwnUsage {
     today: Spent,
     /// Since the beginning of the month, in UTC.
     this_month: Spent,
+    /// The budgets that count for the caller.
     budgets: Vec<BudgetBody>,
 }
 
 /// What programs used.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProgramUsage, example = json!({"requests": 12, "prompt_tokens": 3400, "completion_tokens": 560})))]
 struct ProgramsBody {
     requests: u64,
     prompt_tokens: u64,
@@ -42,6 +47,7 @@ struct ProgramsBody {
 
 /// What was spent.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Spent {
     /// What is known, in millionths of the currency; runs that do not know it at today's prices.
     cost: u64,
@@ -73,12 +79,17 @@ fn beginnings(now: Timestamp) -> [Timestamp; 2] {
     [beginning(text.get(..7), "-01"), beginning(text.get(..10), "")]
 }
 
+/// A budget, and what is left of it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = OwnBudget, example = json!({"of": "user", "kind": "tokens_per_day", "amount": 100000, "left": 87500})))]
 struct BudgetBody {
-    /// `user`, `group`, `key` or `installation`.
+    /// Whose it is: `user`, `group`, `key` or `installation`.
     of: &'static str,
+    /// `tokens_per_day`, `tokens_per_month`, `cost_per_day` or `cost_per_month`.
     kind: &'static str,
+    /// Tokens, or money in millionths of the currency.
     amount: u64,
+    /// The same unit.
     left: u64,
 }
 
@@ -88,7 +99,13 @@ impl From<Budget> for BudgetBody {
     }
 }
 
-/// `GET /api/usage`.
+/// Says what one used lately, and what is left.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/usage", tag = "Usage", operation_id = "getOwnUsage",
+    responses(
+        (status = 200, description = "The last thirty days, and the budgets.", body = OwnUsage),
+    ),
+))]
 pub(crate) async fn read<D: Database>(
     State(chat): State<Chat<D>>,
     session: Allowed<ConversationsRead>,

@@ -48,6 +48,7 @@ const DOCUMENTS_PER_MINUTE: u32 = 20;
 
 /// What a program asks for, in the query (RFC 6749, section 4.1.1; RFC 7636, section 4.3; RFC 8707, section 2).
 #[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct AuthorizationRequest {
     client_id: Option<String>,
     redirect_uri: Option<String>,
@@ -78,6 +79,7 @@ struct CheckedRequest {
 /// An error for the program (RFC 6749, section 4.1.2.1). The person decides whether they go back there with it: everybody may register with any https
 /// address, so a link to this server must not lead there by itself (RFC 9700, section 4.11.2).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AuthorizationError))]
 pub(crate) struct ErrorResponse {
     redirect_to: String,
     /// A host, or "this computer".
@@ -197,8 +199,16 @@ fn unknown_client() -> Error {
     refused("client_unknown", detail)
 }
 
-/// `GET /oauth/authorize`: the browser of a person whom a program sends. Whatever was sent, it goes on to the page, which asks [`show`] once the
-/// person is signed in.
+/// Sends a person to the page where they decide about a program.
+///
+/// For the browser of a person whom a program sends (RFC 6749, section 4.1.1). Whatever was sent, it goes on to the page.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/oauth/authorize", tag = "Programs that sign in", operation_id = "authorize",
+    params(AuthorizationRequest),
+    responses(
+        (status = 303, description = "To the page."),
+    ),
+))]
 pub(crate) async fn begin(uri: Uri) -> Result<Response> {
     let page = format!("{PAGE}?{}", uri.query().unwrap_or_default());
     let address = HeaderValue::from_bytes(page.as_bytes()).map_err(Problem::internal)?;
@@ -209,6 +219,7 @@ pub(crate) async fn begin(uri: Uri) -> Result<Response> {
 /// What the page shows.
 #[derive(Serialize)]
 #[serde(untagged)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ShownAuthorization))]
 pub(crate) enum Shown {
     /// What the program wants.
     Consent {
@@ -228,7 +239,19 @@ pub(crate) enum Shown {
     Error(ErrorResponse),
 }
 
-/// `GET /oauth/authorization`, with the query of `/oauth/authorize`.
+/// Says what a program asks for.
+///
+/// With the query of `/oauth/authorize`. The metadata document of a client is requested here.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/oauth/authorization", tag = "Programs that sign in", operation_id = "showAuthorization",
+    params(AuthorizationRequest),
+    responses(
+        (status = 200, description = "What the person decides about, or an error for the program, which it gets if the person goes back there.", body = Shown),
+        (status = 400, description = "`client_unknown`: nobody knows the program. `redirect_refused`: the address to go back to is not one of its own. `invalid_request`: the request is too long."),
+        (status = 404, description = "`not_found`: the installation does not know its address."),
+        (status = 429, description = "`rate_limited`: beyond twenty documents a minute."),
+    ),
+))]
 pub(crate) async fn show<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     session: Allowed<GatewayUse>,
@@ -273,20 +296,34 @@ async fn take_rate<D: Database, F: Documents>(oauth: &OAuth<D, F>, user_id: Id) 
     })
 }
 
+/// A decision about a program.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = AuthorizationDecision, example = json!({"request": "...", "decision": "allow"})))]
 pub(crate) struct Decide {
+    /// As it was shown.
     request: String,
-    /// Read as a string, so that an unknown decision is reported as a wrong field, not as a wrong body.
+    /// `allow` or `deny`. Read as a string, so that an unknown decision is reported as a wrong field, not as a wrong body.
+    #[cfg_attr(test, schema(pattern = "^(allow|deny)$"))]
     decision: String,
 }
 
+/// Where the person goes on.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = DecidedAuthorization, example = json!({"redirect_to": "http://127.0.0.1/callback?code=...&iss=https%3A%2F%2Fassistant.example.com"})))]
 pub(crate) struct Decided {
     redirect_to: String,
 }
 
-/// `POST /oauth/authorization`: the person's decision.
+/// Lets a program in, or not.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/oauth/authorization", tag = "Programs that sign in", operation_id = "decideAuthorization",
+    request_body = Decide,
+    responses(
+        (status = 200, description = "Where the person goes on, with a code or an error for the program.", body = Decided),
+        (status = 400, description = "`request_expired`: an hour after it was shown."),
+    ),
+))]
 pub(crate) async fn decide<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     session: Allowed<GatewayUse>,

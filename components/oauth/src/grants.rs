@@ -13,7 +13,9 @@ use crate::{client::redirect_place, document::Documents, routes::OAuth};
 /// Grants on a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 50;
 
+/// A program that a person has let in.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Grant, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "client_name": "My editor", "redirect_host": "this computer", "scopes": ["gateway:use", "tools:call:*"], "created_at": "2026-01-01T12:00:00.000Z", "last_used_at": "2026-01-01T12:00:04.000Z", "expires_at": "2026-01-08T12:00:00.000Z"})))]
 pub(crate) struct GrantBody {
     id: Id,
     client_name: String,
@@ -39,7 +41,16 @@ impl From<Grant> for GrantBody {
     }
 }
 
-/// `GET /oauth/grants`.
+/// Lists the programs that the caller has let in.
+///
+/// The newest first.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/oauth/grants", tag = "Programs that sign in", operation_id = "listGrants",
+    params(Listing),
+    responses(
+        (status = 200, description = "A page of them.", body = Page<GrantBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     session: Session,
@@ -50,7 +61,16 @@ pub(crate) async fn list<D: Database, F: Documents>(
     Ok(Json(Page::new(found, limit, |grant| grant.id.to_string(), Into::into)))
 }
 
-/// `DELETE /oauth/grants/{id}`: the program is out on every host within a second.
+/// Ends what a program was let in for.
+///
+/// It is out on every host within a second.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/oauth/grants/{id}", tag = "Programs that sign in", operation_id = "endGrant",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It is out."),
+    ),
+))]
 pub(crate) async fn end<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     session: Session,

@@ -8,10 +8,13 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use web::Json;
 
-/// Why a program gets nothing.
+/// Why a program gets nothing, as OAuth writes it (RFC 6749, section 5.2): programs read `error`, people `error_description`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = OAuthError, example = json!({"error": "invalid_grant", "error_description": "The code was used before. Sign in again."})))]
 pub(crate) struct Refusal {
+    /// Such as `invalid_request` or `invalid_grant`.
     pub(crate) error: &'static str,
+    /// What is wrong.
     #[serde(rename = "error_description")]
     pub(crate) description: Cow<'static, str>,
     /// When to come again, in seconds, if only that is wrong.

@@ -27,8 +27,11 @@ const MAX_CLIENT_ID_BYTES: usize = 4096;
 
 /// What a program says of itself (RFC 7591, section 2), as far as it matters here.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ClientMetadata, example = json!({"redirect_uris": ["http://127.0.0.1/callback"], "client_name": "My editor"})))]
 pub(crate) struct Metadata {
+    /// Where people are sent back to: up to ten.
     redirect_uris: Option<Vec<String>>,
+    /// Its name for people.
     client_name: Option<String>,
 }
 
@@ -41,19 +44,36 @@ struct Registration {
     redirect_uris: Vec<String>,
 }
 
-/// RFC 7591, section 3.2.1.
+/// A program that was registered (RFC 7591, section 3.2.1).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = RegisteredClient))]
 struct Registered<'a> {
+    /// The registration itself, signed.
     client_id: &'a str,
+    /// In seconds since 1970.
     client_id_issued_at: i64,
     client_name: &'a str,
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     redirect_uris: &'a [String],
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     grant_types: [&'static str; 2],
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     response_types: [&'static str; 1],
     token_endpoint_auth_method: &'static str,
 }
 
-/// `POST /oauth/register`.
+/// Registers a program (RFC 7591).
+///
+/// Nothing is stored: the `client_id` is the registration, signed. What else is sent is ignored, and `token_endpoint_auth_method` is always `none`.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/oauth/register", tag = "Programs that sign in", operation_id = "registerClient",
+    request_body = Metadata,
+    responses(
+        (status = 201, description = "The registration.", body = Registered<'_>),
+        (status = 400, description = "`invalid_redirect_uri`, or `invalid_client_metadata`.", body = Refusal),
+        (status = 429, description = "`temporarily_unavailable`: too many requests come from one address.", body = Refusal),
+    ),
+))]
 pub(crate) async fn register<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     headers: HeaderMap,

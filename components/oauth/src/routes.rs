@@ -75,6 +75,8 @@ pub(crate) fn router<D: Database + 'static, F: Documents>(app: App<D>, config: C
 }
 
 #[cfg(test)]
+mod described;
+#[cfg(test)]
 mod permission_tests;
 #[cfg(test)]
 mod tests;

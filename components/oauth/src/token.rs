@@ -30,14 +30,52 @@ use crate::{authorization::resource_path, document::Documents, limits, refusal::
 /// A code, a verifier and two addresses.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// RFC 6749, section 5.1.
+/// Tokens for a program (RFC 6749, section 5.1).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = OAuthTokens, example = json!({"access_token": "eyJhbGciOi...", "token_type": "Bearer", "expires_in": 900, "refresh_token": "...", "scope": "gateway:use tools:call:*"})))]
 struct Tokens {
+    /// Valid at the gateway and nowhere else.
     access_token: String,
+    /// `Bearer`.
     token_type: &'static str,
+    /// In seconds.
     expires_in: u64,
+    /// Replaces the one before.
     refresh_token: String,
+    /// What was allowed, separated by spaces.
     scope: String,
+}
+
+/// What `/oauth/token` takes, each once (RFC 6749, sections 4.1.3 and 6).
+#[cfg(test)]
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"grant_type": "authorization_code", "code": "...", "client_id": "...", "redirect_uri": "http://127.0.0.1/callback", "code_verifier": "..."}))]
+#[expect(dead_code, reason = "it is described; Form reads it")]
+struct TokenRequest {
+    /// `authorization_code` or `refresh_token`.
+    grant_type: String,
+    /// The program.
+    client_id: String,
+    /// With `authorization_code`: the code.
+    code: Option<String>,
+    /// With `authorization_code`: as when the code was asked for.
+    redirect_uri: Option<String>,
+    /// With `authorization_code`: what the challenge was made of (RFC 7636).
+    code_verifier: Option<String>,
+    /// With `refresh_token`: the token.
+    refresh_token: Option<String>,
+    /// The gateway, or a server behind it (RFC 8707).
+    resource: Option<String>,
+}
+
+/// What `/oauth/revoke` takes (RFC 7009, section 2.1).
+#[cfg(test)]
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"token": "..."}))]
+#[expect(dead_code, reason = "it is described; Form reads it")]
+struct RevocationRequest {
+    /// A refresh token or an access token.
+    token: String,
 }
 
 /// Why there are no tokens.
@@ -101,7 +139,17 @@ impl Form {
     }
 }
 
-/// `POST /oauth/token`.
+/// Exchanges a code or a refresh token for tokens (RFC 6749).
+#[cfg_attr(test, utoipa::path(
+    post, path = "/oauth/token", tag = "Programs that sign in", operation_id = "exchangeToken",
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The tokens.", body = Tokens),
+        (status = 400, description = "`invalid_request`, `invalid_grant`, `invalid_target` or `unsupported_grant_type`.", body = Refusal),
+        (status = 404, description = "`not_found`: the installation does not know its address."),
+        (status = 429, description = "`temporarily_unavailable`: too many requests come from one address.", body = Refusal),
+    ),
+))]
 pub(crate) async fn exchange<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     request: Request,
@@ -205,8 +253,17 @@ fn tokens(
     })
 }
 
-/// `POST /oauth/revoke`: ends the grant of a token. Whatever token is sent, the response is the same (RFC 7009, section 2.2), unless the database does
-/// not answer: then the program tries again.
+/// Gives a token back and ends its grant (RFC 7009).
+///
+/// Whatever token is sent, the answer is the same, unless the database does not answer: then the program tries again.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/oauth/revoke", tag = "Programs that sign in", operation_id = "revokeToken",
+    request_body(content = RevocationRequest, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The token opens nothing."),
+        (status = 400, description = "`invalid_request`: there is no token.", body = Refusal),
+    ),
+))]
 pub(crate) async fn revoke<D: Database, F: Documents>(
     State(oauth): State<OAuth<D, F>>,
     request: Request,

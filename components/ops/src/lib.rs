@@ -15,7 +15,9 @@ use web::{Json, serve::telling_routes};
 /// This component's id in `spin.toml` and in the log.
 const COMPONENT: &str = "ops";
 
+/// That the process answers.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(example = json!({"status": "ok"})))]
 struct Health {
     status: &'static str,
 }
@@ -37,6 +39,32 @@ async fn handle(request: Request) -> Answer {
     platform::serve_router(COMPONENT, request, telling_routes(router)).await
 }
 
+/// Says that the process answers.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/health", tag = "Operations", operation_id = "getHealth",
+    responses(
+        (status = 200, description = "It does.", body = Health),
+    ),
+))]
 async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
+}
+
+#[cfg(test)]
+mod tests {
+    //! What this component says about its routes, held against `static/public/openapi.json`.
+
+    use utoipa::OpenApi as _;
+
+    #[derive(utoipa::OpenApi)]
+    #[openapi(
+        paths(super::health, super::readiness::ready),
+        tags((name = "Operations", description = "Is it up, and can it work.")),
+    )]
+    struct Description;
+
+    #[test]
+    fn the_routes_are_described_in_the_document() {
+        router_test::openapi::compare_open(Description::openapi());
+    }
 }

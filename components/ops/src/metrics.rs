@@ -45,6 +45,15 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>) -> Router {
     Router::new().route(PATH, get(metrics::<D>)).with_state(Metrics(app))
 }
 
+/// Says what all instances of all hosts have counted.
+///
+/// And what is there at this moment, as Prometheus reads it, or as OpenMetrics.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/metrics", tag = "Metrics", operation_id = "getMetrics",
+    responses(
+        (status = 200, description = "The metrics.", content((String = "text/plain"), (String = "application/openmetrics-text"))),
+    ),
+))]
 async fn metrics<D: Database>(
     State(Metrics(app)): State<Metrics<D>>,
     _: Allowed<MetricsRead>,

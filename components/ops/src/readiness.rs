@@ -37,8 +37,11 @@ const MAX_CHECKS_BYTES: usize = 64 * 1024;
 /// PostgreSQL's `server_version_num` of version 15, the oldest that is tested.
 const MIN_POSTGRES: i64 = 150_000;
 
+/// Whether the installation can work.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(example = json!({"status": "ready", "checks": [{"name": "database", "status": "ok"}]})))]
 struct Readiness {
+    /// `ready` or `not_ready`.
     status: &'static str,
     checks: Vec<Check>,
 }
@@ -62,6 +65,16 @@ enum Unanswered {
     Json(#[from] serde_json::Error),
 }
 
+/// Says whether the installation can work.
+///
+/// Within about two seconds: whether the database can be written to, and whether each setting is right.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/ready", tag = "Operations", operation_id = "getReadiness",
+    responses(
+        (status = 200, description = "It can.", body = Readiness),
+        (status = 503, description = "It cannot; `checks` say why.", body = Readiness),
+    ),
+))]
 pub(crate) async fn ready() -> Response {
     let (database, own) = join!(database(), own());
     let works = database.status == Status::Ok;

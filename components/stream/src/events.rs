@@ -21,10 +21,31 @@ use web::{Allowed, PathId, Query, Result, preferences};
 use crate::{COMPONENT, host::SpinHost, reader::BodyReader, router::Stream, tools::Tools};
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct Resume {
+    /// The last event that was seen, for whoever cannot set headers.
     last_event_id: Option<String>,
 }
 
+/// Streams the events of a run.
+///
+/// The first reader starts the run, and every reader gets all of its events, as server-sent events. `event` repeats the `type` of the data. `id` only
+/// grows within a run: it counts the characters of the text so far, so that a run that another host takes over goes on at the same place. A reader
+/// that lost the connection asks again with the last `id`. A comment line comes every ten seconds. docs/api.md describes the events.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/runs/{id}/events", tag = "Run events", operation_id = "streamRunEvents",
+    params(
+        ("id" = domain::Id, Path),
+        Resume,
+        ("Last-Event-ID" = Option<String>, Header, description = "The last event that was seen; browsers send it by themselves. It goes before `last_event_id`."),
+        ("Accept-Language" = Option<String>, Header, description = "The language of this installation's tools."),
+        ("Time-Zone" = Option<String>, Header, description = "The person's time zone, such as `Europe/Berlin`. It stays that of the run's first call."),
+    ),
+    responses(
+        (status = 200, description = "The events. The data of each is JSON of this form.", content((domain::event::Data = "text/event-stream"))),
+        (status = 204, description = "The run has ended, and the reader has all its events."),
+    ),
+))]
 pub(crate) async fn events<D: Database + 'static>(
     State(Stream { app, config, .. }): State<Stream<D>>,
     session: Allowed<ConversationsRead>,

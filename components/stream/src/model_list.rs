@@ -24,29 +24,47 @@ use crate::{
     stored,
 };
 
+/// A model that the caller may use. What is not known about it is null.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Model, example = json!({"id": "gpt-4.1-mini", "default": true, "providers": ["default"], "context_window_tokens": 1047576, "sees": true, "calls_tools": true, "reasons": false, "price": {"input": 0.4, "output": 1.6, "currency": "USD"}})))]
 pub(crate) struct ModelBody {
     id: String,
     /// It answers in a conversation that names none.
     default: bool,
     /// Who has it, in the order in which they are asked.
     providers: Vec<String>,
+    /// How much it can read.
     context_window_tokens: Option<u64>,
+    /// It takes pictures.
     sees: Option<bool>,
+    /// It calls tools.
     calls_tools: Option<bool>,
+    /// It reasons before it answers.
     reasons: Option<bool>,
     price: Option<PriceBody>,
 }
 
 /// What a million tokens cost.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ModelPrice))]
 struct PriceBody {
+    /// Of what the model reads.
     input: f64,
+    /// Of what it writes.
     output: f64,
+    /// The currency's code (ISO 4217).
     currency: String,
 }
 
-/// `GET /api/models`.
+/// Lists the models that the caller may use.
+///
+/// Those that providers name, and those that their servers list and a pattern stands for.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/models", tag = "Models", operation_id = "listModels",
+    responses(
+        (status = 200, description = "The models.", body = Page<ModelBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(stream): State<Stream<D>>,
     session: Allowed<ConversationsRead>,

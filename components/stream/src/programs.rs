@@ -4,7 +4,7 @@
 mod asking;
 mod beginning;
 mod delivery;
-mod models;
+pub(crate) mod models;
 mod refusal;
 mod upstream;
 
@@ -15,7 +15,7 @@ use axum::{
     extract::State,
     middleware,
     response::Response,
-    routing::{MethodRouter, get, post},
+    routing::{get, post},
 };
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -86,9 +86,9 @@ impl<D: Database> Authenticator for Programs<D> {
 pub(crate) fn router<D: Database + 'static>(stream: Stream<D>, ways: Ways) -> Router {
     let Stream { app, config, send } = stream;
     Router::new()
-        .route("/v1/chat/completions", passing(Endpoint::ChatCompletions))
-        .route("/v1/responses", passing(Endpoint::Responses))
-        .route("/v1/embeddings", passing(Endpoint::Embeddings))
+        .route("/v1/chat/completions", post(chat_completions::<D>))
+        .route("/v1/responses", post(responses::<D>))
+        .route("/v1/embeddings", post(embeddings::<D>))
         .route("/v1/models", get(models::list::<D>))
         .route("/v1/models/{*id}", get(models::one::<D>))
         .layer(middleware::map_response(in_openai_form))
@@ -109,11 +109,92 @@ async fn in_openai_form(mut response: Response) -> Response {
 
 type Body = RawJson<MAX_BODY_BYTES>;
 
-/// `POST` of a request, which goes on, and its answer back. axum wants futures that may move to another thread. A guest has one, so none ever does.
-fn passing<D: Database + 'static>(endpoint: Endpoint) -> MethodRouter<Programs<D>> {
-    post(move |State(programs): State<Programs<D>>, session: Allowed<ModelsCall>, RawJson(body): Body| {
-        SendWrapper::new(passed(endpoint, programs, session, body))
-    })
+/// Has a model answer, in the form of Chat Completions.
+///
+/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
+/// `error` besides, as clients of OpenAI's API look for it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/chat/completions", tag = "Models for programs", operation_id = "createChatCompletion",
+    request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]})),
+    responses(
+        (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route."),
+        (status = 403, description = "`forbidden`: none of the roles has the model."),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
+        (status = 504, description = "`provider_silent`: it does not answer in time."),
+        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
+    ),
+))]
+async fn chat_completions<D: Database + 'static>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+    RawJson(body): Body,
+) -> Result<Response> {
+    pass(Endpoint::ChatCompletions, programs, session, body).await
+}
+
+/// Has a model answer, in the form of Responses.
+///
+/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
+/// `error` besides, as clients of OpenAI's API look for it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/responses", tag = "Models for programs", operation_id = "createResponse",
+    request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "input": "Hello"})),
+    responses(
+        (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route."),
+        (status = 403, description = "`forbidden`: none of the roles has the model."),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
+        (status = 504, description = "`provider_silent`: it does not answer in time."),
+        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
+    ),
+))]
+async fn responses<D: Database + 'static>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+    RawJson(body): Body,
+) -> Result<Response> {
+    pass(Endpoint::Responses, programs, session, body).await
+}
+
+/// Has a model turn texts into vectors.
+///
+/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
+/// `error` besides, as clients of OpenAI's API look for it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/v1/embeddings", tag = "Models for programs", operation_id = "createEmbeddings",
+    request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "text-embedding-3-small", "input": "Hello"})),
+    responses(
+        (status = 200, description = "The provider's answer, as it came.", body = serde_json::Value),
+        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route."),
+        (status = 403, description = "`forbidden`: none of the roles has the model."),
+        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
+        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
+        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
+        (status = 504, description = "`provider_silent`: it does not answer in time."),
+        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
+    ),
+))]
+async fn embeddings<D: Database + 'static>(
+    State(programs): State<Programs<D>>,
+    session: Allowed<ModelsCall>,
+    RawJson(body): Body,
+) -> Result<Response> {
+    pass(Endpoint::Embeddings, programs, session, body).await
+}
+
+/// A request goes on, and its answer back. axum wants futures that may move to another thread. A guest has one, so none ever does.
+fn pass<D: Database + 'static>(
+    endpoint: Endpoint,
+    programs: Programs<D>,
+    session: Allowed<ModelsCall>,
+    body: Bytes,
+) -> impl Future<Output = Result<Response>> + Send {
+    SendWrapper::new(passed(endpoint, programs, session, body))
 }
 
 async fn passed<D: Database + 'static>(

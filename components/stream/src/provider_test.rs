@@ -19,8 +19,9 @@ const MAX_NAMED: usize = 5;
 /// Statuses of servers that have no list of models.
 const NO_LIST: [u16; 4] = [400, 404, 405, 501];
 
-/// What came of a test.
+/// What came of a test of a provider.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProviderTest, example = json!({"ok": true, "message": "gpt-4.1-mini answers.", "models": ["gpt-4.1", "gpt-4.1-mini"]})))]
 pub(crate) struct Tested {
     /// Whether it can be used.
     pub(crate) ok: bool,

@@ -31,14 +31,20 @@ const MAX_BODY_BYTES: usize = 128 * 1024;
 /// The key of a provider was sealed with a master key that is missing.
 const UNOPENABLE: &str = "Its key cannot be opened, because the master key that sealed it is missing. Have that put back, or enter the key again.";
 
+/// A provider of models. No answer has a key, a header's value or a query.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ModelProvider, example = json!({"name": "near", "base_url": "http://127.0.0.1:8000/v1", "dialect": "chat_completions", "priority": 10, "models": ["llama-*"], "has_key": false, "headers": [], "has_query": false, "problem": null, "is_configured": false})))]
 pub(crate) struct ProviderBody {
     name: String,
-    /// Without parts that may be secret, if it is configured.
+    /// Its address, without parts that may be secret if it is configured.
     base_url: String,
+    /// The API that it has.
     dialect: Api,
+    /// The higher is asked first.
     priority: i64,
+    /// Its models.
     models: Vec<WrittenModel>,
+    /// It has a key.
     has_key: bool,
     /// The names of further headers.
     headers: Vec<String>,
@@ -88,7 +94,15 @@ fn body_of(written: Written, credentials: &Credentials, problem: Option<String>)
     }
 }
 
-/// `GET /api/admin/providers`.
+/// Lists the providers of models.
+///
+/// Those of the configuration first.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/providers", tag = "Providers of models", operation_id = "listModelProviders",
+    responses(
+        (status = 200, description = "All providers.", body = Page<ProviderBody>),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(stream): State<Stream<D>>,
     _: Allowed<ProvidersManage>,
@@ -111,23 +125,30 @@ pub(crate) async fn list<D: Database>(
 /// What a provider is to be.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ModelProviderChange, example = json!({"base_url": "https://api.openai.com/v1", "models": ["gpt-*"], "key": "sk-..."})))]
 pub(crate) struct Contents {
+    /// The address of its API, http or https. A query may be secret, and is kept with the key.
     base_url: String,
+    /// The API that it has; Chat Completions unless said otherwise.
     #[serde(default)]
     dialect: Api,
+    /// The higher is asked first.
     #[serde(default)]
     priority: i64,
+    /// Its models; all that it lists unless said otherwise.
     models: Option<Vec<WrittenModel>>,
-    /// Left out: the one it has stays.
+    /// Left out: the one that it has stays, unless the address is another server's. Empty: it has none.
     key: Option<String>,
-    /// Likewise.
+    /// Further headers of requests. Left out: those that it has stay.
     headers: Option<BTreeMap<String, String>>,
     /// Store it even if the test fails.
     #[serde(default)]
     untested: bool,
 }
 
+/// A provider as it was stored, and what came of its test.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SavedModelProvider))]
 pub(crate) struct Saved {
     #[serde(flatten)]
     provider: ProviderBody,
@@ -135,7 +156,19 @@ pub(crate) struct Saved {
     test: Tested,
 }
 
-/// `PUT /api/admin/providers/{name}`: adds or changes one, if its test succeeds.
+/// Adds or changes a provider of models, if its test succeeds.
+///
+/// A key goes to no other server than the one that it was entered for.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/admin/providers/{name}", tag = "Providers of models", operation_id = "setModelProvider",
+    params(("name" = String, Path, description = "The provider's name.")),
+    request_body = Contents,
+    responses(
+        (status = 200, description = "The provider, and what came of the test.", body = Saved),
+        (status = 409, description = "`provider_configured`: it is changed where the installation is deployed. `too_many_providers`: there are 20 already."),
+        (status = 422, description = "`provider_test_failed`: it does not answer; `detail` says what its server said, and nothing is stored."),
+    ),
+))]
 pub(crate) async fn set<D: Database>(
     State(stream): State<Stream<D>>,
     session: Allowed<ProvidersManage>,
@@ -198,7 +231,15 @@ pub(crate) async fn set<D: Database>(
     Ok(Json(Saved { provider: body_of(written, &provider.credentials, None), test }))
 }
 
-/// `DELETE /api/admin/providers/{name}`.
+/// Removes a provider of models.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/providers/{name}", tag = "Providers of models", operation_id = "removeModelProvider",
+    params(("name" = String, Path, description = "The provider's name.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 409, description = "`provider_configured`: it is removed where the installation is deployed."),
+    ),
+))]
 pub(crate) async fn remove<D: Database>(
     State(stream): State<Stream<D>>,
     session: Allowed<ProvidersManage>,
@@ -212,7 +253,17 @@ pub(crate) async fn remove<D: Database>(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /api/admin/providers/{name}/test`: also for one that is configured.
+/// Tests a provider of models.
+///
+/// Also one that is configured.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/providers/{name}/test", tag = "Providers of models", operation_id = "testModelProvider",
+    params(("name" = String, Path, description = "The provider's name.")),
+    responses(
+        (status = 200, description = "Whether it answers.", body = Tested),
+        (status = 422, description = "`invalid_field`: its address is not allowed any more, or its key cannot be opened."),
+    ),
+))]
 pub(crate) async fn test<D: Database>(
     State(stream): State<Stream<D>>,
     session: Allowed<ProvidersManage>,

@@ -59,6 +59,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, se
 }
 
 #[cfg(test)]
+mod openapi_tests;
+#[cfg(test)]
 mod provider_tests;
 #[cfg(test)]
 pub(crate) mod tests;

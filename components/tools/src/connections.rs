@@ -13,7 +13,7 @@ use futures::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Scheme};
 use mcp::ClientError;
 use network_address::is_public_host;
-use oauth_client::{Attempt, Authority, Begun, Challenge, ClientIdDocument, OAuthError, Us, begin, state_hash};
+use oauth_client::{Attempt, Authority, Begun, Challenge, OAuthError, Us, begin, state_hash};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use permissions::table::{ToolsManage, ToolsRead};
 use problem::Problem;
@@ -64,13 +64,17 @@ const MAX_WORDS_CHARS: usize = 200;
 const NOT_CONFIGURED: &str =
     "This server is no longer one that people connect here. Disconnect it to revoke what you gave it.";
 
+/// The servers elsewhere that each person connects for themselves.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct ConnectionList {
     items: Vec<ConnectionBody>,
 }
 
+/// How far a connection is.
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 enum ConnectionState {
     NotConnected,
     Connected,
@@ -80,7 +84,9 @@ enum ConnectionState {
     MoreAccess,
 }
 
+/// A server elsewhere, and how far the caller has connected it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Connection, example = json!({"server": "wiki", "host": "wiki.example.com", "state": "connected", "message": null, "connected_at": "2026-01-01T12:00:00.000Z"})))]
 struct ConnectionBody {
     server: String,
     /// The host that the person gives access to.
@@ -109,7 +115,13 @@ impl ConnectionBody {
     }
 }
 
-/// `GET /api/tools/connections`: the servers that require a sign-in, and those that the caller has connected.
+/// Lists the servers elsewhere that the caller can connect.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/tools/connections", tag = "Connections", operation_id = "listConnections",
+    responses(
+        (status = 200, description = "The servers, and how far the caller is.", body = ConnectionList),
+    ),
+))]
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsRead>,
@@ -140,19 +152,35 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
     Ok(Json(ConnectionList { items: personal.iter().filter_map(body).chain(left).collect() }))
 }
 
+/// The server that is meant.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ConnectionRequest, example = json!({"server": "wiki"})))]
 pub(crate) struct ServerName {
     server: String,
 }
 
+/// A connection that was begun.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = BegunConnection, example = json!({"authorization_url": "https://wiki.example.com/authorize?client_id=..."})))]
 struct BegunBody {
-    /// What the person opens.
+    /// The page at which the person agrees.
     authorization_url: String,
 }
 
-/// `POST /api/tools/connections`: begins an attempt, also to connect again.
+/// Begins to connect a server, also to connect it again.
+///
+/// Sets a cookie with which the person's browser must come back within fifteen minutes.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/tools/connections", tag = "Connections", operation_id = "connect",
+    request_body = ServerName,
+    responses(
+        (status = 200, description = "Where the person goes on.", body = BegunBody),
+        (status = 409, description = "`no_public_url`: the installation does not know its address."),
+        (status = 429, description = "`rate_limited`: too often in a minute."),
+        (status = 502, description = "`connection_failed`: `detail` says what is wrong with the server or its authorization server."),
+    ),
+))]
 pub(crate) async fn connect<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsManage>,
@@ -234,45 +262,46 @@ const fn advice(error: &OAuthError) -> &'static str {
     }
 }
 
-fn callback_address(here_at: &str, server: &str) -> String {
+pub(crate) fn callback_address(here_at: &str, server: &str) -> String {
     format!("{here_at}{CALLBACK}/{}", encoded(server))
 }
 
 /// The address of the document about us, if authorization servers can read it: they want https, and a host that is public.
-fn document_address(here_at: &str, server: &str) -> Option<String> {
+pub(crate) fn document_address(here_at: &str, server: &str) -> Option<String> {
     let address: Uri = here_at.parse().ok()?;
     let is_public = address.scheme() == Some(&Scheme::HTTPS) && address.host().is_some_and(is_public_host);
     is_public.then(|| format!("{here_at}{CLIENT}/{}", encoded(server)))
 }
 
-/// `GET /api/tools/connections/client/{server}`: who we are as a client for this server, for authorization servers (draft-ietf-oauth-client-id-metadata-document).
-pub(crate) async fn client<D: Database + 'static, H: Host>(
-    State(tools): State<Tools<D, H>>,
-    PathName(server): PathName,
-    headers: HeaderMap,
-) -> Result<Response> {
-    let server = tools.server(&server).filter(|server| server.is_personal()).ok_or_else(Problem::not_found)?;
-    let here_at = tools.app().site().address(&headers).ok_or_else(Problem::not_found)?;
-    let (client_id, redirect_uri) =
-        (document_address(&here_at, &server.name), callback_address(&here_at, &server.name));
-    let client_id = client_id.ok_or_else(Problem::not_found)?;
-    Ok(Json::<_>(ClientIdDocument::at(&client_id, &redirect_uri)).into_response())
-}
-
 /// What comes back (RFC 6749, section 4.1.2; RFC 9207).
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct Returned {
+    /// What the attempt was begun with.
     #[serde(default)]
     state: String,
+    /// What is exchanged for tokens.
     #[serde(default)]
     code: String,
+    /// Who sends it.
     #[serde(default)]
     iss: Option<String>,
+    /// Why there is no code.
     #[serde(default)]
     error: Option<String>,
 }
 
-/// `GET /api/tools/connections/callback/{server}`: where the authorization server sends the person back to. They go on to the page, which says what came of it.
+/// Takes a person back who agreed.
+///
+/// The authorization server sends the browser here, and it goes on to the page, which says what came of it: `?connected=` and the server, or
+/// `?connection_failed=` with `denied`, `expired`, `refused`, `too_many` or `unavailable`.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/tools/connections/callback/{server}", tag = "Connections", operation_id = "comeBackFromServer",
+    params(("server" = String, Path, description = "The server's name."), Returned),
+    responses(
+        (status = 303, description = "To the page."),
+    ),
+))]
 pub(crate) async fn callback<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     PathName(server): PathName,
@@ -365,7 +394,16 @@ async fn finished<D: Database + 'static, H: Host>(
     Ok(())
 }
 
-/// `DELETE /api/tools/connections?server=`: revokes the tokens there, and forgets them here whatever the server says.
+/// Disconnects a server.
+///
+/// The tokens are revoked at its authorization server.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/tools/connections", tag = "Connections", operation_id = "disconnect",
+    params(("server" = String, Query, description = "The server's name.")),
+    responses(
+        (status = 204, description = "There is no connection any more."),
+    ),
+))]
 pub(crate) async fn disconnect<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsManage>,

@@ -50,7 +50,26 @@ const INSUFFICIENT_SCOPE: &str = "error=\"insufficient_scope\", ";
 /// How long clients may keep a list. It is one person's, and policies change.
 const TTL_MS: u64 = 60_000;
 
-/// `/mcp`.
+/// Speaks MCP about the tools of all servers.
+///
+/// The Model Context Protocol, revisions 2026-07-28 and 2025-11-25, over Streamable HTTP without sessions. Tools have the names that models see:
+/// server, `_`, tool. A cookie is not enough here; the gateway cannot ask for approval, so a call that needs it says which policy would allow it.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/mcp", tag = "Gateway", operation_id = "callGateway",
+    params(
+        ("Accept-Language" = Option<String>, Header, description = "The language of this installation's tools."),
+        ("Time-Zone" = Option<String>, Header, description = "The person's time zone, such as `Europe/Berlin`."),
+    ),
+    request_body(content = serde_json::Value, description = "A message of JSON-RPC, of at most 1 MiB.", example = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})),
+    responses(
+        (status = 200, description = "The answer, as JSON-RPC. A call with a `progressToken` whose tool reports progress is answered as a stream.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
+        (status = 202, description = "A notification was taken."),
+        (status = 400, description = "The request is wrong, as an error of JSON-RPC.", body = serde_json::Value),
+        (status = 403, description = "`insufficient_scope`: the token or key lacks the scope, which `WWW-Authenticate` names."),
+        (status = 404, description = "There is no such method or server.", body = serde_json::Value),
+        (status = 415, description = "No body: it is not declared as JSON."),
+    ),
+))]
 pub(crate) async fn all<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     request: Request,
@@ -58,7 +77,27 @@ pub(crate) async fn all<D: Database + 'static, H: Host>(
     answer(tools, None, request).await
 }
 
-/// `/mcp/{server}`.
+/// Speaks MCP about one server.
+///
+/// The Model Context Protocol, revisions 2026-07-28 and 2025-11-25, over Streamable HTTP without sessions. Its tools, resources and prompts have
+/// their own names and URIs.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/mcp/{server}", tag = "Gateway", operation_id = "callGatewayOfServer",
+    params(
+        ("server" = String, Path, description = "The server's name."),
+        ("Accept-Language" = Option<String>, Header, description = "The language of this installation's tools."),
+        ("Time-Zone" = Option<String>, Header, description = "The person's time zone, such as `Europe/Berlin`."),
+    ),
+    request_body(content = serde_json::Value, description = "A message of JSON-RPC, of at most 1 MiB.", example = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})),
+    responses(
+        (status = 200, description = "The answer, as JSON-RPC. A call with a `progressToken` whose tool reports progress is answered as a stream.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
+        (status = 202, description = "A notification was taken."),
+        (status = 400, description = "The request is wrong, as an error of JSON-RPC.", body = serde_json::Value),
+        (status = 403, description = "`insufficient_scope`: the token or key lacks the scope, which `WWW-Authenticate` names."),
+        (status = 404, description = "There is no such method or server.", body = serde_json::Value),
+        (status = 415, description = "No body: it is not declared as JSON."),
+    ),
+))]
 pub(crate) async fn one<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     PathName(server): PathName,

@@ -5,6 +5,7 @@
 
 mod access_tokens;
 mod calls;
+mod client_document;
 mod config;
 mod connected_lists;
 mod connections;

@@ -16,17 +16,29 @@ use crate::state::Tools;
 /// All that is not unreserved (RFC 3986, section 2.3): a client compares the resource with the address it asked, letter by letter.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// RFC 9728, section 2.
+/// The gateway as a protected resource (RFC 9728, section 2).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProtectedResource))]
 pub(crate) struct Metadata {
     resource: String,
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     authorization_servers: [String; 1],
     scopes_supported: Vec<String>,
     resource_name: &'static str,
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     bearer_methods_supported: [&'static str; 1],
 }
 
-/// For `/mcp`.
+/// Describes the gateway to OAuth clients (RFC 9728).
+///
+/// 404 while the installation does not know its address.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/.well-known/oauth-protected-resource/mcp", tag = "Gateway", operation_id = "getProtectedResource",
+    responses(
+        (status = 200, description = "The metadata.", body = Metadata),
+        (status = 404, description = "`not_found`: the installation does not know its address."),
+    ),
+))]
 pub(crate) async fn all<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     headers: HeaderMap,
@@ -34,7 +46,27 @@ pub(crate) async fn all<D: Database + 'static, H: Host>(
     metadata(&tools, &headers, None)
 }
 
-/// For `/mcp/{server}`.
+/// The same at the address that clients ask first.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/.well-known/oauth-protected-resource", tag = "Gateway", operation_id = "getFirstProtectedResource",
+    responses(
+        (status = 200, description = "The metadata of `/mcp`.", body = Metadata),
+        (status = 404, description = "`not_found`: the installation does not know its address."),
+    ),
+))]
+pub(crate) async fn first<D: Database + 'static, H: Host>(
+    tools: State<Tools<D, H>>,
+    headers: HeaderMap,
+) -> Result<Json<Metadata>> {
+    all(tools, headers).await
+}
+
+/// Describes one server behind the gateway to OAuth clients (RFC 9728).
+#[cfg_attr(test, utoipa::path(
+    get, path = "/.well-known/oauth-protected-resource/mcp/{server}", tag = "Gateway", operation_id = "getProtectedResourceOfServer",
+    params(("server" = String, Path, description = "The server's name.")),
+    responses((status = 200, description = "The metadata.", body = Metadata)),
+))]
 pub(crate) async fn one<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     PathName(server): PathName,

@@ -20,13 +20,18 @@ use web::{Allowed, Json, Query, Result, Session};
 
 use crate::state::Tools;
 
+/// The caller's policies, and those for everybody.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct PolicyList {
     items: Vec<PolicyBody>,
 }
 
+/// What tools may do unasked.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Policy, example = json!({"pattern": "mail:*", "effect": "ask", "scope": "own"})))]
 pub(crate) struct PolicyBody {
+    /// `server:tool`, where `*` stands for anything.
     pattern: String,
     effect: Effect,
     scope: Scope,
@@ -35,6 +40,7 @@ pub(crate) struct PolicyBody {
 /// For whom a policy holds.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = PolicyScope))]
 enum Scope {
     /// The caller.
     #[default]
@@ -43,7 +49,15 @@ enum Scope {
     Installation,
 }
 
-/// `GET /api/tools/policies`: the caller's, and those of the installation.
+/// Lists the caller's policies, and those for everybody.
+///
+/// The policies of the setting `tool_policies` are not among them.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/tools/policies", tag = "Policies", operation_id = "listPolicies",
+    responses(
+        (status = 200, description = "The policies.", body = PolicyList),
+    ),
+))]
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsRead>,
@@ -56,16 +70,32 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
     Ok(Json(PolicyList { items: stored.into_iter().map(body).collect() }))
 }
 
+/// A policy to be set.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(example = json!({"pattern": "mail:*", "effect": "ask"})))]
 pub(crate) struct NewPolicy {
+    /// `server:tool`, where `*` stands for anything.
     pattern: String,
     effect: Effect,
+    /// The caller, unless said otherwise.
     #[serde(default)]
     scope: Scope,
 }
 
-/// `PUT /api/tools/policies`.
+/// Sets a policy.
+///
+/// It replaces the one with the same pattern. One for everybody needs `policies:manage` besides. An `allow` changes nothing for a tool that always
+/// asks.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/tools/policies", tag = "Policies", operation_id = "setPolicy",
+    request_body = NewPolicy,
+    responses(
+        (status = 200, description = "The policy.", body = PolicyBody),
+        (status = 403, description = "`forbidden`: a policy for everybody needs the permission `policies:manage`."),
+        (status = 409, description = "`too_many_policies`: there are 500 already."),
+    ),
+))]
 pub(crate) async fn set<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsManage>,
@@ -83,13 +113,24 @@ pub(crate) async fn set<D: Database + 'static, H: Host>(
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct OldPolicy {
+    /// Of the policy.
     pattern: String,
+    /// The caller, unless said otherwise.
     #[serde(default)]
     scope: Scope,
 }
 
-/// `DELETE /api/tools/policies?pattern=`.
+/// Removes a policy.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/tools/policies", tag = "Policies", operation_id = "removePolicy",
+    params(OldPolicy),
+    responses(
+        (status = 204, description = "There is no such policy any more."),
+        (status = 403, description = "`forbidden`: a policy for everybody needs the permission `policies:manage`."),
+    ),
+))]
 pub(crate) async fn delete<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsManage>,

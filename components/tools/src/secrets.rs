@@ -24,22 +24,32 @@ use crate::{passed::open, state::Tools};
 /// JSON may write a byte with six; and the rest.
 const MAX_BODY_BYTES: usize = 6 * MAX_SECRET_BYTES + 4 * 1024;
 
+/// The secrets that tools need from a person.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ToolSecretList))]
 pub(crate) struct SecretList {
     items: Vec<SecretBody>,
 }
 
+/// A secret that tools need from a person, and whether the caller has entered it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ToolSecret, example = json!({"server": "mail", "name": "token", "title": "API token", "description": "Made in the settings of your mail account.", "visible": false, "optional": false, "is_set": true})))]
 pub(crate) struct SecretBody {
     server: String,
     name: String,
+    /// Its name for people.
     title: String,
+    /// Where to get it.
     description: String,
+    /// It may be shown again: an address, not a password.
     visible: bool,
+    /// The tools also work without it.
     optional: bool,
     /// It was entered, and can still be read.
     is_set: bool,
+    /// Only if it is visible and set.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schema(nullable = false))]
     value: Option<String>,
 }
 
@@ -58,7 +68,13 @@ impl SecretBody {
     }
 }
 
-/// `GET /api/tools/secrets`: what the tools there are need, and whether the caller has entered it.
+/// Lists the secrets that the existing tools need from a person.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/tools/secrets", tag = "Secrets of tools", operation_id = "listToolSecrets",
+    responses(
+        (status = 200, description = "The secrets.", body = SecretList),
+    ),
+))]
 pub(crate) async fn list<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsRead>,
@@ -79,16 +95,27 @@ pub(crate) async fn list<D: Database + 'static, H: Host>(
     Ok(Json(SecretList { items: declared.into_iter().map(body).collect() }))
 }
 
-/// Without `Debug`, as everything here that has a value in it.
+/// A secret to be kept, encrypted. Without `Debug`, as everything here that has a value in it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewToolSecret, example = json!({"server": "mail", "name": "token", "value": "fmu1-..."})))]
 pub(crate) struct NewSecret {
     server: String,
     name: String,
+    /// 1 byte to 4 KiB.
+    #[cfg_attr(test, schema(min_length = 1))]
     value: String,
 }
 
-/// `PUT /api/tools/secrets`.
+/// Keeps a secret for a tool, encrypted.
+#[cfg_attr(test, utoipa::path(
+    put, path = "/api/tools/secrets", tag = "Secrets of tools", operation_id = "setToolSecret",
+    request_body = NewSecret,
+    responses(
+        (status = 200, description = "The secret.", body = SecretBody),
+        (status = 409, description = "`too_many_secrets`: there are 200 already."),
+    ),
+))]
 pub(crate) async fn set<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsManage>,
@@ -123,12 +150,24 @@ pub(crate) async fn set<D: Database + 'static, H: Host>(
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub(crate) struct OldSecret {
+    /// Whose tools needed it.
     server: String,
+    /// Its name.
     name: String,
 }
 
-/// `DELETE /api/tools/secrets?server=&name=`. Also of a server that is not there any more.
+/// Forgets a secret.
+///
+/// Also of a server that is not there any more.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/tools/secrets", tag = "Secrets of tools", operation_id = "removeToolSecret",
+    params(OldSecret),
+    responses(
+        (status = 204, description = "There is no such secret any more."),
+    ),
+))]
 pub(crate) async fn delete<D: Database + 'static, H: Host>(
     State(tools): State<Tools<D, H>>,
     session: Allowed<ToolsManage>,

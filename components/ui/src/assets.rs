@@ -21,6 +21,8 @@ pub(crate) struct Encoded {
 
 /// The page's path.
 pub(crate) const PAGE: &str = "/index.html";
+/// The path of the page that shows the description of the API.
+pub(crate) const DOCS: &str = "/docs.html";
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 

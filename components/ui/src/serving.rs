@@ -7,7 +7,7 @@ use problem::{Problem, REQUEST_ID};
 use uuid::Uuid;
 use web::Site;
 
-use crate::assets::{self, Asset, Encoded, PAGE};
+use crate::assets::{self, Asset, DOCS, Encoded, PAGE};
 
 /// The parts of a request that matter.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,15 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
+
+/// The page with the description of the API is somebody else's code (Swagger UI), which writes HTML: out of `/openapi.json`, and cleaned before. So it may
+/// do that, and nothing else that our page may not (docs/adr/0051).
+const CONTENT_SECURITY_POLICY_OF_DOCS: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'",
+);
+/// Where that page is.
+const DOCS_ADDRESS: &str = "/docs";
 
 /// The page's only browser permission: writing to the clipboard when a person presses "Copy".
 const PERMISSIONS_POLICY: HeaderValue = HeaderValue::from_static(
@@ -68,7 +77,9 @@ pub fn answer(asked: &Asked<'_>) -> Response<Bytes> {
         response.headers_mut().insert(header::CONTENT_LENGTH, length);
     }
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
+    let is_docs = file(asked.path) == DOCS;
+    let policy = if is_docs { CONTENT_SECURITY_POLICY_OF_DOCS } else { CONTENT_SECURITY_POLICY };
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
@@ -98,8 +109,17 @@ fn find(asked: &Asked<'_>) -> Result<&'static Asset, Box<Problem>> {
         let detail = format!("This installation is at {}. Open it there.", asked.site.public_url());
         return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail).into());
     }
-    let is_file = asked.path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    assets::find(if is_file { asked.path } else { PAGE }).ok_or_else(|| Problem::not_found().into())
+    assets::find(file(asked.path)).ok_or_else(|| Problem::not_found().into())
+}
+
+/// The file that belongs to a path.
+fn file(path: &str) -> &str {
+    let is_file = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
+    match path {
+        DOCS_ADDRESS => DOCS,
+        _ if is_file => path,
+        _ => PAGE,
+    }
 }
 
 fn serve(asset: &'static Asset, asked: &Asked<'_>) -> Response<Bytes> {

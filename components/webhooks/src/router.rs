@@ -65,4 +65,6 @@ pub(crate) fn router<D: Database + 'static>(webhooks: Webhooks<D>) -> Router {
 }
 
 #[cfg(test)]
+mod described;
+#[cfg(test)]
 mod tests;

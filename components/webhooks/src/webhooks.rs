@@ -30,7 +30,9 @@ pub(crate) struct Sealed {
     pub(crate) secret: String,
 }
 
+/// An address to which is told what happened.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Webhook, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "server": "https://example.com", "events": ["run.ended"], "created_at": "2026-01-01T12:00:00.000Z", "waiting": 0, "failures": 0, "lost": 0, "attempted_at": "2026-01-01T12:00:00.000Z", "answer": "http_200", "delivered_at": "2026-01-01T12:00:00.000Z", "stopped_at": null})))]
 pub(crate) struct WebhookBody {
     id: Id,
     /// Scheme, host and port of the address.
@@ -69,11 +71,14 @@ impl From<Webhook> for WebhookBody {
     }
 }
 
+/// The webhooks, and which events there are.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct WebhookList {
     items: Vec<WebhookBody>,
     next_cursor: Option<String>,
     /// The types that can be chosen.
+    #[cfg_attr(test, schema(value_type = Vec<String>))]
     events: Vec<&'static str>,
     /// Where webhooks may be. `null`: nowhere, and whoever deploys the installation can change that.
     allowed_host: Option<String>,
@@ -91,14 +96,20 @@ async fn list<D: Database>(webhooks: &Webhooks<D>, owner: WebhookOwner) -> Resul
     Ok(Json(WebhookList { items, next_cursor: None, events: events_of(owner).collect(), allowed_host }))
 }
 
+/// An address to be told what happens.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewWebhook, example = json!({"url": "https://example.com/hook", "events": ["run.ended"]})))]
 pub(crate) struct Contents {
+    /// An https address where the installation allows webhooks. It is never told again.
     url: String,
+    /// The types of events that are told.
     events: Vec<String>,
 }
 
+/// A webhook that was just made.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = MadeWebhook, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "server": "https://example.com", "events": ["run.ended"], "secret": "whsec_..."})))]
 pub(crate) struct Added {
     id: Id,
     server: String,
@@ -188,7 +199,13 @@ async fn record<D: Database>(
     Ok(webhooks.store().append_audit(&event).await?)
 }
 
-/// `GET /api/webhooks`.
+/// Lists one's own webhooks.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/webhooks", tag = "Webhooks", operation_id = "listWebhooks",
+    responses(
+        (status = 200, description = "All of them.", body = WebhookList),
+    ),
+))]
 pub(crate) async fn list_own<D: Database>(
     State(webhooks): State<Webhooks<D>>,
     session: Allowed<WebhooksUse>,
@@ -196,7 +213,15 @@ pub(crate) async fn list_own<D: Database>(
     list(&webhooks, WebhookOwner::Person(session.user_id())).await
 }
 
-/// `POST /api/webhooks`.
+/// Adds to one's own webhooks.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/webhooks", tag = "Webhooks", operation_id = "addWebhook",
+    request_body = Contents,
+    responses(
+        (status = 201, description = "The webhook. Its secret is told only now.", body = Added),
+        (status = 409, description = "`too_many_webhooks`: there are too many already."),
+    ),
+))]
 pub(crate) async fn add_own<D: Database>(
     State(webhooks): State<Webhooks<D>>,
     session: Allowed<WebhooksUse>,
@@ -205,7 +230,14 @@ pub(crate) async fn add_own<D: Database>(
     add(&webhooks, &session, WebhookOwner::Person(session.user_id()), contents).await
 }
 
-/// `DELETE /api/webhooks/{id}`.
+/// Removes one of one's own webhooks.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/webhooks/{id}", tag = "Webhooks", operation_id = "removeWebhook",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It is gone, with what waits for it."),
+    ),
+))]
 pub(crate) async fn remove_own<D: Database>(
     State(webhooks): State<Webhooks<D>>,
     session: Allowed<WebhooksUse>,
@@ -214,7 +246,15 @@ pub(crate) async fn remove_own<D: Database>(
     remove(&webhooks, &session, WebhookOwner::Person(session.user_id()), id).await
 }
 
-/// `POST /api/webhooks/{id}/test`.
+/// Sends a test to one of one's own webhooks.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/webhooks/{id}/test", tag = "Webhooks", operation_id = "testWebhook",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 202, description = "It is sent soon; the list says what came of it."),
+        (status = 429, description = "`rate_limited`: too many tests in a minute."),
+    ),
+))]
 pub(crate) async fn test_own<D: Database + 'static>(
     State(webhooks): State<Webhooks<D>>,
     session: Allowed<WebhooksUse>,
@@ -224,7 +264,13 @@ pub(crate) async fn test_own<D: Database + 'static>(
     test(webhooks, &session, owner, id).await
 }
 
-/// `GET /api/admin/webhooks`.
+/// Lists the installation's webhooks.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/admin/webhooks", tag = "Webhooks of the installation", operation_id = "listInstallationWebhooks",
+    responses(
+        (status = 200, description = "All of them.", body = WebhookList),
+    ),
+))]
 pub(crate) async fn list_all<D: Database>(
     State(webhooks): State<Webhooks<D>>,
     _: Allowed<WebhooksManage>,
@@ -232,7 +278,15 @@ pub(crate) async fn list_all<D: Database>(
     list(&webhooks, WebhookOwner::Installation).await
 }
 
-/// `POST /api/admin/webhooks`.
+/// Adds to the installation's webhooks.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/webhooks", tag = "Webhooks of the installation", operation_id = "addInstallationWebhook",
+    request_body = Contents,
+    responses(
+        (status = 201, description = "The webhook. Its secret is told only now.", body = Added),
+        (status = 409, description = "`too_many_webhooks`: there are too many already."),
+    ),
+))]
 pub(crate) async fn add_all<D: Database>(
     State(webhooks): State<Webhooks<D>>,
     session: Allowed<WebhooksManage>,
@@ -241,7 +295,14 @@ pub(crate) async fn add_all<D: Database>(
     add(&webhooks, &session, WebhookOwner::Installation, contents).await
 }
 
-/// `DELETE /api/admin/webhooks/{id}`.
+/// Removes one of the installation's webhooks.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/admin/webhooks/{id}", tag = "Webhooks of the installation", operation_id = "removeInstallationWebhook",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It is gone, with what waits for it."),
+    ),
+))]
 pub(crate) async fn remove_all<D: Database>(
     State(webhooks): State<Webhooks<D>>,
     session: Allowed<WebhooksManage>,
@@ -250,7 +311,15 @@ pub(crate) async fn remove_all<D: Database>(
     remove(&webhooks, &session, WebhookOwner::Installation, id).await
 }
 
-/// `POST /api/admin/webhooks/{id}/test`.
+/// Sends a test to one of the installation's webhooks.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/api/admin/webhooks/{id}/test", tag = "Webhooks of the installation", operation_id = "testInstallationWebhook",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 202, description = "It is sent soon; the list says what came of it."),
+        (status = 429, description = "`rate_limited`: too many tests in a minute."),
+    ),
+))]
 pub(crate) async fn test_all<D: Database + 'static>(
     State(webhooks): State<Webhooks<D>>,
     session: Allowed<WebhooksManage>,

@@ -34,6 +34,7 @@ pub struct Conversation {
 /// The author of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum MessageRole {
     /// The person.
     User,
@@ -118,6 +119,7 @@ pub struct ToolResult {
 
 /// A tool call as the model wrote it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ToolCall {
     /// The model's id for it, unique within the run.
     pub id: String,

@@ -7,18 +7,21 @@
 //! Frames: WHATWG HTML, section 9.2. This module does not know where frames are stored or sent.
 
 mod arguments;
+mod data;
 mod progress;
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Cost, Id, Timestamp, ToolResult, Usage};
 
+pub use data::Data;
 pub use progress::Progress;
 
 use arguments::Arguments;
+use data::Metadata;
 
 /// How far ids jump when an answer is written again from the start. This is more than any batch of events that a dead executor may have sent to a
 /// reader without logging it.
@@ -171,71 +174,6 @@ pub struct Answered<'a> {
     pub cost: Option<&'a Cost>,
 }
 
-/// The `data:` of a frame.
-#[derive(Serialize)]
-struct Data<'a> {
-    r#type: &'static str,
-    content: &'a str,
-    metadata: Metadata<'a>,
-}
-
-#[derive(Default, Serialize)]
-struct Metadata<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_count: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    call_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    server: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    title: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    arguments: Option<Arguments<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    always_asks: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    may_disclose: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_error: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retryable: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finish_reason: Option<&'a str>,
-    /// `null` means that the model reported none, so it is written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<Usage>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<Option<Id>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<&'a Cost>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
-    run_id: &'a str,
-    timestamp: Option<Timestamp>,
-}
-
 impl<'a> Event<'a> {
     /// How much this event adds to the id; `None` for events that are neither logged nor replayed.
     #[must_use]
@@ -375,7 +313,7 @@ impl<'a> Event<'a> {
     }
 }
 
-fn write_frame(id: Option<u64>, r#type: &str, data: &impl Serialize, frames: &mut String) {
+fn write_frame(id: Option<u64>, r#type: &str, data: &impl serde::Serialize, frames: &mut String) {
     // Our types cannot fail to serialize: they have no maps with odd keys, and a number that JSON has no form for is written as null. Even an
     // empty object would make a valid frame.
     let data = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());

@@ -10,6 +10,7 @@ use crate::Timestamp;
 /// The id of anything we store. Written in lower case with hyphens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = "uuid", examples("0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00")))]
 pub struct Id(Uuid);
 
 /// Text that is not a UUID. For its sender, the thing that it names does not exist.

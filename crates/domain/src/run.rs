@@ -33,8 +33,10 @@ pub struct Run {
 
 /// An amount of money.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cost {
-    /// In millionths of the currency.
+    /// In millionths of the currency; it is sent as `amount`, in the currency.
+    #[cfg_attr(feature = "openapi", schema(rename = "amount", value_type = f64))]
     pub millionths: u64,
     /// Its code (ISO 4217).
     pub currency: String,
@@ -54,6 +56,7 @@ impl Serialize for Cost {
 
 /// Why a run failed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RunFailure {
     /// A stable code for programs.
     pub code: String,
@@ -63,6 +66,7 @@ pub struct RunFailure {
 
 /// Tokens, as the provider counts them.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// Tokens in the requests of all rounds.
     pub prompt_tokens: u64,
@@ -87,6 +91,7 @@ impl Usage {
 /// The state of a run. A conversation without an active run is idle.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum RunState {
     /// Stored; nobody reads its events yet.
     Queued,

@@ -75,6 +75,7 @@ pub struct AssistantContents {
 /// How much a model varies, from 0 to 2. Kept in thousandths, so that it is written as it was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = f64, minimum = 0, maximum = 2, examples(0.7)))]
 pub struct Temperature(u16);
 
 /// A temperature that no server takes.
@@ -103,6 +104,7 @@ impl From<Temperature> for f64 {
 /// How much a model reasons before it answers. Which of these a model knows, its server says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ReasoningEffort {
     /// Not at all.
     None,
@@ -144,16 +146,21 @@ impl ReasoningEffort {
 
 /// The form that an answer must have: JSON that is valid against a schema. Its JSON is that of `json_schema` in Chat Completions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResponseFormat {
     /// A name for the model.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
     pub name: String,
     /// What it is, for the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 1000, nullable = false))]
     pub description: Option<String>,
     /// The JSON Schema, as it was sent: models write fields in its order.
+    #[cfg_attr(feature = "openapi", schema(value_type = std::collections::BTreeMap<String, serde_json::Value>))]
     pub schema: Box<RawValue>,
     /// Whether the server is to force the model. It then accepts only some schemas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub strict: Option<bool>,
 }
 

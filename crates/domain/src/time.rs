@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. Shown as RFC 3339 in UTC with three decimals.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = DateTime, examples("2026-01-01T12:00:00.000Z")))]
 pub struct Timestamp(i64);
 
 impl Timestamp {

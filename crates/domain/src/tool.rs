@@ -8,6 +8,7 @@ use crate::time::{self, Timestamp};
 /// The effect of a policy on the tools that it names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Effect {
     /// The tools may be called.
     Allow,
@@ -41,6 +42,7 @@ impl Effect {
 /// A person's decision about a call that needs their approval.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Decision {
     /// This call is made.
     AllowOnce,

@@ -140,9 +140,10 @@ pub struct Written {
     pub models: Vec<WrittenModel>,
 }
 
-/// A model as it is written: its name, or with what is known about it.
+/// A model of a provider: its name, or with what is known about it. A name may be a pattern, such as `gpt-*`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ProviderModel))]
 pub enum WrittenModel {
     /// Its name.
     Name(String),
@@ -153,25 +154,40 @@ pub enum WrittenModel {
 /// A model and what is known about it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ProviderModelFacts))]
 pub struct WrittenFacts {
+    /// Its name, or a pattern.
     name: String,
+    /// How much it can read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     context_window_tokens: Option<u64>,
+    /// It takes pictures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     sees: Option<bool>,
+    /// It calls tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     calls_tools: Option<bool>,
+    /// It reasons before it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     reasons: Option<bool>,
+    /// What it costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     price: Option<WrittenPrice>,
 }
 
-/// A price for a million tokens.
+/// What a million tokens cost, in the currency of the installation.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ProviderModelPrice))]
 struct WrittenPrice {
+    /// Of what the model reads.
     input: f64,
+    /// Of what it writes.
     output: f64,
 }
 

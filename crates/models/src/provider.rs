@@ -14,6 +14,7 @@ pub const STANDARD: &str = "default";
 /// The API that a provider has for answers.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ProviderDialect))]
 pub enum Api {
     /// OpenAI's Chat Completions, which most servers have.
     #[default]

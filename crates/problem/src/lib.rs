@@ -38,33 +38,55 @@ impl fmt::Debug for Challenge {
     }
 }
 
-/// The body, RFC 9457 section 3, with our extensions `code`, `request_id`, `field`, `permission`, `challenge` and `limit`.
+/// A problem (RFC 9457, section 3), with our extensions `code`, `request_id`, `field`, `permission`, `challenge` and `limit`.
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Problem))]
+pub struct Body<'a> {
+    /// Always `about:blank`: `code` says which problem it is.
     r#type: &'static str,
+    /// The words for the status.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What happened and what to do next, for the person.
     detail: &'a str,
+    /// For programs. It stays the same in later releases.
     code: &'static str,
+    /// The id of the request, which the log has too.
     request_id: &'a str,
+    /// The field or parameter that does not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     field: Option<&'static str>,
+    /// The permission or scope that is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     permission: Option<&'a str>,
+    /// What to send with the answer to the problem: the second step of a log-in.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     challenge: Option<&'a str>,
+    /// The limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     limit: Option<&'a str>,
+    /// The same for clients of OpenAI's API, below `/v1`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     error: Option<OpenAiError<'a>>,
 }
 
 /// The error as OpenAI's clients read it (openapi.yaml of its API, `ErrorResponse`).
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 struct OpenAiError<'a> {
+    /// What happened, as in `detail`.
     message: &'a str,
+    /// Such as `invalid_request_error`.
     r#type: &'static str,
+    /// As `field`.
     param: Option<&'static str>,
+    /// OpenAI's own code where it has one, or `code`.
     code: &'static str,
 }
 

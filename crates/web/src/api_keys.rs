@@ -19,30 +19,37 @@ use crate::{Page, Result, extract::created};
 /// A key to be made.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = NewApiKey, example = json!({"name": "nightly report", "scopes": ["conversations:read"]})))]
 pub struct NewKey {
+    /// What it is for.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 100))]
     name: String,
-    /// Permissions; if there are none, the handler's.
+    /// What it may do: permissions, or parts of them. Left out: what is usual where it is made.
     scopes: Option<Vec<String>>,
     /// RFC 3339; if there is none, the key is valid until it is revoked.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     expires_at: Option<String>,
 }
 
 /// A key as it is listed.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ApiKey, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "nightly report", "prefix": "ea_4f9k2m", "scopes": ["conversations:read"], "created_at": "2026-01-01T12:00:00.000Z", "expires_at": null, "last_used_at": null})))]
 pub struct ApiKeyBody {
     id: Id,
     name: String,
-    /// The first characters.
+    /// The first characters of the key.
     prefix: String,
     scopes: Vec<String>,
     created_at: Timestamp,
     expires_at: Option<Timestamp>,
-    /// To the minute.
+    /// When it was last used, to the minute.
     last_used_at: Option<Timestamp>,
 }
 
+/// A key that was just made.
 #[derive(Serialize)]
-struct MadeBody {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MadeApiKey))]
+pub struct MadeBody {
     #[serde(flatten)]
     listed: ApiKeyBody,
     /// The key itself, shown only now.

@@ -24,6 +24,10 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
         let body = read_json(request, MAX).await?;
+        // Every body is an object. Of a list, serde would take the items for the fields, in the order in which our code has them.
+        if body.trim_ascii_start().starts_with(b"[") {
+            return Err(Problem::invalid_json("Send a JSON object, not a list.").into());
+        }
         serde_json::from_slice(&body).map(Self).map_err(|error| Problem::invalid_json(invalid(&error)).into())
     }
 }

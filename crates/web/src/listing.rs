@@ -9,11 +9,16 @@ use crate::Result;
 /// Items on a page at most: a page is one query and one answer.
 const MAX_LIMIT: u32 = 200;
 
-/// The query of a list.
+/// The query of a list. Only messages know an `order`, so it is described with them.
 #[derive(Clone, Default, Debug, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct Listing {
+    /// How many items are wanted at most.
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 200, example = 50))]
     limit: Option<u32>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    #[cfg_attr(feature = "openapi", param(ignore))]
     order: Option<String>,
 }
 
@@ -62,10 +67,11 @@ impl Listing {
 
 /// Some of many, and how to ask for the next.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
-    /// What to send as `cursor` for the next page; `None`: this is the last one.
+    /// What to send as `cursor` for the next page; null: this is the last one.
     pub next_cursor: Option<String>,
 }
 

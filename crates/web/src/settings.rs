@@ -18,6 +18,7 @@ pub const PATH: &str = "/internal/settings";
 /// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CheckStatus))]
 pub enum Status {
     /// The setting is valid.
     Ok,
@@ -29,6 +30,7 @@ pub enum Status {
 
 /// A setting or a part of the installation, and whether it works.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Check {
     /// The variable's or the part's name.
     pub name: Cow<'static, str>,
@@ -36,6 +38,7 @@ pub struct Check {
     pub status: Status,
     /// What is wrong and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
     pub detail: Option<String>,
 }
 

@@ -305,7 +305,7 @@ export async function configure(settings: ModelSettings, assistantId: string | n
   const id = conversationId.peek();
   if (id === null) return;
   const here = page();
-  const changed = await api.configure(id, { ...(assistantId === null ? {} : { assistant_id: assistantId }), settings });
+  const changed: Conversation = await api.configure(id, { ...(assistantId === null ? {} : { assistant_id: assistantId }), settings });
   // A host of an earlier release knows no settings, and has changed nothing.
   if (changed.settings === undefined) throw new Error("The settings cannot be changed at the moment. Try again in some minutes.");
   upsert(changed);
@@ -331,7 +331,7 @@ async function start(here: Page, wish: AbortSignal): Promise<string> {
     ...(model === null ? {} : { model }),
     ...(assistant === null ? {} : { assistant_id: assistant.id }),
   };
-  const created = await api.create(chosen, wish, temporary);
+  const created: Conversation = await api.create(chosen, wish, temporary);
   // A host of an earlier release knows no temporary chats, and would keep what is said.
   if (temporary && created.temporary !== true) {
     api.abandon(created.id);

@@ -11,9 +11,6 @@ export const toolList = signal<ToolList>({ at: "loading" });
 /** The tools (by their patterns) whose choice is being saved, or could not be, and why. */
 export const saving = signal<ReadonlyMap<string, { at: "sending" } | { at: "failed"; reason: string }>>(new Map());
 
-/** More pages than an installation has tools for. */
-const MAX_PAGES = 20;
-
 /** The pattern of one tool. */
 export function patternOf(tool: Tool): string {
   return `${tool.server}:${tool.name}`;
@@ -23,7 +20,8 @@ export function patternOf(tool: Tool): string {
 export async function loadTools(): Promise<void> {
   if (toolList.value.at === "failed") toolList.value = { at: "loading" };
   try {
-    toolList.value = { at: "ready", ...(await allTools()) };
+    const { items, problems } = await api.list();
+    toolList.value = { at: "ready", items, problems };
   } catch (error) {
     if (!endedBy(error)) toolList.value = { at: "failed", reason: describe(error) };
   }
@@ -52,20 +50,6 @@ export async function choose(tool: Tool, effect: Effect | null): Promise<boolean
 export function forgetTools(): void {
   toolList.value = { at: "loading" };
   saving.value = new Map();
-}
-
-async function allTools(): Promise<{ items: Tool[]; problems: ToolProblem[] }> {
-  const items: Tool[] = [];
-  let problems: ToolProblem[] = [];
-  let cursor: string | null = null;
-  for (let page = 0; page < MAX_PAGES; page++) {
-    const answer = await api.list(cursor);
-    items.push(...answer.items);
-    problems = answer.problems;
-    cursor = answer.next_cursor;
-    if (cursor === null) break;
-  }
-  return { items, problems };
 }
 
 function note(pattern: string, state: { at: "sending" } | { at: "failed"; reason: string } | null): void {

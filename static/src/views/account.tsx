@@ -77,7 +77,7 @@ function Name({ user }: { user: User }) {
           dir="auto"
           autocomplete="name"
           aria-label="Name"
-          defaultValue={user.name ?? ""}
+          defaultValue={user.name}
         />
         <button type="submit" class="main-button" disabled={waiting}>
           Save

@@ -34,7 +34,11 @@ export function Programs() {
               API keys
             </h2>
             <p class="mt-1.5 text-sm leading-6 text-soft">
-              For scripts and programs that cannot sign in. A key acts for you, so keep it like a password.
+              For scripts and programs that cannot sign in. A key acts for you, so keep it like a password. What programs can ask for is{" "}
+              <a class="underline" href="/docs">
+                described here
+              </a>
+              .
             </p>
             <ApiKeys keys={ownKeys} />
           </section>

@@ -43,7 +43,7 @@ export function RunDetails({ runId }: { runId: string }) {
 /** Hosts of an earlier release say neither provider nor cost. */
 export function wordsOf({ model, provider, usage, cost }: Run): string {
   const said = [
-    provider ? `${visible(model ?? "")} from ${visible(provider)}` : visible(model ?? ""),
+    provider ? `${visible(model)} from ${visible(provider)}` : visible(model),
     usage ? `${usage.prompt_tokens.toLocaleString()} tokens read, ${usage.completion_tokens.toLocaleString()} written` : "",
     cost ? money(cost.amount * 1_000_000, cost.currency) : "",
   ];

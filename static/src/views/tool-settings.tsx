@@ -269,7 +269,7 @@ function Badge({ alert = false, children }: { alert?: boolean; children: string 
 }
 
 function matches(tool: Tool, search: string): boolean {
-  const text = `${tool.server} ${tool.name} ${tool.title ?? ""} ${tool.description}`.toLowerCase();
+  const text = `${tool.server} ${tool.name} ${tool.title} ${tool.description}`.toLowerCase();
   return search
     .toLowerCase()
     .split(/\s+/)

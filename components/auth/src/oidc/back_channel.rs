@@ -21,13 +21,34 @@ use crate::{COMPONENT, routes::Auth};
 
 /// An error as OAuth 2.0 writes it (RFC 6749, section 5.2).
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = LogoutRefusal))]
 struct Refusal {
     error: &'static str,
     error_description: String,
 }
 
-/// Ends the sessions that the token names.
-pub(super) async fn log_out<D: Database>(State(auth): State<Auth<D>>, request: Request) -> Result<Response> {
+/// What a provider sends (OpenID Connect Back-Channel Logout 1.0, section 2.5).
+#[cfg(test)]
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[schema(as = ProviderLogout, example = json!({"logout_token": "..."}))]
+#[expect(dead_code, reason = "it is described; the handler reads the form")]
+struct LogoutForm {
+    /// A JWT of the provider.
+    logout_token: String,
+}
+
+/// Ends sessions because a provider says so (OpenID Connect Back-Channel Logout 1.0).
+///
+/// They are over on every host within a second.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/oidc/backchannel-logout", tag = "Providers to sign in with", operation_id = "logOutByProvider",
+    request_body(content = LogoutForm, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "They are over."),
+        (status = 400, description = "`invalid_request`: the token is not valid, or was used before.", body = Refusal),
+    ),
+))]
+pub(crate) async fn log_out<D: Database>(State(auth): State<Auth<D>>, request: Request) -> Result<Response> {
     let (head, body) = request.into_parts();
     // Percent-encoding may triple the token, and the form has a name.
     let body = web::body::read(&head.headers, body, 4 * logout::MAX_TOKEN_BYTES).await?;

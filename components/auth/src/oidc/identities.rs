@@ -14,23 +14,37 @@ use crate::{
     second_factor::{Proof, changed, proven},
 };
 
+/// An organisation's identity that opens the account.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Identity, example = json!({"issuer": "https://login.example.com", "label": "Example Inc.", "email": "ada@example.com", "created_at": "2026-01-01T12:00:00.000Z", "used_at": "2026-01-01T12:00:00.000Z"})))]
 struct IdentityBody {
+    /// The provider.
     issuer: String,
     /// As the log-in page names the provider. `null`: it is no longer configured, and the identity opens nothing.
     label: Option<String>,
     email: String,
     created_at: Timestamp,
+    /// When it was last signed in with.
     used_at: Timestamp,
 }
 
+/// The identities that open one's account.
 #[derive(Serialize)]
-pub(super) struct IdentitiesBody {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IdentityList))]
+pub(crate) struct IdentitiesBody {
     items: Vec<IdentityBody>,
 }
 
-/// `GET /auth/oidc/identities`.
-pub(super) async fn list<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<IdentitiesBody>> {
+/// Lists the organisations' identities that open one's account.
+///
+/// One of each provider at most.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/auth/oidc/identities", tag = "Providers to sign in with", operation_id = "listIdentities",
+    responses(
+        (status = 200, description = "The identities.", body = IdentitiesBody),
+    ),
+))]
+pub(crate) async fn list<D: Database>(State(auth): State<Auth<D>>, session: Session) -> Result<Json<IdentitiesBody>> {
     let identities = auth.store().identities(session.user_id()).await?;
     let body = |identity: storage::identities::LinkedIdentity| IdentityBody {
         label: auth.sign_in.provider_of(&identity.issuer).map(|provider| provider.label.clone()),
@@ -42,16 +56,30 @@ pub(super) async fn list<D: Database>(State(auth): State<Auth<D>>, session: Sess
     Ok(Json(IdentitiesBody { items: identities.into_iter().map(body).collect() }))
 }
 
+/// An identity to be taken off, and a proof that it is the person.
 #[derive(Deserialize)]
-pub(super) struct Removal {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IdentityRemoval, example = json!({"issuer": "https://login.example.com", "password": "correct horse battery"})))]
+pub(crate) struct Removal {
+    /// The provider.
     issuer: String,
     #[serde(flatten)]
     proof: Proof,
 }
 
-/// `POST /auth/oidc/identities/remove`: the sessions that began with the identity end except this one, and the roles that it gave. Whoever has no password keeps
-/// theirs: nothing else opens the account.
-pub(super) async fn remove<D: Database>(
+/// Takes an identity off one's account.
+///
+/// The sessions that began with it end except the one that asks, and the roles that it gave.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/oidc/identities/remove", tag = "Providers to sign in with", operation_id = "removeIdentity",
+    request_body = Removal,
+    responses(
+        (status = 204, description = "It opens the account no more."),
+        (status = 404, description = "`not_found`: there is no such identity."),
+        (status = 409, description = "`only_way_in`: the account has no password. `changed_meanwhile`: the account was changed in the same moment. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
+        (status = 429, description = "`rate_limited`: too many attempts."),
+    ),
+))]
+pub(crate) async fn remove<D: Database>(
     State(auth): State<Auth<D>>,
     session: Session,
     headers: HeaderMap,

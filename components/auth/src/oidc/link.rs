@@ -26,15 +26,30 @@ pub(super) const COOKIE: &str = "ea_link";
 /// Time to remember a password.
 pub(super) const LIFETIME_S: i64 = 15 * 60;
 
+/// What a log-in to the account needs.
 #[derive(Deserialize)]
-pub(super) struct Link {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = IdentityLink, example = json!({"password": "correct horse battery"})))]
+pub(crate) struct Link {
     password: String,
     /// Of the second factor, if the account has one.
     code: Option<String>,
 }
 
-/// Links the account and begins its session.
-pub(super) async fn link<D: Database>(
+/// Links an account that has a password to somebody at a provider.
+///
+/// With the cookie `ea_link`, which coming back from the provider has set.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/oidc/link", tag = "Providers to sign in with", operation_id = "linkIdentity",
+    request_body = Link,
+    responses(
+        (status = 200, description = "The account, and the cookies of a session.", body = crate::routes::UserBody),
+        (status = 401, description = "`invalid_credentials`: the password is wrong. `second_factor_required`: send a code. `invalid_code`: the code does not count."),
+        (status = 403, description = "`link_invalid`: it took too long, or the account has changed. `account_suspended`: the account is suspended. `erasure_pending`: the account is going to be erased. `cross_origin`: the request comes from another site's page."),
+        (status = 409, description = "`second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
+        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+    ),
+))]
+pub(crate) async fn link<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,
     headers: HeaderMap,

@@ -5,10 +5,10 @@
 //! `sign_in`.
 
 mod accounts;
-mod back_channel;
+pub(crate) mod back_channel;
 mod config;
-mod identities;
-mod link;
+pub(crate) mod identities;
+pub(crate) mod link;
 mod outside;
 mod providers;
 
@@ -166,14 +166,26 @@ pub(crate) fn routes<D: Database + 'static>() -> Router<Auth<D>> {
 }
 
 #[derive(Deserialize)]
-struct LogIn {
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub(crate) struct LogIn {
+    /// Its name.
     provider: String,
-    /// Where to go afterwards, a path of the page.
+    /// Where to go afterwards, a path of the page. Anything else counts as `/`.
     return_to: Option<String>,
 }
 
-/// Leaves for the provider.
-async fn log_in<D: Database>(
+/// Sends the browser to a provider.
+///
+/// With a cookie for fifteen minutes. From another site's link, whoever is signed in is sent to `return_to` and stays so.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/auth/oidc/login", tag = "Providers to sign in with", operation_id = "leaveForProvider",
+    params(LogIn),
+    responses(
+        (status = 303, description = "To the provider, or back to the page with a code in `sign_in`."),
+        (status = 404, description = "`not_found`: there is no such provider."),
+    ),
+))]
+pub(crate) async fn log_in<D: Database>(
     State(auth): State<Auth<D>>,
     headers: HeaderMap,
     Query(query): Query<LogIn>,
@@ -196,24 +208,39 @@ struct Wish {
     keep_account: bool,
 }
 
+/// The provider to sign in with, and why it is not a link.
 #[derive(Deserialize)]
-struct LogInTo {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProviderLogIn, example = json!({"provider": "example", "invitation": "..."})))]
+pub(crate) struct LogInTo {
     provider: String,
-    /// The secret of the invitation's link. It is in no address.
+    /// The secret of the invitation's link, which is in no address.
     invitation: Option<String>,
     /// Takes back the erasure of the account. Only a request of our own page can want that, and no link that somebody was sent.
     #[serde(default)]
     keep_account: bool,
 }
 
+/// Where the browser goes on.
 #[derive(Serialize)]
-struct Leave {
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = Leave, example = json!({"location": "https://login.example.com/authorize?client_id=..."})))]
+pub(crate) struct Leave {
     /// Where the browser goes on.
     location: String,
 }
 
-/// The same for somebody who was invited, or wants to keep their account: answers with the address, because a secret or a wish is sent.
-async fn log_in_to<D: Database>(
+/// Begins to sign in at a provider with an invitation, or to keep an account.
+///
+/// Answers with the address, because a secret or a wish is sent.
+#[cfg_attr(test, utoipa::path(
+    post, path = "/auth/oidc/login", tag = "Providers to sign in with", operation_id = "leaveForProviderWith",
+    request_body = LogInTo,
+    responses(
+        (status = 200, description = "Where the browser goes on.", body = Leave),
+        (status = 403, description = "`invitation_invalid`: it is no invitation. `cross_origin`: the request comes from another site's page."),
+        (status = 404, description = "`not_found`: there is no such provider."),
+    ),
+))]
+pub(crate) async fn log_in_to<D: Database>(
     State(auth): State<Auth<D>>,
     method: Method,
     headers: HeaderMap,
@@ -268,15 +295,27 @@ async fn begin<D: Database>(
 }
 
 #[derive(Default, Deserialize)]
-struct Callback {
+#[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub(crate) struct Callback {
     state: Option<String>,
     code: Option<String>,
     error: Option<String>,
     iss: Option<String>,
 }
 
-/// Comes back from the provider. Each has an address of its own, so that one cannot pass on what another said (RFC 9700, section 4.4).
-async fn come_back<D: Database>(
+/// Takes a person back from a provider.
+///
+/// Each provider has an address of its own, so that one cannot pass on what another said (RFC 9700, section 4.4). The browser goes on to `return_to`,
+/// with the cookies of a session, or with `?sign_in=` and why there is none: `link_account`, `provider_unavailable`, `denied`, `expired`, `refused`,
+/// `failed`, `email_missing`, `email_unverified`, `address_taken`, `signup_closed`, `invitation_invalid`, `account_suspended` or `erasure_pending`.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/auth/oidc/callback/{provider}", tag = "Providers to sign in with", operation_id = "comeBackFromProvider",
+    params(("provider" = String, Path, description = "Its name."), Callback),
+    responses(
+        (status = 303, description = "To the page."),
+    ),
+))]
+pub(crate) async fn come_back<D: Database>(
     State(auth): State<Auth<D>>,
     PathName(provider): PathName,
     headers: HeaderMap,

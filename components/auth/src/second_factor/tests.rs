@@ -1,7 +1,7 @@
 //! Second factors over HTTP requests.
 
 use futures::executor::block_on;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use identity::link_token::LinkToken;
 use router_test::{Answer, Fixture, request};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn routes<D: Database + 'static>(app: App<D>) -> Router {
+pub(super) fn routes<D: Database + 'static>(app: App<D>) -> Router {
     router(app, Arc::new(tests::config("")), |_, _, _| {})
 }
 

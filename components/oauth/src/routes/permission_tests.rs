@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{tests::Scripted, *};
 
-fn routes<D: Database + 'static>(app: App<D>) -> Router {
+pub(super) fn routes<D: Database + 'static>(app: App<D>) -> Router {
     let config = Config { signing_key: String::new(), reads_documents: true, client_address_header: None };
     router(app, config, Scripted(Value::Null))
 }

@@ -6,6 +6,7 @@ use ::metrics::Recorder;
 use futures::executor::block_on;
 use http::StatusCode;
 use router_test::{Fixture, request, send};
+use utoipa::OpenApi as _;
 
 use super::*;
 
@@ -14,6 +15,15 @@ fn permissions_of_every_route_are_those_of_the_document() {
     router_test::paused(async |_| {
         router_test::permissions::compare_routes("ops", router).await;
     });
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(super::metrics), tags((name = "Metrics", description = "What the installation counts.")))]
+struct Description;
+
+#[test]
+fn the_routes_are_described_as_they_are() {
+    router_test::paused(async |_| router_test::openapi::compare(Description::openapi(), router).await);
 }
 
 #[test]

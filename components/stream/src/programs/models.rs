@@ -11,7 +11,9 @@ use web::{Allowed, Json, Result, extract::PathName};
 use super::{MAX_MODEL_BYTES, Programs};
 use crate::{model_list, stored};
 
+/// The models that a program may use, as OpenAI's API lists them.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProgramModelList))]
 pub(crate) struct ModelList {
     object: &'static str,
     data: Vec<Model>,
@@ -19,6 +21,7 @@ pub(crate) struct ModelList {
 
 /// A model as OpenAI's API says it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ProgramModel, example = json!({"id": "gpt-4.1-mini", "object": "model", "created": 0, "owned_by": "default"})))]
 pub(crate) struct Model {
     id: String,
     object: &'static str,
@@ -41,7 +44,13 @@ pub(crate) fn not_offered(model: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "model_not_found", detail).with_field("model")
 }
 
-/// `GET /v1/models`.
+/// Lists the models that a program may use.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/v1/models", tag = "Models for programs", operation_id = "listProgramModels",
+    responses(
+        (status = 200, description = "The models.", body = ModelList),
+    ),
+))]
 pub(crate) async fn list<D: Database>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
@@ -55,7 +64,17 @@ pub(crate) async fn list<D: Database>(
     Ok(Json(ModelList { object: "list", data: usable.map(model).collect() }))
 }
 
-/// `GET /v1/models/{id}`. One that the program may not use is not there.
+/// Reads a model.
+///
+/// One that the program may not use is not there.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/v1/models/{id}", tag = "Models for programs", operation_id = "getProgramModel",
+    params(("id" = String, Path, description = "Its name, which may have slashes.")),
+    responses(
+        (status = 200, description = "The model.", body = Model),
+        (status = 404, description = "`model_not_found`: there is no such model."),
+    ),
+))]
 pub(crate) async fn one<D: Database>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,

@@ -26,6 +26,7 @@ use crate::{
 
 mod access;
 mod connections;
+mod described;
 mod features;
 mod going_on;
 mod inside;

@@ -55,6 +55,19 @@ fn every_file_is_served_as_what_it_is() {
 }
 
 #[test]
+fn the_description_of_the_api_is_shown_by_a_page_of_its_own_that_may_write_html() {
+    let policy = |path| get(path).headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+    assert_eq!(policy("/docs"), policy("/docs.html"));
+    assert!(!policy("/docs").contains("trusted-types") && policy("/").contains("trusted-types 'none'"));
+    assert!(policy("/docs").contains("script-src 'self'") && !policy("/docs").contains("unsafe"));
+    // Without a built page there is none.
+    if assets::all().any(|(path, _)| path == DOCS) {
+        assert!(get("/docs").body() != get("/").body());
+        assert_eq!(get("/openapi.json").headers()[header::CONTENT_TYPE], "application/json");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_not_the_page() {
     for path in ["/assets/index-00000000.js", "/robots.txt", "/.env", "/assets/../Cargo.toml"] {
         let response = get(path);

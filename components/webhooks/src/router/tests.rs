@@ -34,7 +34,7 @@ fn note<D>(_: Webhooks<D>) {
     WOKEN.with_borrow_mut(|woken| *woken += 1);
 }
 
-fn webhooks<D: Database>(app: App<D>) -> Webhooks<D> {
+pub(super) fn webhooks<D: Database>(app: App<D>) -> Webhooks<D> {
     let config = Config { webhook_host: "https://*:443".to_owned() };
     Webhooks { app, config, send: receiver, soon: note }
 }

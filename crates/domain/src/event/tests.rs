@@ -1,6 +1,7 @@
 //! Frames as they are written and read.
 
 use proptest::prelude::*;
+use serde::Serialize;
 
 use super::*;
 

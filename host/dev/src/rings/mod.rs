@@ -21,6 +21,8 @@ use crate::test_programs::{self, APP_TESTS, PACE_TESTS, PROVIDER_TESTS, TestProg
 const BROWSER: &str = "tests/browser";
 /// The folder of the checks of deployment files.
 const DEPLOY: &str = "tests/deploy";
+/// The folder of the checks of the API against its description.
+const API: &str = "tests/api";
 /// The folder of the templates of `cargo dev new-tool`, one folder for each language.
 const PROVIDERS: &str = "tests/providers";
 /// The folder of the protocol's own test suite, and that of other MCP clients.
@@ -81,7 +83,7 @@ pub(crate) enum Readiness {
 }
 
 /// All rings, fast ones first. The host's ring runs alone, because it compiles. Of the rings after it, the longest is first.
-pub(crate) const RINGS: [Ring; 12] = [
+pub(crate) const RINGS: [Ring; 13] = [
     Ring {
         name: "crates",
         about: "libraries, the scripted model and this program",
@@ -216,6 +218,20 @@ pub(crate) const RINGS: [Ring; 12] = [
             clients.env(PYTHON_VARIABLE, python::program(repo, CLIENTS));
             clients.env(RMCP_VARIABLE, test_programs::program(repo, "rmcp-client"));
             Ok(vec![Part::new("suite", suite), Part::new("clients", clients)])
+        },
+        at_once: true,
+    },
+    Ring {
+        name: "api",
+        about: "the description of the API: its lints, the page's types of it, and the app against it",
+        folder: API,
+        fetch: |repo| needs(python::is_there(repo), || install(repo, API).and_then(|()| python::install(repo, API))),
+        parts: |repo, manifest| {
+            the_app(repo, manifest)?;
+            let (mut document, mut app) = (npm(repo, API), python::python(repo, API, "run.py"));
+            document.arg("test");
+            app.env(HOST_VARIABLE, the_host(repo));
+            Ok(vec![Part::new("document", document), Part::new("app", app)])
         },
         at_once: true,
     },

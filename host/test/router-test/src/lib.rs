@@ -6,6 +6,7 @@
 
 mod authorization;
 pub mod inside;
+pub mod openapi;
 pub mod others;
 pub mod permissions;
 mod surroundings;
@@ -185,9 +186,12 @@ pub fn send(router: Router, request: Request<Body>) -> Answer {
 
 /// The same on paused time.
 pub async fn answer(router: Router, request: Request<Body>) -> Answer {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (head, body) = web::serve("test", router, request).await.into_parts();
     let bytes = to_bytes(body, MAX_BODY_BYTES).await.expect("the body can be read");
     let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Answer { status: head.status, headers: head.headers, json, text }
+    let answer = Answer { status: head.status, headers: head.headers, json, text };
+    openapi::answers::check(&method, &path, &answer);
+    answer
 }

@@ -13,10 +13,10 @@ use web::App;
 use crate::{Answer, Fixture, answer, request};
 
 /// The methods that a route may take. `HEAD` comes with `GET`.
-const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+pub(crate) const METHODS: [Method; 5] = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
 /// A role that allows nothing.
-const NOTHING: &str = "nothing";
+pub(crate) const NOTHING: &str = "nothing";
 
 /// The roles that walk, besides nobody.
 const ROLES: [&str; 4] = ["admin", "member", "service", NOTHING];
@@ -75,9 +75,7 @@ pub async fn compare_routes(component: &str, router: impl Fn(App<SqliteFile>) ->
 impl Walker {
     /// With the token that the route takes.
     async fn ask(&self, router: impl Fn() -> Router, method: &Method, path: &str) -> Answer {
-        // No id and no name: whoever may do something does it to nothing.
-        let parts: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect();
-        let path = parts.join("/");
+        let path = filled(path);
         let ask = |token: Option<&str>| answer(router(), request(method.clone(), &path, token, None));
         let Some([session, gateway]) = &self.tokens else { return ask(None).await };
         let answered = ask(Some(session)).await;
@@ -85,11 +83,17 @@ impl Walker {
     }
 }
 
+/// A path with what is no id and no name: whoever may do something does it to nothing.
+pub(crate) fn filled(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect();
+    parts.join("/")
+}
+
 /// Where the routes begin that cannot be reached from outside.
 const PRIVATE: &str = "/internal";
 
 /// The paths that a router has, but those that cannot be reached from outside.
-fn paths(router: &Router) -> BTreeSet<String> {
+pub(crate) fn paths(router: &Router) -> BTreeSet<String> {
     all_paths(router).into_iter().filter(|path| !path.starts_with(PRIVATE)).collect()
 }
 
