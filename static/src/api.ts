@@ -6,6 +6,7 @@
  */
 import { isOffline, pause } from "./network.ts";
 import { begin } from "./overdue.ts";
+import { began, newTrace, traceOf } from "./trace.ts";
 import type {
   Account,
   ApiKey,
@@ -183,11 +184,13 @@ export const conversations = {
     ),
   /** A repeated key gets the response to the first request with it. */
   say: (id: string, content: string, idempotencyKey: string, signal: AbortSignal) =>
-    send<{ message: Message; run: Run }>("POST", `${conversationPath(id)}/messages`, {
-      body: { content },
-      headers: { "Idempotency-Key": idempotencyKey },
-      signal,
-    }),
+    traced((traceparent) =>
+      send<{ message: Message; run: Run }>("POST", `${conversationPath(id)}/messages`, {
+        body: { content },
+        headers: { "Idempotency-Key": idempotencyKey, traceparent },
+        signal,
+      }),
+    ),
 };
 
 /** Keys of one's own, or of a service account. */
@@ -216,12 +219,21 @@ export const models = {
   list: () => send<Page<Model>>("GET", "/api/models"),
 };
 
+/** Begins a run, in a trace in which its events are read as well. */
+async function traced<T extends { run: Run }>(begins: (traceparent: string) => Promise<T>): Promise<T> {
+  const traceparent = newTrace();
+  const begun = await begins(traceparent);
+  began(begun.run.id, traceparent);
+  return begun;
+}
+
 export const runs = {
   get: (id: string) => send<Run>("GET", runPath(id)),
   /** `atOnce`: without waiting for the host that writes the answer. */
   cancel: (id: string, atOnce: boolean) => send<Run>("POST", `${runPath(id)}/cancel${query({ at_once: atOnce ? "true" : null })}`),
   /** A repeated request is refused with `run_active`. */
-  retry: (id: string) => send<{ run: Run }>("POST", `${runPath(id)}/retry`),
+  retry: (id: string) =>
+    traced((traceparent) => send<{ run: Run }>("POST", `${runPath(id)}/retry`, { headers: { traceparent } })),
   decide: (id: string, callId: string, decision: Decision) =>
     send<unknown>("POST", `${runPath(id)}/approvals`, { body: { call_id: callId, decision } }),
   /** The event stream after `lastEventId`, or null if the run has ended and there is nothing more. */
@@ -230,7 +242,7 @@ export const runs = {
     lastEventId: string | null,
     signal: AbortSignal,
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>> | null> {
-    const headers: Record<string, string> = { Accept: "text/event-stream" };
+    const headers: Record<string, string> = { Accept: "text/event-stream", traceparent: traceOf(id) };
     // Tools are told the person's time zone, as they are their language, which the browser says itself.
     const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
     if (timeZone) headers["Time-Zone"] = timeZone;
