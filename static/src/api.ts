@@ -7,6 +7,7 @@
 import { isOffline, pause } from "./network.ts";
 import { begin } from "./overdue.ts";
 import type { paths } from "./openapi.ts";
+import { began, newTrace, traceOf } from "./trace.ts";
 import type {
   ApiKey,
   Decision,
@@ -20,6 +21,7 @@ import type {
   Problem,
   Proof,
   ProviderContents,
+  Run,
   Webhook,
 } from "./types.ts";
 
@@ -135,12 +137,15 @@ export const conversations = {
     send("get", "/api/conversations/{id}/messages", { path: { id }, query: { order: "desc", limit, cursor } }),
   /** A repeated key gets the response to the first request with it. */
   say: (id: string, content: string, idempotencyKey: string, signal: AbortSignal) =>
-    send("post", "/api/conversations/{id}/messages", {
-      path: { id },
-      body: { content },
-      header: { "Idempotency-Key": idempotencyKey },
-      signal,
-    }),
+    traced((traceparent) =>
+      send("post", "/api/conversations/{id}/messages", {
+        path: { id },
+        body: { content },
+        header: { "Idempotency-Key": idempotencyKey },
+        traceparent,
+        signal,
+      }),
+    ),
 };
 
 /** Keys of one's own, or of a service account. */
@@ -177,13 +182,21 @@ export const models = {
   list: () => send("get", "/api/models"),
 };
 
+/** Begins a run, in a trace in which its events are read as well. */
+async function traced<T extends { run: Run }>(begins: (traceparent: string) => Promise<T>): Promise<T> {
+  const traceparent = newTrace();
+  const begun = await begins(traceparent);
+  began(begun.run.id, traceparent);
+  return begun;
+}
+
 export const runs = {
   get: (id: string) => send("get", "/api/runs/{id}", { path: { id } }),
   /** `atOnce`: without waiting for the host that writes the answer. */
   cancel: (id: string, atOnce: boolean) =>
     send("post", "/api/runs/{id}/cancel", { path: { id }, query: { at_once: atOnce || null } }),
   /** A repeated request is refused with `run_active`. */
-  retry: (id: string) => send("post", "/api/runs/{id}/retry", { path: { id } }),
+  retry: (id: string) => traced((traceparent) => send("post", "/api/runs/{id}/retry", { path: { id }, traceparent })),
   decide: (id: string, callId: string, decision: Decision) =>
     send("post", "/api/runs/{id}/approvals", { path: { id }, body: { call_id: callId, decision } }),
   /** The event stream after `lastEventId`, or null if the run has ended and there is nothing more. */
@@ -192,7 +205,7 @@ export const runs = {
     lastEventId: string | null,
     signal: AbortSignal,
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>> | null> {
-    const headers: Record<string, string> = { Accept: "text/event-stream" };
+    const headers: Record<string, string> = { Accept: "text/event-stream", traceparent: traceOf(id) };
     // Tools are told the person's time zone, as they are their language, which the browser says itself.
     const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
     if (timeZone) headers["Time-Zone"] = timeZone;
@@ -343,6 +356,8 @@ type Options = {
   renew?: boolean;
   /** Whether the request must not be repeated. */
   once?: boolean;
+  /** The trace that it belongs to. */
+  traceparent?: string;
 };
 /** The same, with whatever a route takes. */
 type Given = Options & { path?: Record<string, string>; query?: Values; header?: Record<string, string>; body?: unknown };
@@ -353,11 +368,12 @@ export async function send<M extends Method, P extends PathOf<M>>(
   path: P,
   ...[options]: Options extends Options & Taken<paths[P][M]> ? [(Options & Taken<paths[P][M]>)?] : [Options & Taken<paths[P][M]>]
 ): Promise<Answered<paths[P][M]>> {
-  const { signal, renew = true, once = false, body, header, ...parameters } = (options ?? {}) as Given;
-  const init: RequestInit = { method: method.toUpperCase(), headers: header ?? {}, signal: signal ?? null };
+  const { signal, renew = true, once = false, traceparent, body, header, ...parameters } = (options ?? {}) as Given;
+  const headers = { ...header, ...(traceparent && { traceparent }) };
+  const init: RequestInit = { method: method.toUpperCase(), headers, signal: signal ?? null };
   if (body !== undefined) {
     init.body = JSON.stringify(body);
-    init.headers = { ...header, "Content-Type": "application/json" };
+    init.headers = { ...headers, "Content-Type": "application/json" };
   }
   const end = begin();
   try {

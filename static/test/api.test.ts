@@ -173,3 +173,14 @@ test("of several tabs one renews the session, and none while one logs out", asyn
     else Object.defineProperty(globalThis, "navigator", usual);
   }
 });
+
+test("a message and the events of its run are asked for in one trace, and another run in another", async () => {
+  const traces = () => requests().map(({ headers }) => String(headers["traceparent"]));
+  answer(json(201, { message: { id: "m" }, run: { id: "traced" } }), empty(204), empty(204), empty(204));
+  await conversations.say("c", "hello", "k", anyTime);
+  for (const run of ["traced", "traced", "another"]) await runs.events(run, null, anyTime);
+  const [said, events, again, another] = traces();
+  assert.match(String(said), /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01$/);
+  assert.deepEqual([events, again], [said, said]);
+  assert.notEqual(another, said);
+});

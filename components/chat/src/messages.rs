@@ -21,6 +21,7 @@ use crate::{
     body::{MessageBody, SentBody},
     models, response_format,
     router::Chat,
+    runs,
 };
 
 /// The longest message: a book chapter, or a log file.
@@ -149,7 +150,10 @@ pub(crate) async fn send<D: Database>(
         _ => chat.store().quotas(limits.buckets()).await?,
     };
     let (status, message, run) = match appended {
-        Appended::Stored(message, run, _) => (StatusCode::CREATED, message, run),
+        Appended::Stored(message, run, _) => {
+            runs::record_begun(&run);
+            (StatusCode::CREATED, message, run)
+        }
         Appended::Existing(message, run) => (StatusCode::OK, message, run),
         Appended::Limited(_) => return Err(limits.refusal(&left).into()),
         Appended::OverBudget(budget) => return Err(limits.told(over_budget(&budget), &left).into()),

@@ -28,6 +28,12 @@ impl Id {
         Self(Uuid::now_v7())
     }
 
+    /// Its 128 bits.
+    #[must_use]
+    pub const fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
     /// An id that sorts before all that were made at this time or later: an id begins with its time (RFC 9562, section 5.7).
     #[must_use]
     pub fn first_of(time: Timestamp) -> Self {

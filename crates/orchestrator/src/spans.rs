@@ -4,6 +4,7 @@
 use completions::Round;
 use domain::Usage;
 use storage::claims::Claim;
+use trace_context::TraceContext;
 use traces::{Kind, Span, names};
 
 use crate::llm_client::{Asked, Stopped};
@@ -11,7 +12,8 @@ use crate::llm_client::{Asked, Stopped};
 /// The finish reasons that have a name; others are a server's words.
 const FINISH_REASONS: [&str; 4] = ["stop", "length", "content_filter", "tool_calls"];
 
-/// A run, from its claim by one executor to its end or to the next wait.
+/// A run, from its claim by one executor to its end or to the next wait. It is a part of its reader's request, and linked to where the run was begun, as are those
+/// of all its executors.
 pub(crate) fn of_run(claim: &Claim) -> Span {
     let mut span = Span::begin(Kind::Internal, "invoke_agent");
     if span.is_recorded() {
@@ -21,6 +23,7 @@ pub(crate) fn of_run(claim: &Claim) -> Span {
         span.set(names::GEN_AI_REQUEST_MODEL, run.model.as_str());
         span.set(names::RUN_ID, run.id.to_string().as_str());
         span.set(names::RUN_ATTEMPT, claim.attempt);
+        span.link(&TraceContext::named(run.id.as_u128()));
     }
     span
 }

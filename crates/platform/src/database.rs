@@ -34,6 +34,7 @@ impl SpinDatabase {
 
 impl SpinDatabase {
     /// A span for a statement. It names it, and contains none of its values.
+    #[inline(never)]
     fn span(&self, statement: &Statement) -> Span {
         let mut span = Span::begin(Kind::Client, statement.name);
         let system = match self {

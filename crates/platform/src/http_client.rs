@@ -76,6 +76,7 @@ pub async fn send_with_trace(
 }
 
 /// A span for a request: it ends with the answer's body.
+#[inline(never)]
 fn span(request: &Request<Bytes>) -> Span {
     let (method, uri) = (request.method(), request.uri());
     let mut span = Span::begin(Kind::Client, method);

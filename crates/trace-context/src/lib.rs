@@ -60,6 +60,14 @@ impl TraceContext {
         }
     }
 
+    /// The place that an id names which is known wherever the work is: that of a run, which several may execute one after the other. It is no part of the
+    /// traces in which they do.
+    #[must_use]
+    pub fn named(id: u128) -> Self {
+        let span_id = u64::try_from(id & u128::from(u64::MAX)).unwrap_or_default().max(1);
+        Self { trace_id: id.max(1), span_id, parent_id: None, is_sampled: false }
+    }
+
     /// A place below this one, for a part of its work: the same trace, a span of its own, whose parent is this span.
     #[must_use]
     pub fn child(&self) -> Self {

@@ -8,7 +8,11 @@ use std::{
 
 use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, ArrayValue, KeyValue, any_value},
-    trace::v1::{Span as Recorded, Status, span::SpanKind, status::StatusCode},
+    trace::v1::{
+        Span as Recorded, Status,
+        span::{Link, SpanKind},
+        status::StatusCode,
+    },
 };
 use trace_context::{Scope, TraceContext};
 
@@ -20,15 +24,22 @@ const MAX_TEXT_BYTES: usize = 256;
 /// The flags of a span: the trace is recorded (W3C Trace Context, section 3.2.2.5.1).
 const SAMPLED: u32 = 1;
 
-/// Which side of a request a span is.
+/// Which part of the work a span is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// It answers a request.
-    Server,
     /// It makes a request, and waits for its answer.
     Client,
-    /// Neither.
+    /// It is done here.
     Internal,
+}
+
+impl From<Kind> for SpanKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Client => Self::Client,
+            Kind::Internal => Self::Internal,
+        }
+    }
 }
 
 /// The value of an attribute.
@@ -91,21 +102,38 @@ impl Span {
     /// A part of the current work that begins now.
     pub fn begin(kind: Kind, name: impl Display) -> Self {
         let part = |scope: Arc<Scope>| Scope { trace: scope.trace.child(), request_id: scope.request_id.clone() };
-        recorded_scope().map(|scope| Self::open(Arc::new(part(scope)), kind, name, Instant::now())).unwrap_or_default()
+        recorded_scope()
+            .map(|scope| Self::open(Arc::new(part(scope)), kind.into(), name, Instant::now()))
+            .unwrap_or_default()
+    }
+
+    /// The beginning of work that others take up later, at the place that its id names ([`TraceContext::named`]), with a link to the current work.
+    pub fn of_beginning(id: u128, name: impl Display) -> Self {
+        let Some(current) = recorded_scope() else { return Self::default() };
+        let trace = TraceContext::named(id).with_sampled(true);
+        let scope = Scope { trace, request_id: current.request_id.clone() };
+        let mut span = Self::open(Arc::new(scope), SpanKind::Producer, name, Instant::now());
+        span.link(&current.trace);
+        span
+    }
+
+    /// Says that it goes on with what was begun at another place.
+    pub fn link(&mut self, to: &TraceContext) {
+        if let Some(open) = &mut self.0 {
+            let (trace_id, span_id, _) = to.ids();
+            let link =
+                Link { trace_id: trace_id.to_vec(), span_id: span_id.to_vec(), flags: SAMPLED, ..Link::default() };
+            open.recorded.links.push(link);
+        }
     }
 
     /// The current work itself: a request that a server answers since `began`.
     pub fn of_request(name: impl Display, began: Instant) -> Self {
-        recorded_scope().map(|scope| Self::open(scope, Kind::Server, name, began)).unwrap_or_default()
+        recorded_scope().map(|scope| Self::open(scope, SpanKind::Server, name, began)).unwrap_or_default()
     }
 
-    fn open(scope: Arc<Scope>, kind: Kind, name: impl Display, began: Instant) -> Self {
+    fn open(scope: Arc<Scope>, kind: SpanKind, name: impl Display, began: Instant) -> Self {
         let (trace_id, span_id, parent_id) = scope.trace.ids();
-        let kind = match kind {
-            Kind::Server => SpanKind::Server,
-            Kind::Client => SpanKind::Client,
-            Kind::Internal => SpanKind::Internal,
-        };
         let began_at = SystemTime::now().checked_sub(began.elapsed()).unwrap_or(UNIX_EPOCH);
         let since = began_at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let recorded = Recorded {
@@ -142,20 +170,29 @@ impl Span {
     /// Says something about it; `name` is one of [`names`].
     pub fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         if let Some(open) = &mut self.0 {
-            open.recorded.attributes.push(attribute(name, value.into()));
+            open.set(name, value.into());
         }
     }
 
     /// It has failed, with this code. Messages have no place in it.
     pub fn fail(&mut self, code: &str) {
-        self.set(names::ERROR_TYPE, code);
         if let Some(open) = &mut self.0 {
+            open.set(names::ERROR_TYPE, code.into());
             open.recorded.status = Some(Status { code: StatusCode::Error.into(), message: String::new() });
         }
     }
 }
 
+impl Open {
+    #[cold]
+    #[inline(never)]
+    fn set(&mut self, name: &str, value: Value) {
+        self.recorded.attributes.push(attribute(name, value));
+    }
+}
+
 /// The scope of the work that asks, if it is recorded.
+#[inline(never)]
 fn recorded_scope() -> Option<Arc<Scope>> {
     RECORDING.get()?;
     trace_context::current().filter(|scope| scope.trace.is_sampled())
@@ -164,12 +201,18 @@ fn recorded_scope() -> Option<Arc<Scope>> {
 impl Drop for Span {
     fn drop(&mut self) {
         if let Some(open) = self.0.take() {
-            let Open { began, mut recorded, .. } = *open;
-            let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            recorded.end_time_unix_nano = recorded.start_time_unix_nano.saturating_add(took);
-            RECORDER.push(recorded);
+            end(*open);
         }
     }
+}
+
+/// Most work is not recorded, and everything that is measured is compiled into many places: so what is only for recorded work is compiled once.
+#[cold]
+#[inline(never)]
+fn end(Open { began, mut recorded, .. }: Open) {
+    let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    recorded.end_time_unix_nano = recorded.start_time_unix_nano.saturating_add(took);
+    RECORDER.push(recorded);
 }
 
 pub(crate) fn attribute(name: &str, value: Value) -> KeyValue {

@@ -131,6 +131,8 @@ dependencies_inherit_configuration = true
 [component.mcp-{name}.variables]
 audience = "mcp-{name}"
 log_level = "{{{{ log_level }}}}"
+otlp_endpoint = "{{{{ otlp_endpoint }}}}"
+otlp_sampling = "{{{{ otlp_sampling }}}}"
 [component.mcp-{name}.dependencies]
 "{CONTRACT}" = {{ path = {} }}
 "#,

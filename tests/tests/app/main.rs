@@ -17,4 +17,5 @@ mod operations;
 mod page;
 mod planted;
 mod tools;
+mod traces;
 mod webhooks;

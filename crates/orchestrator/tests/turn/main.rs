@@ -18,6 +18,7 @@ mod properties;
 mod providers;
 mod script;
 mod servers;
+mod spans;
 mod strict;
 mod tasks;
 mod wanted;
