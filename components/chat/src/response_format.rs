@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use domain::ResponseFormat;
-use json_schema::{MAX_DEPTH, MAX_SCHEMA_BYTES, Unfit};
 use problem::Problem;
 use serde::Deserialize;
 use serde_json::json;
@@ -47,21 +46,13 @@ impl Wanted {
 }
 
 fn check_schema(ResponseFormat { schema, .. }: &ResponseFormat) -> Result<()> {
-    let unusable = |why: Cow<'static, str>| refuse(format!("The schema cannot be used: {why}."));
     if let Err(unfit) = json_schema::repaired(schema) {
-        return unusable(match unfit {
-            Unfit::TooLarge => format!("it is longer than {MAX_SCHEMA_BYTES} bytes").into(),
-            Unfit::TooManyForms => "it has too many forms".into(),
-            Unfit::TooDeep => format!("it is nested more than {MAX_DEPTH} deep").into(),
-            Unfit::NotJson(why) => why.into(),
-            Unfit::NotAnObject => "it must describe an object, as servers of models want it".into(),
-            Unfit::Reference(name) => format!("it refers to {name}, which is not in it").into(),
-        });
+        return refuse(format!("The schema {unfit}."));
     }
     let read = serde_json::from_str(schema.get()).map_err(Problem::internal)?;
     match json_schema::check(&read, &json!({})) {
         Ok(_) => Ok(()),
-        Err(why) => unusable(why.to_string().into()),
+        Err(why) => refuse(format!("The schema cannot be used: {why}.")),
     }
 }
 

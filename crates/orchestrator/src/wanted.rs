@@ -3,6 +3,7 @@
 
 use completions::{Dialect, Generation, JsonFormat, Round, dialect::Field};
 use domain::{ModelSettings, ResponseFormat};
+use json_schema::Unfit;
 use serde_json::{Value, value::RawValue};
 use storage::claims::Claim;
 
@@ -72,7 +73,7 @@ impl<'a> Wanted<'a> {
         let faults = match (serde_json::from_str::<Value>(&round.text), meanings(schema)) {
             (Ok(answer), Ok(schemas)) => schemas.iter().find_map(|schema| faults(schema, &answer)),
             (Err(error), _) => Some(format!("it is not JSON ({error})")),
-            (_, Err(why)) => Some(format!("its schema cannot be used: {why}")),
+            (_, Err(unfit)) => Some(format!("its schema {unfit}")),
         };
         faults.map(|faults| error_handler::unfit(&faults, was_cut))
     }
@@ -80,9 +81,9 @@ impl<'a> Wanted<'a> {
 
 /// The schema as it was sent, and as it is meant: of an object, in today's version, and without a wrapper. An answer must fit both, because what is meant
 /// leaves out what few servers take, such as the forms of which one must fit.
-fn meanings(schema: &RawValue) -> Result<[Value; 2], String> {
-    let meant = json_schema::repaired(schema).map_err(|unfit| unfit.to_string())?;
-    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+fn meanings(schema: &RawValue) -> Result<[Value; 2], Unfit> {
+    let meant = json_schema::repaired(schema)?;
+    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| Unfit::NotJson(error.to_string()));
     Ok([read(schema.get())?, read(meant.get())?])
 }
 
