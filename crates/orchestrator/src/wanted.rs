@@ -58,12 +58,13 @@ impl<'a> Wanted<'a> {
         self.settings.tools.as_deref()
     }
 
-    /// What is set and not sent, because the server refuses it, each with words for the person.
-    pub(crate) fn unmet(self, dialect: &Dialect) -> impl Iterator<Item = (Field, &'static str)> {
+    /// What is set and not sent, because the server refuses it, in words for the person.
+    pub(crate) fn unmet(self, dialect: &Dialect) -> Vec<&'static str> {
         let temperature = self.settings.temperature.map(|_| (Field::Temperature, WITHOUT_TEMPERATURE));
         let effort = self.settings.reasoning_effort.map(|_| (Field::ReasoningEffort, WITHOUT_EFFORT));
         let format = self.format.map(|_| (Field::ResponseFormat, WITHOUT_SCHEMA));
-        [temperature, effort, format].into_iter().flatten().filter(|(field, _)| !dialect.sends(*field))
+        let set = [temperature, effort, format].into_iter().flatten();
+        set.filter(|(field, _)| !dialect.sends(*field)).map(|(_, words)| words).collect()
     }
 
     /// Why an answer does not have the form that is wanted.
