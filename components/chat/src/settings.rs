@@ -1,9 +1,9 @@
 //! The settings of a conversation and of an assistant, as they are sent: `{"instructions", "temperature", "max_output_tokens", "reasoning_effort", "tools"}`.
 //! Everything is checked here. Must not know where they are stored.
 
-use domain::{Id, ModelSettings, NamedAssistant, ReasoningEffort, Temperature};
+use domain::{ModelSettings, ReasoningEffort, Temperature};
 use problem::Problem;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use toolbox::{
     Effect, Policy,
     policy::{MAX_CHOSEN, MAX_CHOSEN_BYTES},
@@ -102,34 +102,4 @@ fn check_patterns(patterns: &[String]) -> Result<()> {
 
 fn refuse<T>(field: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
     Err(Problem::invalid_field(field, detail).into())
-}
-
-/// All settings; `null` is as usual.
-#[derive(Debug, Serialize)]
-pub(crate) struct SettingsBody {
-    instructions: Option<String>,
-    temperature: Option<Temperature>,
-    max_output_tokens: Option<u64>,
-    reasoning_effort: Option<ReasoningEffort>,
-    tools: Option<Vec<String>>,
-}
-
-impl From<ModelSettings> for SettingsBody {
-    fn from(settings: ModelSettings) -> Self {
-        let ModelSettings { instructions, temperature, max_output_tokens, reasoning_effort, tools } = settings;
-        Self { instructions, temperature, max_output_tokens, reasoning_effort, tools }
-    }
-}
-
-/// The assistant that a conversation names.
-#[derive(Debug, Serialize)]
-pub(crate) struct NamedAssistantBody {
-    id: Id,
-    name: String,
-}
-
-impl From<NamedAssistant> for NamedAssistantBody {
-    fn from(NamedAssistant { id, name }: NamedAssistant) -> Self {
-        Self { id, name }
-    }
 }

@@ -7,24 +7,19 @@ use serde_json::value::RawValue;
 
 use crate::Id;
 
-/// How a model is to answer. What is absent is as the installation, or the model's server, has it.
+/// How a model is to answer. What is absent is as the installation, or the model's server, has it; in JSON it is `null`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModelSettings {
     /// What the model is told before the conversation, after what the installation tells it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<String>,
     /// How much the model varies.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Temperature>,
     /// The longest answer, in tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
     /// How much the model reasons before it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Patterns of the tools that may be used, as in policies; empty: none. They allow nothing that is not allowed anyway.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<Vec<String>>,
 }
 
@@ -172,11 +167,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_written_as_they_were_sent_and_what_is_absent_is_left_out() {
+    fn settings_are_written_as_they_were_sent_and_what_is_absent_is_null() {
         let json = r#"{"instructions":"Be brief.","temperature":0.7,"max_output_tokens":500,"reasoning_effort":"xhigh","tools":["mail:*"]}"#;
         let settings: ModelSettings = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), json);
-        assert_eq!(serde_json::to_string(&ModelSettings::default()).unwrap(), "{}");
+        let usual = serde_json::to_string(&ModelSettings::default()).unwrap();
+        assert_eq!(
+            usual,
+            r#"{"instructions":null,"temperature":null,"max_output_tokens":null,"reasoning_effort":null,"tools":null}"#
+        );
+        for json in ["{}", &usual] {
+            assert_eq!(serde_json::from_str::<ModelSettings>(json).unwrap(), ModelSettings::default());
+        }
         for effort in ReasoningEffort::ALL {
             assert_eq!(serde_json::to_value(effort).unwrap(), effort.as_str());
             assert_eq!(ReasoningEffort::parse(effort.as_str()), Some(effort));
