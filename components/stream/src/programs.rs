@@ -15,7 +15,7 @@ use axum::{
     extract::State,
     middleware,
     response::Response,
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -86,9 +86,9 @@ impl<D: Database> Authenticator for Programs<D> {
 pub(crate) fn router<D: Database + 'static>(stream: Stream<D>, ways: Ways) -> Router {
     let Stream { app, config, send } = stream;
     Router::new()
-        .route("/v1/chat/completions", post(chat_completions::<D>))
-        .route("/v1/responses", post(responses::<D>))
-        .route("/v1/embeddings", post(embeddings::<D>))
+        .route("/v1/chat/completions", passing(Endpoint::ChatCompletions))
+        .route("/v1/responses", passing(Endpoint::Responses))
+        .route("/v1/embeddings", passing(Endpoint::Embeddings))
         .route("/v1/models", get(models::list::<D>))
         .route("/v1/models/{*id}", get(models::one::<D>))
         .layer(middleware::map_response(in_openai_form))
@@ -109,41 +109,11 @@ async fn in_openai_form(mut response: Response) -> Response {
 
 type Body = RawJson<MAX_BODY_BYTES>;
 
-/// `POST /v1/chat/completions`.
-async fn chat_completions<D: Database + 'static>(
-    State(programs): State<Programs<D>>,
-    session: Allowed<ModelsCall>,
-    RawJson(body): Body,
-) -> Result<Response> {
-    pass(Endpoint::ChatCompletions, programs, session, body).await
-}
-
-/// `POST /v1/responses`.
-async fn responses<D: Database + 'static>(
-    State(programs): State<Programs<D>>,
-    session: Allowed<ModelsCall>,
-    RawJson(body): Body,
-) -> Result<Response> {
-    pass(Endpoint::Responses, programs, session, body).await
-}
-
-/// `POST /v1/embeddings`.
-async fn embeddings<D: Database + 'static>(
-    State(programs): State<Programs<D>>,
-    session: Allowed<ModelsCall>,
-    RawJson(body): Body,
-) -> Result<Response> {
-    pass(Endpoint::Embeddings, programs, session, body).await
-}
-
-/// A request goes on, and its answer back. axum wants futures that may move to another thread. A guest has one, so none ever does.
-fn pass<D: Database + 'static>(
-    endpoint: Endpoint,
-    programs: Programs<D>,
-    session: Allowed<ModelsCall>,
-    body: Bytes,
-) -> impl Future<Output = Result<Response>> + Send {
-    SendWrapper::new(passed(endpoint, programs, session, body))
+/// `POST` of a request, which goes on, and its answer back. axum wants futures that may move to another thread. A guest has one, so none ever does.
+fn passing<D: Database + 'static>(endpoint: Endpoint) -> MethodRouter<Programs<D>> {
+    post(move |State(programs): State<Programs<D>>, session: Allowed<ModelsCall>, RawJson(body): Body| {
+        SendWrapper::new(passed(endpoint, programs, session, body))
+    })
 }
 
 async fn passed<D: Database + 'static>(

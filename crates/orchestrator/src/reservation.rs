@@ -5,7 +5,7 @@ use domain::prices::MILLIONTHS;
 use storage::budgets::{Budget, RoundEstimate};
 
 /// If less than this is left for an answer, the model is not asked: nobody can use half a paragraph.
-pub const MIN_ANSWER_TOKENS: u64 = 256;
+const MIN_ANSWER_TOKENS: u64 = 256;
 /// How often it is tried to reserve. Each smaller reservation fits what was left a moment ago, so more than two mean that others reserve, too.
 pub(crate) const MAX_TRIES: u32 = 4;
 

@@ -14,7 +14,7 @@ const MAX_HELD_BYTES: usize = 256 * 1024;
 /// How much of an answer is kept until its end, in case that nobody reports its tokens and they must be estimated. What is longer is estimated by its
 /// length. Sixteen answers of an instance have eight megabytes.
 const MAX_KEPT_BYTES: usize = 512 * 1024;
-/// How much of vectors is looked at again with what follows, because a report may come in two pieces. Reports have a few hundred bytes.
+/// How much of a body is looked at again with what follows, because a report may come in two pieces. Reports have a few hundred bytes.
 const OVERLAP_BYTES: usize = 2 * 1024;
 
 /// An answer that is passed on.
@@ -24,7 +24,7 @@ pub struct Answer {
     is_stream: bool,
     /// Whether reports of tokens that the program has not asked for are left out.
     hides_usage: bool,
-    /// Of a stream, the event whose end has not come; of vectors, what is looked at again.
+    /// Of a stream, the event whose end has not come; of a body, what is looked at again.
     held: Vec<u8>,
     kept: Vec<u8>,
     bytes: u64,
@@ -52,6 +52,12 @@ impl Answer {
         Self { endpoint, is_stream, hides_usage, held: Vec::new(), kept: Vec::new(), bytes: 0, usage: None }
     }
 
+    /// Whether it is a stream of events.
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
     /// The tokens that were reported so far.
     #[must_use]
     pub const fn usage(&self) -> Option<Usage> {
@@ -67,18 +73,13 @@ impl Answer {
     /// Takes a piece of the body and passes on what can go on.
     pub fn feed(&mut self, piece: &[u8], mut pass: impl FnMut(&[u8])) {
         self.bytes = self.bytes.saturating_add(piece.len() as u64);
-        if self.endpoint == Endpoint::Embeddings {
-            pass(piece);
-            self.held.extend_from_slice(piece);
-            self.usage = usage::last(&self.held).or(self.usage);
-            let seen = self.held.len().saturating_sub(OVERLAP_BYTES);
-            self.held.drain(..seen);
-            return;
-        }
-        if self.kept.len().saturating_add(piece.len()) <= MAX_KEPT_BYTES {
-            self.kept.extend_from_slice(piece);
+        // Vectors have megabytes and no tokens.
+        if self.endpoint != Endpoint::Embeddings {
+            let room = MAX_KEPT_BYTES.saturating_sub(self.kept.len());
+            self.kept.extend_from_slice(piece.get(..room).unwrap_or(piece));
         }
         if !self.is_stream {
+            self.look_for_report(piece);
             return pass(piece);
         }
         let Some((whole, rest)) = end_of_events(piece).and_then(|end| piece.split_at_checked(end)) else {
@@ -108,8 +109,19 @@ impl Answer {
         if self.is_stream && !rest.is_empty() {
             self.pass_on(&rest, &mut pass);
         }
+        // All of it is here, so it is known where the report is.
         if !self.is_stream && self.kept.len() as u64 == self.bytes {
-            self.usage = usage::of(&self.kept).or(self.usage);
+            self.usage = usage::of(&self.kept);
+        }
+    }
+
+    /// Looks for a report in a piece of a body. Responses repeat the request, so there only all of it says where the report is.
+    fn look_for_report(&mut self, piece: &[u8]) {
+        if self.endpoint != Endpoint::Responses {
+            self.held.extend_from_slice(piece);
+            self.usage = usage::last(&self.held).or(self.usage);
+            let seen = self.held.len().saturating_sub(OVERLAP_BYTES);
+            self.held.drain(..seen);
         }
     }
 
@@ -293,6 +305,22 @@ mod tests {
         let pieces: Vec<&[u8]> = body.as_bytes().chunks(999).collect();
         assert_eq!(passed(&mut answer, &pieces), body);
         assert_eq!(answer.usage(), Some(Usage { prompt_tokens: 5, completion_tokens: 0 }));
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_to_keep_reports_at_its_end() {
+        let logprobs = "0.25,".repeat(200_000);
+        let body = format!(
+            "{{\"choices\":[{{\"logprobs\":[{logprobs}0]}}],\"usage\":{{\"prompt_tokens\":5,\"completion_tokens\":7}}}}"
+        );
+        let pieces: Vec<&[u8]> = body.as_bytes().chunks(999).collect();
+        let mut answer = Answer::new(Endpoint::ChatCompletions, false, false);
+        assert_eq!(passed(&mut answer, &pieces), body);
+        assert_eq!(answer.usage(), Some(Usage { prompt_tokens: 5, completion_tokens: 7 }));
+        assert_eq!(answer.kept().0, &body.as_bytes()[..MAX_KEPT_BYTES]);
+        // What a program sent may be repeated there.
+        let mut answer = Answer::new(Endpoint::Responses, false, false);
+        assert_eq!((passed(&mut answer, &pieces), answer.usage()), (body, None));
     }
 
     #[test]

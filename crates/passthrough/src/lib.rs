@@ -8,7 +8,9 @@ mod endpoint;
 mod references;
 mod request;
 mod tokens;
+mod tools;
 mod usage;
+mod words;
 
 pub use answer::{Answer, is_failure};
 pub use endpoint::Endpoint;

@@ -1,16 +1,15 @@
-//! Reads a request as far as it must be known, and writes it for a provider: the same fields in the same order, each value byte for byte.
+//! Reads a request as far as it must be known, and writes it for a provider: the same fields in the same order, each value byte for byte, and at the end
+//! those that are changed or added.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{Endpoint, references, tokens};
+use crate::{Endpoint, references, tokens, tools, words::Read};
 
 /// More than APIs have: a body with thousands of fields is no request.
 const MAX_FIELDS: usize = 256;
-/// No name that decides is longer, whatever its letters are.
-const MAX_KNOWN_BYTES: usize = 64;
 /// What a request says about its stream, and how much it says about it at most.
 const STREAM_OPTIONS: &str = "stream_options";
 const MAX_STREAM_OPTIONS_BYTES: usize = 1024;
@@ -30,8 +29,6 @@ const CONVERSATIONS: [&str; 2] = ["input", "messages"];
 const TOOLS: &str = "tools";
 const SEARCHES: &str = "web_search_options";
 const TIER: &str = "service_tier";
-/// Tools that the program runs.
-const OWN_TOOLS: [&str; 2] = ["function", "custom"];
 const USUAL_TIERS: [&str; 3] = ["auto", "default", "flex"];
 
 /// Fields with which gateways that may stand behind a provider are told to ask another model or server than the one that was checked here.
@@ -41,8 +38,15 @@ const ELSEWHERE: [&str; 5] = ["models", "fallbacks", "api_base", "base_url", "ap
 const LENGTHS_OF_CHAT: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 const LENGTHS_OF_RESPONSES: [&str; 1] = ["max_output_tokens"];
 
-/// The other fields that decide. Some servers read names whatever their case, so another case of these is refused.
-const DECIDING: [&str; 4] = ["model", "stream", STREAM_OPTIONS, "n"];
+/// All fields that decide. Some servers read names whatever their case, so another case of these is refused.
+const DECIDING: [&[&str]; 6] = [
+    &["model", "stream", STREAM_OPTIONS, "n", TOOLS, SEARCHES, TIER],
+    &CONVERSATIONS,
+    &KEPT_ELSEWHERE,
+    &ELSEWHERE,
+    &LENGTHS_OF_CHAT,
+    &LENGTHS_OF_RESPONSES,
+];
 
 /// Why a request cannot go on. The messages quote no values.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -50,9 +54,6 @@ pub enum InvalidRequest {
     /// It is no JSON object, or has a field twice.
     #[error("the body is not a JSON object that can be read: {0}")]
     Json(String),
-    /// It is nested too deeply.
-    #[error("the body is nested too deeply")]
-    TooDeep,
     /// It names no model.
     #[error("name a model: the field model must be a text")]
     Model,
@@ -85,7 +86,7 @@ impl InvalidRequest {
     #[must_use]
     pub const fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Json(_) | Self::TooDeep => None,
+            Self::Json(_) => None,
             Self::Model => Some("model"),
             Self::Stream => Some("stream"),
             Self::StreamOptions => Some(STREAM_OPTIONS),
@@ -127,21 +128,14 @@ impl<'a> Fields<'a> {
 
     /// Refuses what asks for something else than what is checked here.
     fn check(&self, endpoint: Endpoint) -> Result<(), InvalidRequest> {
-        let extra = [TOOLS, SEARCHES, TIER];
-        let deciding = DECIDING
-            .iter()
-            .chain(&CONVERSATIONS)
-            .chain(&extra)
-            .chain(&KEPT_ELSEWHERE)
-            .chain(&LENGTHS_OF_CHAT)
-            .chain(&LENGTHS_OF_RESPONSES);
-        for known in deciding.chain(&ELSEWHERE).copied() {
-            let is_other = |name: &str| name != known && name.len() <= MAX_KNOWN_BYTES && folded(name) == known;
-            if self.0.iter().any(|(name, _)| is_other(name)) {
+        for (name, _) in &self.0 {
+            let folded = folded(name);
+            let known = DECIDING.into_iter().flatten().find(|known| **known == folded && *known != name);
+            if let Some(known) = known {
                 return Err(InvalidRequest::Case(known));
             }
         }
-        let is_said = |field: &&str| !matches!(self.get(field).map(RawValue::get), None | Some("null" | "false"));
+        let is_said = |field: &&str| self.said(field).is_some_and(|value| value.get() != "false");
         // Embeddings have a field `prompt` at some servers, and keep nothing.
         let may_keep = |field: &&&str| endpoint == Endpoint::Responses || **field == STORE;
         if let Some(field) = KEPT_ELSEWHERE.iter().filter(may_keep).find(|field| is_said(field)) {
@@ -150,18 +144,21 @@ impl<'a> Fields<'a> {
         if let Some(field) = CONVERSATIONS.iter().find(|field| self.get(field).is_some_and(references::is_in)) {
             return Err(InvalidRequest::Kept(field));
         }
-        let tools: Vec<Tool<'_>> = self.read(TOOLS).unwrap_or_default();
-        let is_own = |tool: &Tool<'_>| tool.r#type.as_deref().is_none_or(|kind| OWN_TOOLS.contains(&kind));
-        if !tools.iter().all(is_own) {
+        if !self.get(TOOLS).is_none_or(tools::are_own) {
             return Err(InvalidRequest::Extra(TOOLS));
         }
         if is_said(&SEARCHES) {
             return Err(InvalidRequest::Extra(SEARCHES));
         }
-        if self.read::<Name<'_>>(TIER).is_some_and(|Name(tier)| !USUAL_TIERS.contains(&&*tier)) {
+        if self.read::<Read<'_>>(TIER).is_some_and(|Read(tier)| !USUAL_TIERS.contains(&&*tier)) {
             return Err(InvalidRequest::Extra(TIER));
         }
         ELSEWHERE.iter().find(|field| is_said(field)).map_or(Ok(()), |field| Err(InvalidRequest::Elsewhere(field)))
+    }
+
+    /// A field that is there and not null.
+    fn said(&self, name: &str) -> Option<&'a RawValue> {
+        self.get(name).filter(|value| value.get() != "null")
     }
 
     fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
@@ -169,22 +166,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A tool.
-#[derive(serde::Deserialize)]
-struct Tool<'a> {
-    #[serde(borrow)]
-    r#type: Option<Cow<'a, str>>,
-}
-
 /// What a request says about its stream.
 #[derive(serde::Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
 }
-
-/// A name that borrows if it can.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -199,7 +185,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let (mut fields, mut names): (Self::Value, _) = (Vec::new(), HashSet::new());
-                while let Some(Name(name)) = map.next_key()? {
+                while let Some(Read(name)) = map.next_key()? {
                     // Of two with one name, we might check the one and the provider use the other.
                     if !names.insert(folded(&name)) || fields.len() >= MAX_FIELDS {
                         return Err(serde::de::Error::custom("a field is there twice, or there are too many"));
@@ -222,7 +208,7 @@ impl<'a> Request<'a> {
     pub fn read(endpoint: Endpoint, body: &'a [u8]) -> Result<Self, InvalidRequest> {
         let odd = |error: serde_json::Error| InvalidRequest::Json(error.to_string());
         let fields: Fields<'a> = serde_json::from_slice(body).map_err(odd)?;
-        let model = fields.read("model").map(|Name(model)| model).filter(|model| !model.is_empty());
+        let model = fields.read("model").map(|Read(model)| model).filter(|model| !model.is_empty());
         let model = model.ok_or(InvalidRequest::Model)?;
         let streams = match fields.get("stream").map(RawValue::get) {
             Some("true") => true,
@@ -230,8 +216,7 @@ impl<'a> Request<'a> {
             Some(_) => return Err(InvalidRequest::Stream),
         };
         fields.check(endpoint)?;
-        let options = fields.get(STREAM_OPTIONS).filter(|options| options.get() != "null");
-        let wants_usage = match options {
+        let wants_usage = match fields.said(STREAM_OPTIONS) {
             Some(options) if options.get().len() <= MAX_STREAM_OPTIONS_BYTES => {
                 let options = serde_json::from_str::<StreamOptions>(options.get());
                 options.map_err(|_| InvalidRequest::StreamOptions)?.include_usage.unwrap_or_default()
@@ -239,11 +224,8 @@ impl<'a> Request<'a> {
             Some(_) => return Err(InvalidRequest::StreamOptions),
             None => false,
         };
-        let mut prompt_tokens = 0_u64;
-        for (name, value) in &fields.0 {
-            let tokens = tokens::of(value).ok_or(InvalidRequest::TooDeep)?;
-            prompt_tokens = prompt_tokens.saturating_add(if name == "model" { 0 } else { tokens });
-        }
+        let counted = fields.0.iter().filter(|(name, _)| name != "model");
+        let prompt_tokens = counted.map(|(_, value)| tokens::of(value)).sum();
         Ok(Self { endpoint, body, fields, model, streams, wants_usage, prompt_tokens })
     }
 
@@ -272,13 +254,15 @@ impl<'a> Request<'a> {
     }
 
     /// The most tokens that one answer may have, if the request says it: of several fields that say it the largest, because servers read one or the other.
-    /// Vectors have none.
+    /// What is no such number says nothing: -1 is none at all to some servers. Vectors have none.
     #[must_use]
     pub fn max_answer_tokens(&self) -> Option<u64> {
         if self.endpoint == Endpoint::Embeddings {
             return Some(0);
         }
-        self.lengths().iter().filter_map(|field| self.fields.read::<u64>(field)).max().filter(|most| *most > 0)
+        let said = self.lengths().iter().filter(|field| self.fields.said(field).is_some());
+        let most = said.map(|field| self.fields.read::<u64>(field)).try_fold(0, |most, tokens| Some(most.max(tokens?)));
+        most.filter(|most| *most > 0)
     }
 
     fn lengths(&self) -> &'static [&'static str] {
@@ -305,7 +289,7 @@ impl<'a> Request<'a> {
 
     /// The field that says how long an answer may be: one that the request has, else the newest.
     fn length_field(&self) -> Option<&'static str> {
-        let is_there = |field: &&&str| self.fields.read::<u64>(field).is_some();
+        let is_there = |field: &&&str| self.fields.said(field).is_some();
         self.lengths().iter().find(is_there).or(self.lengths().first()).copied()
     }
 
@@ -319,11 +303,11 @@ impl<'a> Request<'a> {
         if let Some((most, field)) = additions.max_answer_tokens.zip(self.length_field()) {
             changes.push((field, most.to_string()));
             // The others must not say more.
-            let is_longer =
-                |other: &&&str| **other != field && self.fields.read::<u64>(other).is_some_and(|tokens| tokens > most);
-            changes.extend(self.lengths().iter().filter(is_longer).map(|other| (*other, most.to_string())));
+            let is_as_short = |other: &str| self.fields.read::<u64>(other).is_some_and(|tokens| tokens <= most);
+            let said = self.lengths().iter().filter(|other| **other != field && self.fields.said(other).is_some());
+            changes.extend(said.filter(|other| !is_as_short(other)).map(|other| (*other, most.to_string())));
         }
-        if self.endpoint == Endpoint::Responses && self.fields.get(STORE).is_none_or(|store| store.get() == "null") {
+        if self.endpoint == Endpoint::Responses && self.fields.said(STORE).is_none() {
             changes.push((STORE, "false".to_owned()));
         }
         if changes.is_empty() {

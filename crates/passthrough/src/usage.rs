@@ -71,7 +71,7 @@ pub(crate) fn of(text: &[u8]) -> Option<Usage> {
     valid(&text.usage.or(of_response)?)
 }
 
-/// The last report in the bytes of a body that can repeat nothing of a request, such as vectors.
+/// The last report in the bytes of a body that repeats nothing of a request.
 pub(crate) fn last(bytes: &[u8]) -> Option<Usage> {
     let rest = bytes.get(memmem::rfind(bytes, FIELD)?.saturating_add(FIELD.len())..)?;
     let object = rest.trim_ascii_start().strip_prefix(b":")?;

@@ -108,6 +108,14 @@ pub(crate) fn counts(user_id: &str, api_key_id: &str) -> String {
 pub(crate) const ROOMS: &str =
     "string_agg(subject || ' ' || kind || ' ' || amount || ' ' || room || ' ' || (room + reserved), ',')";
 
+/// The SQL expression for 1 if one of the budgets in a table has too little left for so many tokens, or for what they cost, both parameters; else 0.
+pub(crate) fn is_short(tokens: &str, cost: &str, from: &str) -> String {
+    format!(
+        "COALESCE((SELECT MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN CAST({tokens} AS bigint) ELSE CAST({cost} AS bigint) END
+             THEN 1 ELSE 0 END) FROM {from}), 0)"
+    )
+}
+
 /// Nothing is reserved, because of one of these.
 pub(crate) fn short(query: &'static str, rooms: &str, at: Timestamp) -> Result<Reservation, StorageError> {
     let budgets = parsed(rooms, at);
@@ -141,10 +149,9 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "INSERT INTO budget_reservations (run_id, lease_owner, tokens, cost, prompt_tokens, input_price, output_price, rooms, is_short)
              SELECT runs.id, runs.lease_owner, CAST(?3 AS bigint), CAST(?4 AS bigint), CAST(?5 AS bigint), CAST(?6 AS bigint), CAST(?7 AS bigint),
-                 (SELECT {ROOMS} FROM budgets_of_runs WHERE run_id = ?1),
-                 COALESCE((SELECT MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN CAST(?3 AS bigint) ELSE CAST(?4 AS bigint) END
-                     THEN 1 ELSE 0 END) FROM budgets_of_runs WHERE run_id = ?1), 0)
-             FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING rooms, is_short, now_ms()"
+                 (SELECT {ROOMS} FROM budgets_of_runs WHERE run_id = ?1), {}
+             FROM runs WHERE runs.id = ?1 AND runs.lease_owner = ?2 RETURNING rooms, is_short, now_ms()",
+            is_short("?3", "?4", "budgets_of_runs WHERE run_id = ?1")
         );
         let parameters = [
             lease.run_id.into(),

@@ -81,11 +81,10 @@ impl<D: Database> Store<D> {
              INSERT INTO model_request_beginnings (id, user_id, api_key_id, api, model, tokens, cost, created_at, limits, now_us, retry_after_us,
                  states, rooms, is_short)
              SELECT CAST(?1 AS text), CAST(?2 AS text), CAST(?3 AS text), CAST(?4 AS text), CAST(?5 AS text), CAST(?6 AS bigint),
-                 CAST(?7 AS bigint), now_ms(), CAST(?8 AS text), now_ms() * 1000, {RETRY_AFTER_US}, {STATES}, (SELECT {ROOMS} FROM counting),
-                 COALESCE((SELECT MAX(CASE WHEN room < CASE WHEN kind LIKE 'tokens%' THEN CAST(?6 AS bigint) ELSE CAST(?7 AS bigint) END
-                     THEN 1 ELSE 0 END) FROM counting), 0)
+                 CAST(?7 AS bigint), now_ms(), CAST(?8 AS text), now_ms() * 1000, {RETRY_AFTER_US}, {STATES}, (SELECT {ROOMS} FROM counting), {}
              RETURNING states, rooms, is_short, created_at",
-            budgets::counts("?2", "?3")
+            budgets::counts("?2", "?3"),
+            budgets::is_short("?6", "?7", "counting")
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let row = rows.first().ok_or(StorageError::Row { query: QUERY, column: 0, expected: "a row" })?;

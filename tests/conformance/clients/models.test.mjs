@@ -132,7 +132,9 @@ test("OpenAI's SDK for JavaScript", async () => {
   });
 });
 
-test("what a program has got of an answer that it leaves is charged, and the rest is not fetched", async () => {
+// It waits for the settlement, which must come.
+const limit = { timeout: LIMIT_MS };
+test("what a program has got of an answer that it leaves is charged, and the rest is not fetched", limit, async () => {
   const before = await usage();
   const leaving = new AbortController();
   const body = { model: "gpt-test", stream: true, messages: [{ role: "user", content: "at length" }] };

@@ -175,15 +175,16 @@ impl Asked<'_> {
     /// What is added to the request for this provider.
     fn additions(&self) -> Additions {
         let Question { request, max_answer_tokens, .. } = self.question;
-        let all = Additions { usage: true, max_answer_tokens };
         let server = self.provider.remembered_as();
-        let refused = REFUSED.with_borrow(|refused| {
-            request.added(all).filter(|field| refused.contains(&(server.clone(), *field))).collect::<Vec<_>>()
-        });
-        let is_refused = |only: Additions| request.added(only).any(|field| refused.contains(&field));
-        let usage = Additions { usage: true, max_answer_tokens: None };
-        let length = Additions { usage: false, max_answer_tokens };
-        Additions { usage: !is_refused(usage), max_answer_tokens: max_answer_tokens.filter(|_| !is_refused(length)) }
+        let takes = |only: Additions| {
+            let is_refused = |field| REFUSED.with_borrow(|refused| refused.contains(&(server.clone(), field)));
+            !request.added(only).any(is_refused)
+        };
+        let length = Additions { max_answer_tokens, ..Additions::default() };
+        Additions {
+            usage: takes(Additions { usage: true, ..Additions::default() }),
+            max_answer_tokens: max_answer_tokens.filter(|_| takes(length)),
+        }
     }
 
     /// Whether an error names a field that was added.

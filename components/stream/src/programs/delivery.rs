@@ -117,14 +117,15 @@ pub(crate) fn work<D: Database + 'static>(
                 }
                 // The next piece is read when this one has gone: nobody is sent more than they read.
                 is_there = is_there && poll_fn(|context| sink.poll_ready(context)).await;
-                if !is_there {
+                // A provider stops a stream for somebody who has left. What is not streamed is done already, and says at its end what it cost.
+                if !is_there && is_stream {
                     break;
                 }
                 next = rest.next().await;
             }
-            // The provider need not go on for somebody who has left.
             drop(rest);
-            if is_there && is_whole {
+            let has_ended = is_whole && (is_there || !is_stream);
+            if has_ended {
                 answer.finish(|bytes| is_there = is_there && sink.write(bytes));
             } else if is_there {
                 let message =
@@ -134,7 +135,7 @@ pub(crate) fn work<D: Database + 'static>(
                     None => sink.break_off(),
                 }
             }
-            let (used, is_estimated) = used(&answer, endpoint, prompt_tokens, is_there && is_whole);
+            let (used, is_estimated) = used(&answer, endpoint, prompt_tokens, has_ended);
             let pricing = &programs.config.settings.pricing;
             let price = pricing.at(&provider, &model);
             let cost = price.map(|price| Cost {
@@ -168,12 +169,14 @@ fn estimated_tokens(answer: &Answer, endpoint: Endpoint) -> u64 {
     let Some(api) = endpoint.api() else { return 0 };
     let (mut reading, mut round, mut said) = (Reading::of(api), Round::default(), Vec::new());
     let (kept, bytes) = answer.kept();
-    if reading.feed(&mut round, kept, &mut said).is_err() && !round.has_begun() {
-        // It is no answer of this API, or compressed although nobody asked for that.
+    let fed = reading.feed(&mut round, kept, &mut said);
+    // Half a stream has tokens, too.
+    let finished = reading.finish(&mut round, &mut said);
+    let is_unread = fed.is_err() || (!answer.is_stream() && finished.is_err());
+    if is_unread && !round.has_begun() {
+        // It is no answer of this API, half of a JSON text, or compressed although nobody asked for that.
         return bytes / UNREAD_BYTES_PER_TOKEN;
     }
-    // Half an answer has tokens, too.
-    let _ = reading.finish(&mut round, &mut said);
     let scaled = u128::from(answer_tokens(&round)) * u128::from(bytes) / (kept.len().max(1) as u128);
     u64::try_from(scaled).unwrap_or(u64::MAX)
 }

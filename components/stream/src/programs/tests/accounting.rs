@@ -37,6 +37,32 @@ fn what_nobody_reports_is_estimated_also_when_the_program_leaves() {
 }
 
 #[test]
+fn an_answer_that_is_not_streamed_is_charged_as_reported_however_long_it_is_and_when_the_program_has_left() {
+    let test = Test::new("");
+    test.budget(Subject::User(test.user.id), 1_000_000);
+    let half = "x".repeat(400_000);
+    let pieces = [
+        format!(r#"{{"choices":[{{"message":{{"content":"Hello"}},"logprobs":"{half}"#),
+        format!(r#"{half}"}}],"usage":{{"prompt_tokens":9,"completion_tokens":4}}}}"#),
+    ];
+    let sent =
+        |pieces: &[String]| Sent { pieces: pieces.iter().cloned().map(Some).collect(), ..json_of(200, &Value::Null) };
+    for (times, leaves_after) in [usize::MAX, 1, 0].into_iter().enumerate() {
+        answers([sent(&pieces)]);
+        LEAVES_AFTER.set(leaves_after);
+        assert_eq!(test.chat(hi("m")).status, StatusCode::OK);
+        assert_eq!(1_000_000 - test.left(), 13 * (times as u64 + 1));
+    }
+    // Of one that breaks off, nobody knows.
+    let before = test.left();
+    let mut broken = sent(&pieces[..1]);
+    broken.pieces.push(None);
+    answers([broken]);
+    assert_eq!(test.chat(hi("m")).status, StatusCode::OK);
+    assert!(before - test.left() > 90_000, "{}", test.left());
+}
+
+#[test]
 fn a_budget_that_is_used_up_refuses_and_one_that_is_not_lets_the_rest_be_used() {
     let test = Test::new("");
     test.budget(Subject::User(test.user.id), 1_000);
