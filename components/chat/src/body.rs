@@ -47,7 +47,7 @@ pub(crate) struct ConversationBody {
 
 impl From<Conversation> for ConversationBody {
     fn from(mut conversation: Conversation) -> Self {
-        let ConversationSettings { assistant, model } = std::mem::take(&mut conversation.settings);
+        let ConversationSettings { assistant, model, .. } = std::mem::take(&mut conversation.settings);
         Self { listed: conversation.into(), assistant, settings: model }
     }
 }

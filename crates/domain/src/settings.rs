@@ -32,6 +32,9 @@ pub struct ConversationSettings {
     pub assistant: Option<NamedAssistant>,
     /// The settings.
     pub model: ModelSettings,
+    /// Nobody is there who could be asked whether a tool may be called: a program waits for the answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unattended: bool,
 }
 
 impl ConversationSettings {

@@ -201,7 +201,7 @@ impl Turn<'_> {
                 if session.state() != RunState::ToolExecution {
                     session.step(RunStep::CallTools)?;
                 }
-                let usable = (&tools, self.wanted.tools());
+                let usable = (&tools, self.wanted.terms());
                 match tool_executor::execute(session, &pending, usable, &self.earlier, self.usage).await? {
                     Executed::Finished => continue,
                     Executed::Waiting => return Ok(Rounds::Waiting),

@@ -2,7 +2,7 @@
 //! is told.
 
 use completions::{Dialect, Generation, JsonFormat, Round, dialect::Field};
-use domain::{ModelSettings, ResponseFormat};
+use domain::{ModelSettings, ResponseFormat, tool::CallTerms};
 use json_schema::Unfit;
 use serde_json::{Value, value::RawValue};
 use storage::claims::Claim;
@@ -23,13 +23,15 @@ const WITHOUT_SCHEMA: &str =
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     settings: &'a ModelSettings,
+    unattended: bool,
     format: Option<&'a ResponseFormat>,
 }
 
 impl<'a> Wanted<'a> {
     /// Of the run's answer.
     pub(crate) const fn of(claim: &'a Claim) -> Self {
-        Self { settings: &claim.settings, format: claim.response_format.as_ref() }
+        let Claim { settings, unattended, response_format, .. } = claim;
+        Self { settings, unattended: *unattended, format: response_format.as_ref() }
     }
 
     /// For a request.
@@ -53,9 +55,9 @@ impl<'a> Wanted<'a> {
         self.settings.instructions.as_deref().unwrap_or_default()
     }
 
-    /// Patterns of the tools that may be used; `None`: all.
-    pub(crate) fn tools(self) -> Option<&'a [String]> {
-        self.settings.tools.as_deref()
+    /// Of its calls.
+    pub(crate) fn terms(self) -> CallTerms<'a> {
+        CallTerms { chosen: self.settings.tools.as_deref(), unattended: self.unattended }
     }
 
     /// What is set and not sent, because the server refuses it, in words for the person.
