@@ -1,7 +1,7 @@
 //! `/api/assistants`: settings under a name, one's own or shared with groups; and `/api/groups`, with which one can share.
 
 use axum::{extract::State, response::Response};
-use domain::{AssistantContents, Id, Timestamp};
+use domain::{AssistantContents, Id, ModelSettings, Timestamp};
 use http::StatusCode;
 use permissions::{
     Action, Required,
@@ -19,7 +19,7 @@ use web::{Allowed, Json, Listing, Page, PathId, Query, Result, Session, extract:
 use crate::{
     models,
     router::Chat,
-    settings::{MAX_SETTINGS_BYTES, SettingsBody, SettingsChange, present},
+    settings::{MAX_SETTINGS_BYTES, SettingsChange, present},
 };
 
 /// A name is a word or a few.
@@ -43,7 +43,7 @@ pub(crate) struct AssistantBody {
     description: String,
     /// The model that answers; null: the default.
     model: Option<String>,
-    settings: SettingsBody,
+    settings: ModelSettings,
     /// Whether it is the caller's own.
     own: bool,
     /// Whose it is, if it is shared by somebody else who has a name.
@@ -77,7 +77,7 @@ fn body(assistant: Assistant, viewer: Viewer) -> AssistantBody {
         name,
         description,
         model,
-        settings: settings.into(),
+        settings,
         own,
         owner_name: Some(owner_name).filter(|name| !own && !name.is_empty()),
         groups: may_change.then(|| groups.into_iter().map(Into::into).collect()),

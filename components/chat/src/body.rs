@@ -1,12 +1,10 @@
 //! The JSON of conversations, messages and runs, as it is sent.
 
 use domain::{
-    Conversation, Cost, Decision, Id, Message, MessageRole, Run, RunFailure, RunState, Timestamp, ToolCall, ToolResult,
-    Usage,
+    Conversation, ConversationSettings, Cost, Decision, Id, Message, MessageRole, ModelSettings, NamedAssistant, Run,
+    RunFailure, RunState, Timestamp, ToolCall, ToolResult, Usage,
 };
 use serde::Serialize;
-
-use crate::settings::{NamedAssistantBody, SettingsBody};
 
 /// A conversation in a list.
 #[derive(Serialize)]
@@ -53,18 +51,14 @@ pub(crate) struct ConversationBody {
     #[serde(flatten)]
     listed: ListedConversation,
     /// The assistant whose settings it has.
-    assistant: Option<NamedAssistantBody>,
-    settings: SettingsBody,
+    assistant: Option<NamedAssistant>,
+    settings: ModelSettings,
 }
 
 impl From<Conversation> for ConversationBody {
     fn from(mut conversation: Conversation) -> Self {
-        let settings = std::mem::take(&mut conversation.settings);
-        Self {
-            listed: conversation.into(),
-            assistant: settings.assistant.map(Into::into),
-            settings: settings.model.into(),
-        }
+        let ConversationSettings { assistant, model, .. } = std::mem::take(&mut conversation.settings);
+        Self { listed: conversation.into(), assistant, settings: model }
     }
 }
 

@@ -94,16 +94,16 @@ impl Change {
         Ok(now)
     }
 
-    /// Changes the settings of a conversation, if that is wanted.
+    /// Changes the settings of a conversation, and with them its model, if that is wanted. The conversation afterwards; `None`: nothing was changed.
     async fn configure<D: Database>(
         &self,
         chat: &Chat<D>,
         session: &Session,
         id: Id,
         assistant: Option<&Assistant>,
-    ) -> Result<()> {
+    ) -> Result<Option<Conversation>> {
         if self.assistant_id.is_none() && self.settings.is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let (store, user_id) = (chat.store(), session.user_id());
         for _ in 0..MAX_TRIES {
@@ -111,10 +111,10 @@ impl Change {
                 store.conversation(user_id, id).await?.ok_or_else(Problem::not_found)?;
             let changed = self.settings(assistant, settings.clone())?;
             if changed == settings {
-                return Ok(());
+                return Ok(None);
             }
             match store.set_conversation_settings(user_id, id, settings_id, &changed, self.model.as_deref()).await? {
-                SettingsChanged::Changed(_) => return Ok(()),
+                SettingsChanged::Changed(conversation) => return Ok(Some(*conversation)),
                 SettingsChanged::NotFound => return Err(Problem::not_found().into()),
                 SettingsChanged::ChangedMeanwhile => {}
             }
@@ -258,10 +258,15 @@ pub(crate) async fn update<D: Database>(
             return Err(Problem::conflict("temporary", detail).into());
         }
     }
-    change.configure(&chat, &session, id, assistant.as_ref()).await?;
+    let configured = change.configure(&chat, &session, id, assistant.as_ref()).await?;
     let title = change.title.as_deref().map(str::trim);
-    let updated = store.update_conversation(user_id, id, title, change.model.as_deref()).await?;
-    let mut updated = updated.ok_or_else(Problem::not_found)?;
+    let mut updated = match configured {
+        Some(configured) if title.is_none() => configured,
+        _ => {
+            let updated = store.update_conversation(user_id, id, title, change.model.as_deref()).await?;
+            updated.ok_or_else(Problem::not_found)?
+        }
+    };
     // After the change, from which it counts: whatever fails in between, nothing goes at once.
     if let Some(days) = change.retention_days {
         store.set_own_retention(user_id, id, days).await?;

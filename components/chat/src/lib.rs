@@ -10,7 +10,6 @@ mod conversations;
 mod encryption;
 mod messages;
 mod models;
-mod response_format;
 mod router;
 mod runs;
 mod settings;

@@ -4,6 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use completions_api::Wanted;
 use http::{HeaderMap, StatusCode};
 use permissions::table::{ConversationsRead, ConversationsWrite};
 use problem::Problem;
@@ -19,7 +20,7 @@ use web::{
 
 use crate::{
     body::{MessageBody, SentBody},
-    models, response_format,
+    models,
     router::Chat,
     runs,
 };
@@ -48,7 +49,7 @@ pub(crate) struct Send {
     #[cfg_attr(test, schema(max_length = 200))]
     model: Option<String>,
     /// The form that its answer must have.
-    response_format: Option<response_format::Wanted>,
+    response_format: Option<Wanted>,
 }
 
 /// Lists the messages of a conversation.
@@ -117,7 +118,9 @@ pub(crate) async fn send<D: Database>(
     if body.content.len() > MAX_CONTENT_BYTES {
         return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
     }
-    let response_format = body.response_format.map(response_format::Wanted::checked).transpose()?.flatten();
+    let response_format = body.response_format.map(Wanted::checked).transpose();
+    let response_format =
+        response_format.map_err(|error| Problem::invalid_field("response_format", error.to_string()))?.flatten();
     session.check_may_run()?;
     let default_model = match body.model.as_deref() {
         Some(model) => {

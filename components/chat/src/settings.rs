@@ -1,9 +1,9 @@
 //! The settings of a conversation and of an assistant, as they are sent: `{"instructions", "temperature", "max_output_tokens", "reasoning_effort", "tools"}`.
 //! Everything is checked here. Must not know where they are stored.
 
-use domain::{Id, ModelSettings, NamedAssistant, ReasoningEffort, Temperature};
+use domain::{ModelSettings, ReasoningEffort, Temperature};
 use problem::Problem;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use toolbox::{
     Effect, Policy,
     policy::{MAX_CHOSEN, MAX_CHOSEN_BYTES},
@@ -112,41 +112,4 @@ fn check_patterns(patterns: &[String]) -> Result<()> {
 
 fn refuse<T>(field: &'static str, detail: impl Into<std::borrow::Cow<'static, str>>) -> Result<T> {
     Err(Problem::invalid_field(field, detail).into())
-}
-
-/// How a model answers. `null` is as usual.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = ModelSettings, example = json!({"instructions": "Be brief.", "temperature": 0.7, "max_output_tokens": 500, "reasoning_effort": null, "tools": null})))]
-pub(crate) struct SettingsBody {
-    /// What it is told first.
-    instructions: Option<String>,
-    /// How much it varies.
-    temperature: Option<Temperature>,
-    /// How long an answer may be.
-    max_output_tokens: Option<u64>,
-    /// How much it reasons.
-    reasoning_effort: Option<ReasoningEffort>,
-    /// Patterns of the tools that may be used.
-    tools: Option<Vec<String>>,
-}
-
-impl From<ModelSettings> for SettingsBody {
-    fn from(settings: ModelSettings) -> Self {
-        let ModelSettings { instructions, temperature, max_output_tokens, reasoning_effort, tools } = settings;
-        Self { instructions, temperature, max_output_tokens, reasoning_effort, tools }
-    }
-}
-
-/// The assistant that a conversation names.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NamedAssistant, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "Translator"})))]
-pub(crate) struct NamedAssistantBody {
-    id: Id,
-    name: String,
-}
-
-impl From<NamedAssistant> for NamedAssistantBody {
-    fn from(NamedAssistant { id, name }: NamedAssistant) -> Self {
-        Self { id, name }
-    }
 }

@@ -8,7 +8,7 @@ use domain::{Id, ToolCall};
 use futures::{Stream, TryStreamExt as _};
 use http::{Request, header};
 use models::Provider;
-use orchestrator::{Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
+use orchestrator::{CallTerms, Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
 use platform::{
     SpinClock,
     http_client::{self, HttpError},
@@ -110,10 +110,10 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         &self,
         lease: Lease,
         call: &ToolCall,
-        chosen: Option<&[String]>,
+        terms: CallTerms<'_>,
         told: &dyn Fn(ToolProgress),
     ) -> ToolAnswer {
-        self.tools.call(lease, call, chosen, told).await.unwrap_or_else(|error| {
+        self.tools.call(lease, call, terms, told).await.unwrap_or_else(|error| {
             error.log("a tool cannot be called");
             ToolAnswer::failed("The tools do not answer. Whether this call took effect is not known.")
         })

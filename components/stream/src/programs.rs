@@ -2,8 +2,10 @@
 //! permissions as everything else, and counted (docs/adr/0048). Errors are said in OpenAI's form, too. Nothing of what is said is stored.
 
 mod asking;
+mod assistants;
 mod beginning;
 mod delivery;
+mod execution;
 pub(crate) mod models;
 mod refusal;
 mod upstream;
@@ -18,14 +20,14 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use passthrough::{Endpoint, InvalidRequest, Request};
 use permissions::{Action, table::ModelsCall};
 use problem::Problem;
 use send_wrapper::SendWrapper;
 use storage::{Database, model_requests::ModelRequestUsage};
 use web::{
-    Allowed, App, Authenticator, Result,
+    Allowed, App, Authenticator, Error, Result,
     extract::RawJson,
     log::{Level, log},
 };
@@ -34,6 +36,7 @@ use crate::{COMPONENT, config::Config, outside::Outlet, router::Stream};
 use asking::{Question, ask};
 use beginning::Beginning;
 use delivery::{Deliver, deliver};
+use execution::{Execute, execute};
 use refusal::Refusal;
 use upstream::{Open, open};
 
@@ -42,6 +45,8 @@ const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 /// What a program is told that sends no key, or none of this installation.
 const NO_KEY: &str =
     "Send an API key of this installation as Authorization: Bearer ea_… (on its page under Programs and keys).";
+/// What a program is told that asks for something of OpenAI's API that is not here.
+const NOTHING_HERE: &str = "Of OpenAI's API, this installation has POST /v1/chat/completions, /v1/responses and /v1/embeddings, and GET /v1/models.";
 /// Longer than any model's name.
 const MAX_MODEL_BYTES: usize = 200;
 
@@ -50,10 +55,11 @@ const MAX_MODEL_BYTES: usize = 200;
 pub(crate) struct Ways {
     open: Open,
     deliver: Deliver,
+    execute: Execute,
 }
 
 /// Those of Spin.
-pub(crate) const WAYS: Ways = Ways { open, deliver };
+pub(crate) const WAYS: Ways = Ways { open, deliver, execute };
 
 /// The state of the routes for programs.
 pub(crate) struct Programs<D> {
@@ -107,12 +113,22 @@ async fn in_openai_form(mut response: Response) -> Response {
     response
 }
 
+/// 404: there is nothing at an address. Clients of OpenAI's API know many that are not here.
+pub(crate) async fn unrouted(uri: Uri) -> Error {
+    let nothing = Problem::not_found();
+    match uri.path().strip_prefix("/v1/") {
+        Some(_) => nothing.with_detail(NOTHING_HERE).with_openai_error().into(),
+        None => nothing.into(),
+    }
+}
+
 type Body = RawJson<MAX_BODY_BYTES>;
 
 /// Has a model answer, in the form of Chat Completions.
 ///
-/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
-/// `error` besides, as clients of OpenAI's API look for it.
+/// The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. The model `assistant:NAME` is an assistant that
+/// answers with the installation's tools; then the scopes `conversations:write` and `tools:call:*` are needed, too. Errors are problems that have a field `error`
+/// besides, as clients of OpenAI's API look for it.
 #[cfg_attr(test, utoipa::path(
     post, path = "/v1/chat/completions", tag = "Models for programs", operation_id = "createChatCompletion",
     request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]})),
@@ -130,9 +146,10 @@ type Body = RawJson<MAX_BODY_BYTES>;
 async fn chat_completions<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
-    RawJson(body): Body,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response> {
-    pass(Endpoint::ChatCompletions, programs, session, body).await
+    pass(Endpoint::ChatCompletions, programs, session, headers, body).await
 }
 
 /// Has a model answer, in the form of Responses.
@@ -156,9 +173,10 @@ async fn chat_completions<D: Database + 'static>(
 async fn responses<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
-    RawJson(body): Body,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response> {
-    pass(Endpoint::Responses, programs, session, body).await
+    pass(Endpoint::Responses, programs, session, headers, body).await
 }
 
 /// Has a model turn texts into vectors.
@@ -182,9 +200,10 @@ async fn responses<D: Database + 'static>(
 async fn embeddings<D: Database + 'static>(
     State(programs): State<Programs<D>>,
     session: Allowed<ModelsCall>,
-    RawJson(body): Body,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response> {
-    pass(Endpoint::Embeddings, programs, session, body).await
+    pass(Endpoint::Embeddings, programs, session, headers, body).await
 }
 
 /// A request goes on, and its answer back. axum wants futures that may move to another thread. A guest has one, so none ever does.
@@ -192,9 +211,26 @@ fn pass<D: Database + 'static>(
     endpoint: Endpoint,
     programs: Programs<D>,
     session: Allowed<ModelsCall>,
-    body: Bytes,
+    headers: HeaderMap,
+    body: Body,
 ) -> impl Future<Output = Result<Response>> + Send {
-    SendWrapper::new(passed(endpoint, programs, session, body))
+    SendWrapper::new(answered(endpoint, programs, session, headers, body))
+}
+
+async fn answered<D: Database + 'static>(
+    endpoint: Endpoint,
+    programs: Programs<D>,
+    session: Allowed<ModelsCall>,
+    headers: HeaderMap,
+    RawJson(body): Body,
+) -> Result<Response> {
+    match assistants::named(&body) {
+        None => passed(endpoint, programs, session, body).await,
+        Some(name) if endpoint == Endpoint::ChatCompletions => {
+            assistants::answer(programs, &session, &headers, &name, &body).await
+        }
+        Some(_) => Err(assistants::elsewhere().into()),
+    }
 }
 
 async fn passed<D: Database + 'static>(

@@ -56,6 +56,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, se
         .route("/api/runs/{id}/events", get(events::events::<D>))
         .with_state(stream.clone())
         .merge(programs::router(stream, ways))
+        .fallback(programs::unrouted)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt};
 use http::{HeaderMap, Method, Request, StatusCode, header, request};
-use orchestrator::{Offered, ToolAnswer, ToolProgress};
+use orchestrator::{CallTerms, Offered, ToolAnswer, ToolProgress};
 use permissions::Access;
 use platform::{
     SpinClock,
@@ -124,7 +124,7 @@ impl<D: Database + 'static> Tools<D> {
         Ok(offerable.for_person(&self.access, &policies, read))
     }
 
-    /// Has a call made, if it may be. `chosen`: patterns of the tools that the run may use; `None`: all. `told` gets the call's progress.
+    /// Has a call made, if it may be. `told` gets the call's progress.
     ///
     /// # Errors
     /// [`ToolsError`]: nobody knows whether it was made.
@@ -132,7 +132,7 @@ impl<D: Database + 'static> Tools<D> {
         &self,
         lease: Lease,
         call: &ToolCall,
-        chosen: Option<&[String]>,
+        terms: CallTerms<'_>,
         told: &dyn Fn(ToolProgress),
     ) -> Result<ToolAnswer, ToolsError> {
         if call.arguments.len() > MAX_ARGUMENTS_BYTES {
@@ -144,7 +144,8 @@ impl<D: Database + 'static> Tools<D> {
             call_id: call.id.as_str().into(),
             name: call.name.as_str().into(),
             arguments: call.arguments.as_str().into(),
-            chosen: chosen.map(Into::into),
+            chosen: terms.chosen.map(Into::into),
+            unattended: terms.unattended,
         };
         let body = Bytes::from(serde_json::to_vec(&call)?);
         let mut request =

@@ -108,6 +108,7 @@ async fn made<D: Database + 'static, H: Host>(
             name: call.name.to_string(),
             begun: holder.begun,
             chosen: Chosen::parse(call.chosen.as_deref()),
+            unattended: call.unattended,
             has_read_private,
         }),
         input: Input::default(),

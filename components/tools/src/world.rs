@@ -52,6 +52,8 @@ pub(crate) struct RunCall {
     pub(crate) begun: bool,
     /// The tools that the run may use.
     pub(crate) chosen: Chosen,
+    /// Nobody is there who could approve a call, and what is said in the conversation, a program says.
+    pub(crate) unattended: bool,
     /// The conversation has read something private.
     pub(crate) has_read_private: bool,
 }
@@ -165,7 +167,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
         let access = web::access::access_of(&found.roles).within(self.scopes.as_ref());
         self.roles.replace(found.roles.names);
         let chosen = self.run.as_ref().map(|run| run.chosen.clone()).unwrap_or_default();
-        Ok(Permission { access, chosen, installation: rules.installation, user: rules.user, approval })
+        let unattended = self.run.as_ref().is_some_and(|run| run.unattended);
+        Ok(Permission { access, chosen, unattended, installation: rules.installation, user: rules.user, approval })
     }
 
     async fn is_set_up(&self, tool: &KnownTool) -> Result<(), CallFailure> {
@@ -311,7 +314,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn written_by_person(&self) -> Result<Vec<String>, StorageError> {
-        let Some(run) = &self.run else { return Ok(Vec::new()) };
+        // What a program says may be anybody's: a mail that it has fetched.
+        let Some(run) = self.run.as_ref().filter(|run| !run.unattended) else { return Ok(Vec::new()) };
         self.tools.store().written_by_person(run.lease.run_id, self.user_id).await
     }
 }

@@ -7,24 +7,25 @@ use serde_json::value::RawValue;
 
 use crate::Id;
 
-/// How a model is to answer. What is absent is as the installation, or the model's server, has it.
+/// How a model is to answer. What is absent is as the installation, or the model's server, has it; in JSON it is `null`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({"instructions": "Be brief.", "temperature": 0.7, "max_output_tokens": 500, "reasoning_effort": null, "tools": null})))]
 pub struct ModelSettings {
     /// What the model is told before the conversation, after what the installation tells it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub instructions: Option<String>,
     /// How much the model varies.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub temperature: Option<Temperature>,
     /// The longest answer, in tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub max_output_tokens: Option<u64>,
     /// How much the model reasons before it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub reasoning_effort: Option<ReasoningEffort>,
     /// Patterns of the tools that may be used, as in policies; empty: none. They allow nothing that is not allowed anyway.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub tools: Option<Vec<String>>,
 }
 
@@ -37,6 +38,9 @@ pub struct ConversationSettings {
     pub assistant: Option<NamedAssistant>,
     /// The settings.
     pub model: ModelSettings,
+    /// Nobody is there who could be asked whether a tool may be called: a program waits for the answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unattended: bool,
 }
 
 impl ConversationSettings {
@@ -50,6 +54,7 @@ impl ConversationSettings {
 
 /// An assistant as it was when somebody chose it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "Translator"})))]
 pub struct NamedAssistant {
     /// Its id.
     pub id: Id,
@@ -179,11 +184,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_written_as_they_were_sent_and_what_is_absent_is_left_out() {
+    fn settings_are_written_as_they_were_sent_and_what_is_absent_is_null() {
         let json = r#"{"instructions":"Be brief.","temperature":0.7,"max_output_tokens":500,"reasoning_effort":"xhigh","tools":["mail:*"]}"#;
         let settings: ModelSettings = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&settings).unwrap(), json);
-        assert_eq!(serde_json::to_string(&ModelSettings::default()).unwrap(), "{}");
+        let usual = serde_json::to_string(&ModelSettings::default()).unwrap();
+        assert_eq!(
+            usual,
+            r#"{"instructions":null,"temperature":null,"max_output_tokens":null,"reasoning_effort":null,"tools":null}"#
+        );
+        for json in ["{}", &usual] {
+            assert_eq!(serde_json::from_str::<ModelSettings>(json).unwrap(), ModelSettings::default());
+        }
         for effort in ReasoningEffort::ALL {
             assert_eq!(serde_json::to_value(effort).unwrap(), effort.as_str());
             assert_eq!(ReasoningEffort::parse(effort.as_str()), Some(effort));

@@ -39,6 +39,15 @@ impl Effect {
     }
 }
 
+/// What a run says of itself with each of its calls. It allows nothing that is not allowed anyway.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct CallTerms<'a> {
+    /// Patterns of the tools that the run may use; `None`: all.
+    pub chosen: Option<&'a [String]>,
+    /// Nobody is there who could approve a call.
+    pub unattended: bool,
+}
+
 /// A person's decision about a call that needs their approval.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -25,26 +25,26 @@ const MAX_FORMS: usize = 100;
 const WRAPPERS: [&str; 5] = ["schema", "jsonSchema", "json_schema", "parameters", "inputSchema"];
 const KEYWORDS_OF_A_WHOLE: [&str; 6] = ["type", "properties", "$ref", "anyOf", "oneOf", "allOf"];
 
-/// Why a tool's schema cannot be used.
+/// Why a schema cannot be used. The words follow its name, as in "its input schema does not describe an object".
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unfit {
     /// It is too long.
-    #[error("its input schema is longer than {MAX_SCHEMA_BYTES} bytes")]
+    #[error("is longer than {MAX_SCHEMA_BYTES} bytes")]
     TooLarge,
     /// It has too many forms.
-    #[error("its input schema has more than {MAX_FORMS} forms")]
+    #[error("has more than {MAX_FORMS} forms")]
     TooManyForms,
     /// It is nested too deeply.
-    #[error("its input schema is nested more than {MAX_DEPTH} deep")]
+    #[error("is nested more than {MAX_DEPTH} deep")]
     TooDeep,
     /// It is not readable JSON.
-    #[error("its input schema cannot be read: {0}")]
+    #[error("cannot be read: {0}")]
     NotJson(String),
     /// It does not describe an object, but arguments are an object.
-    #[error("its input schema does not describe an object")]
+    #[error("does not describe an object")]
     NotAnObject,
     /// It refers to something that is not in it.
-    #[error("its input schema refers to {0}, which is not in it")]
+    #[error("refers to {0}, which is not in it")]
     Reference(String),
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-pub use domain::tool::{Offered, ToolAnswer, ToolDefinition, ToolProgress};
+pub use domain::tool::{CallTerms, Offered, ToolAnswer, ToolDefinition, ToolProgress};
 use domain::{Id, ToolCall};
 use futures::Stream;
 use http::HeaderMap;
@@ -44,13 +44,13 @@ pub trait Host {
     async fn has_budgets(&self) -> bool;
 
     /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
-    /// requested again if it is unknown whether it took effect. `chosen`: patterns of the tools that the run may use; `None`: all. `told` receives the
-    /// call's progress, at most a few times a second.
+    /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a
+    /// second.
     async fn call_tool(
         &self,
         lease: Lease,
         call: &ToolCall,
-        chosen: Option<&[String]>,
+        terms: CallTerms<'_>,
         told: &dyn Fn(ToolProgress),
     ) -> ToolAnswer;
 

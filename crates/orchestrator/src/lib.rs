@@ -38,7 +38,8 @@ mod wanted;
 
 use domain::tokens;
 pub use host::{
-    Host, ModelAnswer, Offered, Reader, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress, Unreachable,
+    CallTerms, Host, ModelAnswer, Offered, Reader, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress,
+    Unreachable,
 };
 pub use ledger::Ledger;
 pub use request_handler::{Opened, open};

@@ -76,8 +76,7 @@ pub const fn max_answer_tokens(context_window_tokens: u64) -> u64 {
 }
 
 /// The room for the answer, if this length is wanted: as much as that, but at most half of the context.
-#[must_use]
-pub fn answer_room(context_window_tokens: u64, wanted: Option<u64>) -> u64 {
+fn answer_room(context_window_tokens: u64, wanted: Option<u64>) -> u64 {
     wanted.map_or_else(|| max_answer_tokens(context_window_tokens), |wanted| wanted.min(context_window_tokens / 2))
 }
 
@@ -131,7 +130,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
         description: &tool.description,
         parameters: &tool.input_schema,
     });
-    let (instructions, tools) = (system_prompt.as_ref(), tools.collect());
+    let (instructions, tools) = (system_prompt.as_str(), tools.collect());
     let request =
         ChatRequest { model, server, instructions, parts, tools, may_call, answer_tokens: answer, generation };
     let (body, sent) = api::write(question.api, request, dialect)?;
@@ -145,17 +144,12 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
 
 /// The installation's instructions, the rules for reading tools' results, if there can be any, and the conversation's instructions. In this order, because
 /// a provider charges less for a beginning that many requests have.
-fn all_instructions<'a>(question: &Question<'a>) -> Cow<'a, str> {
+fn all_instructions(question: &Question<'_>) -> String {
     let &Question { system_prompt, instructions, tools, messages, .. } = question;
     let can_have_results = !tools.is_empty() || messages.iter().any(|message| message.role == MessageRole::Tool);
     let rules = if can_have_results { tool_output::RULES } else { "" };
-    let mut parts = [system_prompt, rules, instructions].into_iter().filter(|part| !part.is_empty());
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(first), Some(second), third) => {
-            Cow::Owned([Some(first), Some(second), third].into_iter().flatten().collect::<Vec<_>>().join("\n\n"))
-        }
-        (first, ..) => Cow::Borrowed(first.unwrap_or_default()),
-    }
+    let parts = [system_prompt, rules, instructions].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("\n\n")
 }
 
 /// Splits messages into turns. A turn begins with the person's message.

@@ -12,7 +12,7 @@ use storage::{
 };
 
 use crate::{
-    Host, Reader, ToolAnswer, ToolProgress,
+    CallTerms, Host, Reader, ToolAnswer, ToolProgress,
     session_manager::{Interrupted, RunSession},
     tool_search::Tools,
 };
@@ -105,15 +105,14 @@ pub async fn store_ended<H: Host, R: Reader>(
     Ok(going_on)
 }
 
-/// Has the calls made and stores each result as it comes. `chosen`: patterns of the tools that the run may use; `None`: all. The run has used `usage` so
-/// far.
+/// Has the calls made and stores each result as it comes. The run has used `usage` so far.
 ///
 /// # Errors
 /// [`Interrupted`].
 pub async fn execute<H: Host, R: Reader>(
     session: &mut RunSession<'_, H, R>,
     calls: &[&ToolCall],
-    (tools, chosen): (&Tools, Option<&[String]>),
+    (tools, terms): (&Tools, CallTerms<'_>),
     earlier: &Earlier,
     usage: Option<Usage>,
 ) -> Result<Executed, Interrupted> {
@@ -128,7 +127,7 @@ pub async fn execute<H: Host, R: Reader>(
         }
         let answer = match tools.answer(call) {
             Some(answer) => answer,
-            None => make(session, call, chosen).await?,
+            None => make(session, call, terms).await?,
         };
         let duration = session.host().now().saturating_sub(started);
         match answer {
@@ -183,12 +182,12 @@ fn result(call: &ToolCall, tools: &Tools, is_error: bool, duration_ms: u64) -> T
 async fn make<H: Host, R: Reader>(
     session: &mut RunSession<'_, H, R>,
     call: &ToolCall,
-    chosen: Option<&[String]>,
+    terms: CallTerms<'_>,
 ) -> Result<ToolAnswer, Interrupted> {
     let (host, lease) = (session.host(), session.lease());
     let (started, told) = (host.now(), Cell::new(None));
     let tell = |progress| told.set(Some(progress));
-    let mut answer = pin!(host.call_tool(lease, call, chosen, &tell));
+    let mut answer = pin!(host.call_tool(lease, call, terms, &tell));
     loop {
         // Progress is passed on while the call is being made.
         let next = poll_fn(|context| match answer.as_mut().poll(context) {

@@ -66,10 +66,8 @@ enum Rounds {
 struct Turn<'a> {
     settings: &'a Settings,
     asking: Asking<'a>,
-    told_shortened: bool,
-    told_without_tools: bool,
-    /// What is set and not sent, as far as the person was told.
-    told_unmet: Vec<Field>,
+    /// The notices that were told: each once in a run.
+    told: Vec<&'static str>,
     wanted: Wanted<'a>,
     attempt: u64,
     usage: Option<Usage>,
@@ -124,9 +122,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
     let mut turn = Turn {
         settings,
         asking,
-        told_shortened: false,
-        told_without_tools: false,
-        told_unmet: Vec::new(),
+        told: Vec::new(),
         wanted: Wanted::of(claim),
         attempt: claim.attempt,
         usage: run.usage,
@@ -208,7 +204,7 @@ impl Turn<'_> {
                 if session.state() != RunState::ToolExecution {
                     session.step(RunStep::CallTools)?;
                 }
-                let usable = (&tools, self.wanted.tools());
+                let usable = (&tools, self.wanted.terms());
                 match tool_executor::execute(session, &pending, usable, &self.earlier, self.usage).await? {
                     Executed::Finished => continue,
                     Executed::Waiting => return Ok(Rounds::Waiting),
@@ -238,19 +234,21 @@ impl Turn<'_> {
                     self.asking.after(session, &mut self.budget, failure)?;
                     continue;
                 }
-                _ if shortened => self.tell_shortened(session),
+                _ if shortened => self.tell(session, error_handler::SHORTENED),
                 _ => {}
             }
             if !offered.is_empty() && !self.asking.dialect.sends(Field::Tools) {
-                self.tell_without_tools(session);
+                self.tell(session, error_handler::WITHOUT_TOOLS);
             }
-            self.tell_unmet(session);
+            for message in self.wanted.unmet(&self.asking.dialect) {
+                self.tell(session, message);
+            }
             let call_ids = tool_executor::call_ids(&messages, run.id);
             drop(messages);
             self.estimated_tokens += prompt.estimated_tokens;
-            let room = prompt_builder::answer_room(window, self.wanted.generation().max_output_tokens);
             // A long answer that is only allowed keeps no budget from others: one that becomes longer reserves more.
-            let room = room.min(prompt_builder::max_answer_tokens(window));
+            let allowed = self.wanted.generation().max_output_tokens.unwrap_or(u64::MAX);
+            let room = allowed.min(prompt_builder::max_answer_tokens(window));
             self.budget.reserve(session, prompt.estimated_tokens, room).await?;
             *round = Round::default();
             let heard = llm_client::ask(session, self.asking.asked(), &prompt, round, told, &mut self.budget).await;
@@ -287,28 +285,12 @@ impl Turn<'_> {
         }
     }
 
-    /// Tells the person, once in a run, that the request was shortened.
-    fn tell_shortened<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>) {
-        if !std::mem::replace(&mut self.told_shortened, true) {
-            session.outbox.write(&Event::Shortened { message: error_handler::SHORTENED });
-        }
-    }
-
-    /// Tells the person, once in every run, that the model answers without tools. A reader of this run may not have seen the run in which it was
+    /// Tells the person, once in a run, what the model is not asked or does not get. A reader of this run may not have seen the run in which that was
     /// learned.
-    fn tell_without_tools<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>) {
-        if !std::mem::replace(&mut self.told_without_tools, true) {
-            session.outbox.write(&Event::Shortened { message: error_handler::WITHOUT_TOOLS });
-        }
-    }
-
-    /// Tells the person, once in a run, what they have set and the model's server does not take.
-    fn tell_unmet<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>) {
-        for (field, message) in self.wanted.unmet(&self.asking.dialect) {
-            if !self.told_unmet.contains(&field) {
-                self.told_unmet.push(field);
-                session.outbox.write(&Event::Shortened { message });
-            }
+    fn tell<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>, message: &'static str) {
+        if !self.told.contains(&message) {
+            self.told.push(message);
+            session.outbox.write(&Event::Shortened { message });
         }
     }
 

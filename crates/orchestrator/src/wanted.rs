@@ -2,7 +2,8 @@
 //! is told.
 
 use completions::{Dialect, Generation, JsonFormat, Round, dialect::Field};
-use domain::{ModelSettings, ResponseFormat};
+use domain::{ModelSettings, ResponseFormat, tool::CallTerms};
+use json_schema::Unfit;
 use serde_json::{Value, value::RawValue};
 use storage::claims::Claim;
 
@@ -22,13 +23,15 @@ const WITHOUT_SCHEMA: &str =
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted<'a> {
     settings: &'a ModelSettings,
+    unattended: bool,
     format: Option<&'a ResponseFormat>,
 }
 
 impl<'a> Wanted<'a> {
     /// Of the run's answer.
     pub(crate) const fn of(claim: &'a Claim) -> Self {
-        Self { settings: &claim.settings, format: claim.response_format.as_ref() }
+        let Claim { settings, unattended, response_format, .. } = claim;
+        Self { settings, unattended: *unattended, format: response_format.as_ref() }
     }
 
     /// For a request.
@@ -52,17 +55,18 @@ impl<'a> Wanted<'a> {
         self.settings.instructions.as_deref().unwrap_or_default()
     }
 
-    /// Patterns of the tools that may be used; `None`: all.
-    pub(crate) fn tools(self) -> Option<&'a [String]> {
-        self.settings.tools.as_deref()
+    /// Of its calls.
+    pub(crate) fn terms(self) -> CallTerms<'a> {
+        CallTerms { chosen: self.settings.tools.as_deref(), unattended: self.unattended }
     }
 
-    /// What is set and not sent, because the server refuses it, each with words for the person.
-    pub(crate) fn unmet(self, dialect: &Dialect) -> impl Iterator<Item = (Field, &'static str)> {
+    /// What is set and not sent, because the server refuses it, in words for the person.
+    pub(crate) fn unmet(self, dialect: &Dialect) -> Vec<&'static str> {
         let temperature = self.settings.temperature.map(|_| (Field::Temperature, WITHOUT_TEMPERATURE));
         let effort = self.settings.reasoning_effort.map(|_| (Field::ReasoningEffort, WITHOUT_EFFORT));
         let format = self.format.map(|_| (Field::ResponseFormat, WITHOUT_SCHEMA));
-        [temperature, effort, format].into_iter().flatten().filter(|(field, _)| !dialect.sends(*field))
+        let set = [temperature, effort, format].into_iter().flatten();
+        set.filter(|(field, _)| !dialect.sends(*field)).map(|(_, words)| words).collect()
     }
 
     /// Why an answer does not have the form that is wanted.
@@ -72,7 +76,7 @@ impl<'a> Wanted<'a> {
         let faults = match (serde_json::from_str::<Value>(&round.text), meanings(schema)) {
             (Ok(answer), Ok(schemas)) => schemas.iter().find_map(|schema| faults(schema, &answer)),
             (Err(error), _) => Some(format!("it is not JSON ({error})")),
-            (_, Err(why)) => Some(format!("its schema cannot be used: {why}")),
+            (_, Err(unfit)) => Some(format!("its schema {unfit}")),
         };
         faults.map(|faults| error_handler::unfit(&faults, was_cut))
     }
@@ -80,9 +84,9 @@ impl<'a> Wanted<'a> {
 
 /// The schema as it was sent, and as it is meant: of an object, in today's version, and without a wrapper. An answer must fit both, because what is meant
 /// leaves out what few servers take, such as the forms of which one must fit.
-fn meanings(schema: &RawValue) -> Result<[Value; 2], String> {
-    let meant = json_schema::repaired(schema).map_err(|unfit| unfit.to_string())?;
-    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+fn meanings(schema: &RawValue) -> Result<[Value; 2], Unfit> {
+    let meant = json_schema::repaired(schema)?;
+    let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| Unfit::NotJson(error.to_string()));
     Ok([read(schema.get())?, read(meant.get())?])
 }
 

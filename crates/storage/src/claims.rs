@@ -1,7 +1,7 @@
 //! Claims: how an executor takes a run, and what it reads with it, so that a turn needs no statement for that. Every subquery here is planned again with
 //! each claim.
 
-use domain::{Id, ModelSettings, ResponseFormat, Run};
+use domain::{ConversationSettings, Id, ModelSettings, ResponseFormat, Run};
 
 use crate::{
     Database, Statement, StorageError, Store, Value, conversation_settings,
@@ -31,6 +31,8 @@ pub struct Claim {
     pub offers: ToolOffers,
     /// How the model is to answer: the settings that the conversation had when the run was made.
     pub settings: ModelSettings,
+    /// Nobody is there who could approve a call.
+    pub unattended: bool,
     /// The form that the answer must have.
     pub response_format: Option<ResponseFormat>,
 }
@@ -139,10 +141,21 @@ impl<D: Database> Store<D> {
             }
         };
         let opener = Opener::new(Some(key));
-        let settings = conversation_settings::read(settings_id, settings, &opener)?.model;
+        let ConversationSettings { model: settings, unattended, .. } =
+            conversation_settings::read(settings_id, settings, &opener)?;
         let response_format = read_format(run.message_id, format, &opener)?;
         offers.chosen.clone_from(&settings.tools);
-        Ok(Some(Claim { run, attempt, cancel_requested, dialects, providers, offers, settings, response_format }))
+        Ok(Some(Claim {
+            run,
+            attempt,
+            cancel_requested,
+            dialects,
+            providers,
+            offers,
+            settings,
+            unattended,
+            response_format,
+        }))
     }
 
     /// A claim without its person's key was no attempt: when the key is back, the run goes on.

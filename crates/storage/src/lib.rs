@@ -46,6 +46,7 @@ pub mod model_listings;
 pub mod model_providers;
 pub mod model_requests;
 pub mod own_account;
+pub mod program_conversations;
 pub mod provider_sessions;
 pub mod rate_limits;
 pub mod retention;

@@ -98,7 +98,7 @@ pub enum Reason {
     )]
     TooManyTools(usize),
     /// The schema cannot be used.
-    #[error(transparent)]
+    #[error("its input schema {0}")]
     Schema(#[from] Unfit),
 }
 

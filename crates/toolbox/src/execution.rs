@@ -227,7 +227,7 @@ async fn permit<W: World>(
         (Effect::Ask, Approval::Pending { expires_at_ms }) => {
             return Ok(Err(needed(tool, may_disclose, expires_at_ms)));
         }
-        (Effect::Ask, Approval::None) if world.can_ask() => {
+        (Effect::Ask, Approval::None) if world.can_ask() && !permission.unattended => {
             if let Err(cause) = world.is_set_up(tool).await {
                 return Ok(Err(refuse(world, &ToolFailure::Call(tool, cause)).await));
             }

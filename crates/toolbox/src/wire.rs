@@ -33,6 +33,9 @@ pub struct Call<'a> {
     /// Patterns of the tools that the run may use; absent: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Cow<'a, [String]>>,
+    /// Nobody is there who could approve it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unattended: bool,
 }
 
 /// The route on which `tools` asks about a run's tasks that are due: the run and the person of the caller's token. A request cannot cause more than is

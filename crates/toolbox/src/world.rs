@@ -80,6 +80,8 @@ pub struct Permission {
     pub access: Access,
     /// The tools that the conversation may use.
     pub chosen: Chosen,
+    /// Nobody is there who could approve the call.
+    pub unattended: bool,
     /// The installation's policies.
     pub installation: Vec<Policy>,
     /// The user's policies.

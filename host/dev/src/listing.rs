@@ -182,7 +182,7 @@ fn wrong_with_schema(schema: &Value) -> Option<String> {
              Rust, a struct)"
                 .to_owned()
         }
-        unfit => format!("cannot be used: {unfit}"),
+        unfit => unfit.to_string(),
     })
 }
 

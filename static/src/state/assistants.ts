@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { assistants as api } from "../assistants.ts";
 import type { Assistant } from "../types.ts";
+import { nextModel } from "./models.ts";
 
 /** By name. Empty until the server has told them. */
 export const usableAssistants = signal<readonly Assistant[]>([]);
@@ -11,6 +12,12 @@ export const nextAssistant = signal<Assistant | null>(null);
 
 /** More pages than somebody chooses from: two hundred. */
 const MAX_PAGES = 2;
+
+/** The next conversation begins with it. Its own model answers then, whatever was chosen before, unless the person chooses another one now. */
+export function choose(assistant: Assistant | null): void {
+  nextAssistant.value = assistant;
+  if (assistant !== null && assistant.model !== null) nextModel.value = null;
+}
 
 /** For whoever logs in next. */
 export function forgetAssistants(): void {

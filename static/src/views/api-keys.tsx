@@ -15,6 +15,10 @@ const CHOICES: { label: string; scopes: string[] | null }[] = [
   { label: "What a program usually needs", scopes: null },
   { label: "Only call tools (MCP)", scopes: ["gateway:use", "tools:call:*"] },
   { label: "Only ask models (OpenAI's API)", scopes: ["models:call", "models:use:*"] },
+  {
+    label: "Only ask models and assistants (OpenAI's API)",
+    scopes: ["models:call", "models:use:*", "conversations:write", "tools:call:*"],
+  },
   { label: "Only read conversations", scopes: ["conversations:read"] },
 ];
 const OWN_CHOICE = "own";

@@ -1,18 +1,15 @@
 /** With which assistant a new chat is begun: a quiet choice beside that of the model, if there is one. */
 import { chatAt, isSending } from "../state/chat.ts";
-import { nextAssistant, usableAssistants } from "../state/assistants.ts";
-import { nextModel } from "../state/models.ts";
+import { choose, nextAssistant, usableAssistants } from "../state/assistants.ts";
 import { visible } from "../visible.ts";
 import { announce } from "./announce.tsx";
 
 export function AssistantPicker() {
   const usable = usableAssistants.value;
   if (chatAt.value !== "new" || usable.length === 0) return null;
-  const choose = (id: string) => {
+  const chooseById = (id: string) => {
     const chosen = usable.find((assistant) => assistant.id === id) ?? null;
-    nextAssistant.value = chosen;
-    // Its own model answers, unless the person chooses another one now.
-    if (chosen?.model) nextModel.value = null;
+    choose(chosen);
     announce(chosen === null ? "No assistant" : `The next chat begins with ${chosen.name}`);
   };
   return (
@@ -23,7 +20,7 @@ export function AssistantPicker() {
         value={nextAssistant.value?.id ?? ""}
         disabled={isSending.value}
         title={nextAssistant.value?.description ?? ""}
-        onChange={(event) => choose(event.currentTarget.value)}
+        onChange={(event) => chooseById(event.currentTarget.value)}
       >
         <option value="">No assistant</option>
         {usable.map(({ id, name, description }) => (

@@ -3,8 +3,8 @@ import { useEffect, useState } from "preact/hooks";
 import { assistants as api } from "../assistants.ts";
 import { may } from "../permissions.ts";
 import { settingsInWords, toggled, USUAL } from "../settings.ts";
-import { loadAssistants, nextAssistant } from "../state/assistants.ts";
-import { models, nextModel } from "../state/models.ts";
+import { choose, loadAssistants } from "../state/assistants.ts";
+import { models } from "../state/models.ts";
 import type { Pages } from "../state/pages.ts";
 import { follow } from "../state/route.ts";
 import type { Assistant, NamedGroup, User } from "../types.ts";
@@ -110,9 +110,7 @@ function Row({ assistant, groups, pages }: { assistant: Assistant; groups: Named
           class="ghost-button"
           aria-label={`Begin a chat with ${name}`}
           onClick={(event) => {
-            nextAssistant.value = assistant;
-            // Its own model answers, whatever was chosen before.
-            if (assistant.model !== null) nextModel.value = null;
+            choose(assistant);
             follow(event, "/");
           }}
         >

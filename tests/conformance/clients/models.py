@@ -69,4 +69,20 @@ through = {"model": "openai/gpt-test", "api_base": base_url, "api_key": key, "me
 said["litellm"] = litellm.completion(**through).choices[0].message.content
 pieces = litellm.completion(**through, stream=True)
 said["litellm_stream"] = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+
+# An assistant of the installation, which calls the installation's tools by itself.
+asking = OpenAI(base_url=base_url, api_key=os.environ["ASSISTANTS_KEY"], max_retries=0)
+said["assistants"] = [model.id for model in asking.models.list() if model.owned_by == "assistants"]
+clock = [{"role": "system", "content": "Be exact."}, {"role": "user", "content": "what time is it"}]
+answer = asking.chat.completions.create(model="assistant:timekeeper", messages=clock)
+said["assistant"] = [answer.choices[0].message.content, answer.choices[0].finish_reason, answer.usage.total_tokens > 0]
+streamed = asking.chat.completions.create(model="assistant:Timekeeper", messages=clock, stream=True, stream_options=asked)
+*chunks, report = streamed
+text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+said["assistant_stream"] = [text, chunks[-1].choices[0].finish_reason, report.usage.total_tokens > 0]
+sums = {"model": "assistant:Timekeeper", "messages": [{"role": "user", "content": "work it out"}]}
+said["unapproved"] = asking.chat.completions.create(**sums).choices[0].message.content
+said["own_tools"] = error(lambda: asking.chat.completions.create(**sums, tools=[tool]))
+said["without_scope"] = error(lambda: client.chat.completions.create(**sums))
+said["nothing_there"] = error(lambda: client.files.list())
 print(json.dumps(said))

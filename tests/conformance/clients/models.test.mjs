@@ -1,4 +1,4 @@
-// Clients by other authors against `/v1` of the whole app: OpenAI's SDKs for Python and JavaScript, and LiteLLM's client.
+// Clients by other authors against `/v1` of the whole app: OpenAI's SDKs for Python and JavaScript, and LiteLLM's client, for models and for an assistant.
 // The model behind it is by other authors, too. What they used is counted, also what a client left in the middle.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -14,6 +14,8 @@ import { ROOT, serve } from "../host.mjs";
 const PYTHON = process.env.EA_PYTHON ?? join(ROOT, "target/dev/python-tests-conformance-clients/bin/python");
 const MODEL = join(import.meta.dirname, "../node_modules/.bin/llmock");
 const HELLO = "Hello from elsewhere: é, 漢, 🦀, in pieces of a few characters.";
+// What the model is told in a turn of the assistant: the assistant's instructions, and the program's.
+const CLOCK = { systemMessage: ["You are a clock.", "Be exact."] };
 const LONG = "Word after word after word. ".repeat(200);
 // The time for two dozen requests and for loading LiteLLM on a busy machine.
 const LIMIT_MS = 180_000;
@@ -22,6 +24,7 @@ let folder;
 let model;
 let host;
 let key;
+let assistantsKey;
 let session;
 
 async function freePort() {
@@ -36,11 +39,23 @@ async function freePort() {
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "edge-assistant-model-"));
   const answer = (userMessage, response) => ({ match: { userMessage }, response });
+  const calls = (userMessage, name, args, more) => ({
+    match: { userMessage, hasToolResult: false, ...more },
+    response: { content: "Let me look.", toolCalls: [{ name, arguments: args }] },
+  });
   const fixtures = [
     answer("hello", { content: HELLO }),
     answer("use a tool", { toolCalls: [{ name: "weather", arguments: "{}" }] }),
     answer("as JSON", { content: '{"is":"JSON"}' }),
     answer("at length", { content: LONG }),
+    // An assistant's turn: its model calls a tool of the installation, and answers with what it came to.
+    calls("what time is it", "clock_now", "{}", CLOCK),
+    { match: { userMessage: "what time is it", hasToolResult: true }, response: { content: "It is noon." } },
+    calls("work it out", "calculator_calculate", '{"expression":"6*7"}'),
+    {
+      match: { userMessage: "work it out", hasToolResult: true, toolResultContains: "nobody can be asked here" },
+      response: { content: "It needs an approval." },
+    },
   ];
   await writeFile(join(folder, "fixtures.json"), JSON.stringify({ fixtures }));
   const port = await freePort();
@@ -57,11 +72,16 @@ before(async () => {
     "openai_models=text-embedding-test",
     "session_requests_per_minute=0",
     "person_requests_per_minute=0",
+    "tool_policies=ask calculator:*",
   ];
   host = await serve("spin.toml", ...variables.flatMap((variable) => ["--variable", variable]));
   const account = { email: "client@example.org", password: "correct horse battery staple" };
   session = (await post("/auth/signup", account)).access_token;
-  key = (await post("/auth/api-keys", { name: "models", scopes: ["models:call", "models:use:*"] })).key;
+  const scopes = ["models:call", "models:use:*"];
+  key = (await post("/auth/api-keys", { name: "models", scopes })).key;
+  const more = [...scopes, "conversations:write", "tools:call:*"];
+  assistantsKey = (await post("/auth/api-keys", { name: "assistants", scopes: more })).key;
+  await post("/api/assistants", { name: "Timekeeper", settings: { instructions: "You are a clock." } });
 });
 
 after(async () => {
@@ -80,7 +100,7 @@ async function post(path, body) {
 /** What a program says that it received. */
 function run(program, ...args) {
   return new Promise((resolve, reject) => {
-    const env = { ...process.env, MODELS_KEY: key };
+    const env = { ...process.env, MODELS_KEY: key, ASSISTANTS_KEY: assistantsKey };
     const child = spawn(program, [...args, `${host.url}/v1`], { env, timeout: LIMIT_MS });
     let output = "";
     let errors = "";
@@ -117,6 +137,13 @@ test("OpenAI's SDK for Python, and LiteLLM's client", { skip }, async () => {
     cancelled: true,
     litellm: HELLO,
     litellm_stream: HELLO,
+    assistants: ["assistant:Timekeeper"],
+    assistant: ["Let me look.\n\nIt is noon.", "stop", true],
+    assistant_stream: ["Let me look.\n\nIt is noon.", "stop", true],
+    unapproved: "Let me look.\n\nIt needs an approval.",
+    own_tools: ["BadRequestError", "invalid_request"],
+    without_scope: ["PermissionDeniedError", "insufficient_scope"],
+    nothing_there: ["NotFoundError", "not_found"],
   });
   assert.equal((await usage()).requests - before.requests, 10);
 });
@@ -134,6 +161,28 @@ test("OpenAI's SDK for JavaScript", async () => {
 
 // It waits for the settlement, which must come.
 const limit = { timeout: LIMIT_MS };
+test("an assistant is stopped when the program has left", async () => {
+  const leaving = new AbortController();
+  const body = { model: "assistant:Timekeeper", stream: true, messages: [{ role: "user", content: "at length" }] };
+  const headers = { authorization: `Bearer ${assistantsKey}`, "content-type": "application/json" };
+  const init = { method: "POST", headers, body: JSON.stringify(body), signal: leaving.signal };
+  const response = await fetch(`${host.url}/v1/chat/completions`, init);
+  let said = "";
+  for await (const chunk of response.body) {
+    said += new TextDecoder().decode(chunk);
+    if (said.includes("Word")) break;
+  }
+  leaving.abort();
+  const id = /"id":"chatcmpl-([^"]+)"/.exec(said)[1];
+  const until = Date.now() + LIMIT_MS;
+  let state;
+  do {
+    const run = await fetch(`${host.url}/api/runs/${id}`, { headers: { authorization: `Bearer ${session}` } });
+    state = (await run.json()).state;
+  } while (!["cancelled", "complete", "error"].includes(state) && Date.now() < until);
+  assert.equal(state, "cancelled");
+});
+
 test("what a program has got of an answer that it leaves is charged, and the rest is not fetched", limit, async () => {
   const before = await usage();
   const leaving = new AbortController();

@@ -193,8 +193,10 @@ fn a_conversation_takes_the_settings_of_an_assistant_and_keeps_them_whatever_bec
     let conversation = format!("/api/conversations/{}", begun["id"].as_str().unwrap());
     let read = || people.ben(Method::GET, &conversation, None).json;
     assert_eq!((&read()["assistant"], &read()["settings"]), (&begun["assistant"], &begun["settings"]));
+    people.ben(Method::PATCH, &conversation, Some(&json!({"model": "other-2"})));
     let anew = people.ben(Method::PATCH, &conversation, Some(&json!({"assistant_id": made.json["id"]}))).json;
     assert_eq!((&anew["assistant"]["name"], &anew["settings"]["instructions"]), (&json!("Other"), &json!("Shout.")));
+    assert_eq!((&anew["model"], &anew), (&json!("other-1"), &read()), "its model too");
     assert_eq!(anew["settings"]["temperature"], Value::Null, "those of the assistant, and no others");
     let left = people.ben(Method::PATCH, &conversation, Some(&json!({"assistant_id": null}))).json;
     assert_eq!((&left["assistant"], &left["settings"]), (&Value::Null, &anew["settings"]));

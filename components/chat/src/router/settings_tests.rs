@@ -110,7 +110,7 @@ fn a_form_that_no_server_would_take_is_refused_before_anything_is_stored() {
         (format("two words", json!({"type": "object"})), "a name of 1 to 64"),
         (format("f", deep), "nested more than 32 deep"),
         (format("f", json!({"type": "object", "description": "x".repeat(70_000)})), "longer than 65536 bytes"),
-        (format("f", json!({"type": "array"})), "must describe an object"),
+        (format("f", json!({"type": "array"})), "does not describe an object"),
         (format("f", json!({"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}})), "#/$defs/b"),
         (json!({"content": "hello", "response_format": {"type": "json_object"}}), "json_schema"),
         (json!({"content": "hello", "response_format": {"type": "json_schema"}}), "json_schema"),

@@ -53,7 +53,7 @@ thread_local! {
 const PASSED: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
 
 /// nginx and its kind hold answers back unless they are told not to.
-const UNBUFFERED: (HeaderName, HeaderValue) =
+pub(crate) const UNBUFFERED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// A provider that answers.

@@ -1,14 +1,14 @@
-//! `GET /v1/models`: the models that a program may use.
+//! `GET /v1/models`: the models that a program may use, and the assistants.
 
 use axum::extract::State;
 use http::StatusCode;
 use permissions::{Action, table::ModelsCall};
 use problem::Problem;
 use serde::Serialize;
-use storage::{Database, model_listings::models_of};
+use storage::{Database, assistants::Assistant, model_listings::models_of};
 use web::{Allowed, Json, Result, extract::PathName};
 
-use super::{MAX_MODEL_BYTES, Programs};
+use super::{MAX_MODEL_BYTES, Programs, assistants};
 use crate::{model_list, stored};
 
 /// The models that a program may use, as OpenAI's API lists them.
@@ -25,15 +25,23 @@ pub(crate) struct ModelList {
 pub(crate) struct Model {
     id: String,
     object: &'static str,
-    /// Nobody says when it was made; clients want a number.
-    created: u64,
-    /// The provider that is asked first.
+    /// In seconds since 1970. Of a provider's model, nobody says it; clients want a number.
+    created: i64,
+    /// The provider that is asked first, or [`OWNER_OF_ASSISTANTS`].
     owned_by: String,
 }
+
+/// Who is said to own the models that are assistants.
+const OWNER_OF_ASSISTANTS: &str = "assistants";
 
 impl Model {
     fn new(id: String, owned_by: String) -> Self {
         Self { id, object: "model", created: 0, owned_by }
+    }
+
+    fn of_assistant(assistant: &Assistant) -> Self {
+        let created = assistant.created_at.as_millis() / 1_000;
+        Self { created, ..Self::new(assistants::model_of(assistant), OWNER_OF_ASSISTANTS.to_owned()) }
     }
 }
 
@@ -61,7 +69,9 @@ pub(crate) async fn list<D: Database>(
     let offers = providers.offers(|provider| models_of(&listings, &provider.address.server));
     let usable = offers.into_iter().filter(|offer| session.access().allows(&Action::UseModel(&offer.id)));
     let model = |offer: models::Offer| Model::new(offer.id, offer.providers.into_iter().next().unwrap_or_default());
-    Ok(Json(ModelList { object: "list", data: usable.map(model).collect() }))
+    let assistants = assistants::usable(&programs, &session).await?;
+    let data = usable.map(model).chain(assistants.iter().map(Model::of_assistant)).collect();
+    Ok(Json(ModelList { object: "list", data }))
 }
 
 /// Reads a model.
@@ -80,6 +90,10 @@ pub(crate) async fn one<D: Database>(
     session: Allowed<ModelsCall>,
     PathName(id): PathName,
 ) -> Result<Json<Model>> {
+    if let Some(name) = assistants::name_in(&id) {
+        let assistant = assistants::by_name(&programs, &session, name).await?;
+        return Ok(Json(Model::of_assistant(&assistant)));
+    }
     let store = programs.app.store();
     let providers = stored::all(store, &programs.config, &store.model_providers().await?, None).await;
     let may_use = id.len() <= MAX_MODEL_BYTES && session.access().allows(&Action::UseModel(&id));

@@ -30,6 +30,7 @@ use crate::router::{
 };
 
 mod accounting;
+mod assistants;
 
 /// What a provider sends: status, headers, and its body in pieces. `None` as a piece: the connection breaks.
 #[derive(Clone)]
@@ -49,7 +50,8 @@ thread_local! {
 }
 
 /// Without Spin.
-pub(crate) const WAYS: Ways = Ways { open: open_scripted, deliver: deliver_at_once };
+pub(crate) const WAYS: Ways =
+    Ways { open: open_scripted, deliver: deliver_at_once, execute: assistants::execute_scripted };
 
 fn open_scripted(request: http::Request<Bytes>, _: Patience) -> Opening {
     let (head, body) = request.into_parts();

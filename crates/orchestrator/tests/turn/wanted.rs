@@ -15,7 +15,7 @@ use crate::{
 
 impl World {
     async fn set(&self, model: ModelSettings) {
-        let settings = ConversationSettings { model, assistant: None };
+        let settings = ConversationSettings { model, ..ConversationSettings::default() };
         let set =
             self.store.set_conversation_settings(self.user, self.conversation, None, &settings, None).await.unwrap();
         assert!(matches!(set, SettingsChanged::Changed(_)), "{set:?}");

@@ -15,8 +15,8 @@ use http::HeaderMap;
 use models::{Pricing, Provider};
 use native_sqlite::SqliteFile;
 use orchestrator::{
-    Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress,
-    Unreachable, open, request_handler,
+    CallTerms, Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition,
+    ToolProgress, Unreachable, open, request_handler,
 };
 use serde_json::{Value, json};
 use storage::{
@@ -440,7 +440,7 @@ impl Host for World {
         &self,
         lease: Lease,
         call: &ToolCall,
-        _: Option<&[String]>,
+        _: CallTerms<'_>,
         to: &dyn Fn(ToolProgress),
     ) -> ToolAnswer {
         if !self.tools.iter().any(|tool| tool.name == call.name) {

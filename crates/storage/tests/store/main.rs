@@ -38,6 +38,7 @@ mod names;
 mod permissions;
 mod places;
 mod plans;
+mod program_conversations;
 mod repeated;
 mod retention;
 mod runs;

@@ -182,6 +182,18 @@ fn a_client_that_cannot_wait_is_told_what_to_allow() {
 }
 
 #[test]
+fn a_run_that_nobody_attends_asks_nobody_and_needs_no_approval_for_what_is_allowed() {
+    let world = Scripted { unattended: true, user: vec![("mail:*", Ask)], ..world() };
+    let words = refused(&world, &send(), TO, AuditCode::CannotAsk);
+    assert!(words.contains("set the tool policy mail:send to allow"), "{words}");
+    let steps = world.steps();
+    assert!(!steps.contains(&"ask_approval") && !steps.contains(&"call"), "{steps:?}");
+    let world = Scripted { unattended: true, ..allowed() };
+    world.execute(&send(), TO);
+    assert_eq!(world.codes(), [AuditCode::Ok]);
+}
+
+#[test]
 fn too_many_calls_are_told_when_to_come_again() {
     let world = Scripted { rate: Err(1_200), ..allowed() };
     let words = refused(&world, &send(), TO, AuditCode::TooMany);

@@ -48,6 +48,8 @@ pub(crate) struct Scripted {
     pub(crate) role: &'static str,
     /// A pattern of the tools that the conversation uses.
     pub(crate) chosen: Option<&'static str>,
+    /// Whether nobody is there who could approve a call of the conversation.
+    pub(crate) unattended: bool,
     /// The setting that the tool lacks.
     pub(crate) missing: Option<&'static str>,
     /// The texts of the person.
@@ -87,6 +89,7 @@ pub(crate) fn world() -> Scripted {
         has_read_private: false,
         role: "member",
         chosen: None,
+        unattended: false,
         missing: None,
         written: Vec::new(),
         audit_fails: false,
@@ -165,7 +168,7 @@ impl World for Scripted {
         let access = Roles::default().access([self.role]);
         let chosen = self.chosen.map(|pattern| vec![pattern.to_owned()]);
         let chosen = Chosen::parse(chosen.as_deref());
-        Ok(Permission { access, chosen, installation, user, approval: self.approval })
+        Ok(Permission { access, chosen, unattended: self.unattended, installation, user, approval: self.approval })
     }
 
     async fn is_set_up(&self, _: &KnownTool) -> Result<(), CallFailure> {

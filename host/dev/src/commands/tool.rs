@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -210,7 +210,8 @@ fn check_secrets(tool: &ServedTool, given: &[(String, String)]) -> anyhow::Resul
 
 /// Checks the arguments like the app does before a call: against the schema in the form that models get.
 fn check_arguments(tool: &ServedTool, given: &Value) -> anyhow::Result<()> {
-    let schema = tool.repaired_input_schema().context("it cannot be called")?;
+    let schema =
+        tool.repaired_input_schema().map_err(|unfit| anyhow!("it cannot be called: its input schema {unfit}"))?;
     let problems = json_schema::check(&schema, given).context("it cannot be called")?;
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     ensure!(

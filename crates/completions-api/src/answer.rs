@@ -1,0 +1,293 @@
+//! An answer in the form of Chat Completions, made of the frames of a run's events as they come: chunks of a stream, or one object at the end.
+//!
+//! What the model says before it calls tools is a part of the answer: a program sees it as it comes, or not at all. Only where the answer must have a form
+//! is it held back until it is known to be the last.
+
+use domain::{Usage, event::frames};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Keeps proxies from closing a connection over which no text comes: a comment (WHATWG HTML, section 9.2.6), which clients pass over.
+const STILL_THERE: &str = ":\n\n";
+/// The end of a stream.
+const DONE: &str = "data: [DONE]\n\n";
+/// Between what a model says before a call, and after it.
+const BETWEEN: &str = "\n\n";
+
+/// How an answer ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// It is whole, or cut where the model or its length ended it.
+    Complete,
+    /// It failed.
+    Failed(Failure),
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// For programs.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// An answer that comes.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    id: String,
+    model: String,
+    created_s: i64,
+    streams: bool,
+    wants_usage: bool,
+    holds_back: bool,
+    /// All of it that counts, as far as it is not streamed.
+    text: String,
+    /// The text of rounds that ended with calls ends here.
+    settled: usize,
+    /// Something was said before the last calls, and since.
+    has_said_before: bool,
+    has_said_since: bool,
+    finish_reason: String,
+    usage: Option<Usage>,
+    ending: Option<Ending>,
+}
+
+/// What is read of the data of a frame.
+#[derive(Deserialize)]
+struct Data {
+    content: String,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    code: Option<String>,
+    finish_reason: Option<String>,
+    #[serde(default)]
+    usage: Option<Usage>,
+}
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: &'a [Choice<'a>],
+    /// Every chunk says it if it was asked for, and all but the last say null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Usage>>,
+}
+
+#[derive(Serialize)]
+struct Choice<'a> {
+    index: u32,
+    delta: Delta<'a>,
+    logprobs: (),
+    finish_reason: Option<&'a str>,
+}
+
+#[derive(Default, Serialize)]
+struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+impl Answer {
+    /// An answer that nothing has come of: its id, and the model as the program named it. `created_s`: seconds since 1970.
+    #[must_use]
+    pub const fn new(id: String, model: String, created_s: i64) -> Self {
+        Self {
+            id,
+            model,
+            created_s,
+            streams: false,
+            wants_usage: false,
+            holds_back: false,
+            text: String::new(),
+            settled: 0,
+            has_said_before: false,
+            has_said_since: false,
+            finish_reason: String::new(),
+            usage: None,
+            ending: None,
+        }
+    }
+
+    /// It comes piece by piece, and reports its tokens at the end if that is wanted.
+    #[must_use]
+    pub fn streamed(self, wants_usage: bool) -> Self {
+        Self { streams: true, wants_usage, ..self }
+    }
+
+    /// Only what is said after all calls is the answer.
+    #[must_use]
+    pub fn in_a_form(self) -> Self {
+        Self { holds_back: true, ..self }
+    }
+
+    /// How it ended; `None`: it goes on.
+    #[must_use]
+    pub const fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// The beginning of a stream.
+    #[must_use]
+    pub fn beginning(&self) -> String {
+        self.chunk(Delta { role: Some("assistant"), content: Some("") }, None)
+    }
+
+    /// Takes frames of the run as its readers get them. What is to be sent of a stream.
+    #[must_use]
+    pub fn feed(&mut self, written: &str) -> String {
+        let mut out = String::new();
+        for frame in frames(written) {
+            if self.ending.is_some() {
+                break;
+            }
+            match frame.event {
+                "token" => self.say(&frame.content(), &mut out),
+                "tool_request" => self.settle(),
+                // Nobody is there who could decide, so no run of a program asks; one that does cannot go on.
+                "tool_approval" => self.fail(
+                    "approval_needed",
+                    "A tool needs a person's approval, and nobody can be asked here. Ask in the chat, or set the tool's policy to allow.",
+                    &mut out,
+                ),
+                "state" if frame.content() == "restarted" => self.restart(&mut out),
+                "error" => match serde_json::from_str::<Data>(frame.data) {
+                    Ok(Data { content, metadata }) => {
+                        self.fail(metadata.code.as_deref().unwrap_or("run_failed"), &content, &mut out);
+                    }
+                    Err(_) => self.fail("run_failed", "The answer failed.", &mut out),
+                },
+                "complete" => self.complete(frame.data, &mut out),
+                _ => {}
+            }
+        }
+        if self.streams && out.is_empty() {
+            out.push_str(STILL_THERE);
+        }
+        out
+    }
+
+    /// It will not go on, and why. What is to be sent of a stream.
+    #[must_use]
+    pub fn break_off(&mut self, code: &str, message: &str) -> String {
+        let mut out = String::new();
+        if self.ending.is_none() {
+            self.fail(code, message, &mut out);
+        }
+        out
+    }
+
+    /// The answer as one object, when it has ended.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn whole(&self) -> Result<Value, Failure> {
+        match &self.ending {
+            Some(Ending::Complete) => {}
+            Some(Ending::Failed(failure)) => return Err(failure.clone()),
+            None => {
+                return Err(Failure { code: "run_failed".to_owned(), message: "The answer has no end.".to_owned() });
+            }
+        }
+        let message = json!({ "role": "assistant", "content": self.text, "refusal": null });
+        let choice = json!({ "index": 0, "message": message, "logprobs": null, "finish_reason": self.finish_reason });
+        Ok(json!({
+            "id": self.id, "object": "chat.completion", "created": self.created_s, "model": self.model, "choices": [choice],
+            "usage": self.usage,
+        }))
+    }
+
+    fn say(&mut self, text: &str, out: &mut String) {
+        if self.has_said_before && !self.has_said_since {
+            self.pass(BETWEEN, out);
+        }
+        self.has_said_since = true;
+        self.pass(text, out);
+    }
+
+    /// Sends a text, or keeps it.
+    fn pass(&mut self, text: &str, out: &mut String) {
+        if self.streams && !self.holds_back {
+            out.push_str(&self.chunk(Delta { content: Some(text), ..Delta::default() }, None));
+        } else {
+            self.text.push_str(text);
+        }
+    }
+
+    /// The model calls tools, so what it has said is not its last word.
+    fn settle(&mut self) {
+        if self.holds_back {
+            self.text.clear();
+        } else {
+            self.has_said_before |= self.has_said_since;
+        }
+        self.has_said_since = false;
+        self.settled = self.text.len();
+    }
+
+    /// Somebody else has taken the run up, and the answer is written anew since the last call.
+    fn restart(&mut self, out: &mut String) {
+        if self.streams && !self.holds_back && self.has_said_since {
+            self.fail("answer_restarted", "The answer was begun anew in the middle of it. Ask again.", out);
+        }
+        self.text.truncate(self.settled);
+        self.has_said_since = false;
+    }
+
+    fn complete(&mut self, data: &str, out: &mut String) {
+        let Ok(Data { metadata, .. }) = serde_json::from_str(data) else {
+            return self.fail("run_failed", "The end of the answer cannot be read.", out);
+        };
+        let reason = metadata.finish_reason.unwrap_or_default();
+        if reason == "cancelled" {
+            return self.fail("cancelled", "The answer was stopped.", out);
+        }
+        self.finish_reason = reason;
+        self.usage = metadata.usage;
+        self.ending = Some(Ending::Complete);
+        if !self.streams {
+            return;
+        }
+        if self.holds_back {
+            out.push_str(&self.chunk(Delta { content: Some(&self.text), ..Delta::default() }, None));
+        }
+        out.push_str(&self.chunk(Delta::default(), Some(&self.finish_reason)));
+        if self.wants_usage {
+            out.push_str(&self.event(&[], Some(self.usage)));
+        }
+        out.push_str(DONE);
+    }
+
+    fn fail(&mut self, code: &str, message: &str, out: &mut String) {
+        self.ending = Some(Ending::Failed(Failure { code: code.to_owned(), message: message.to_owned() }));
+        if self.streams {
+            let error = json!({ "message": message, "type": "server_error", "param": null, "code": code });
+            out.push_str(&frame(&json!({ "error": error })));
+        }
+    }
+
+    fn chunk(&self, delta: Delta<'_>, finish_reason: Option<&str>) -> String {
+        self.event(&[Choice { index: 0, delta, logprobs: (), finish_reason }], self.wants_usage.then_some(None))
+    }
+
+    fn event(&self, choices: &[Choice<'_>], usage: Option<Option<Usage>>) -> String {
+        let (id, model, created) = (self.id.as_str(), self.model.as_str(), self.created_s);
+        frame(&Chunk { id, object: "chat.completion.chunk", created, model, choices, usage })
+    }
+}
+
+fn frame(data: &impl Serialize) -> String {
+    // These types cannot fail to serialize.
+    format!("data: {}\n\n", serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;
