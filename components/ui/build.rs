@@ -63,13 +63,21 @@ fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Resu
         if entry.file_type()?.is_dir() {
             collect(&entry.path(), &path, files)?;
         } else {
-            files.push((path, fs::read(entry.path())?));
+            let bytes = fs::read(entry.path())?;
+            let bytes = if path.ends_with(".json") { without_spaces(&bytes)? } else { bytes };
+            files.push((path, bytes));
         }
         if files.len() > MAX_FILES {
             return Err(format!("{DIST} has more than {MAX_FILES} files; is it really the built page?").into());
         }
     }
     Ok(())
+}
+
+/// JSON has its spaces for people who compare its versions; programs read it without them.
+fn without_spaces(json: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let value: serde_json::Value = serde_json::from_slice(json)?;
+    Ok(serde_json::to_vec(&value)?)
 }
 
 /// Writes the bytes beside the table and returns the expression that embeds them.

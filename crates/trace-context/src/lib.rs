@@ -71,7 +71,7 @@ impl TraceContext {
     /// A place below this one, for a part of its work: the same trace, a span of its own, whose parent is this span.
     #[must_use]
     pub fn child(&self) -> Self {
-        let (_, span_id) = random();
+        let span_id = u64::from_be_bytes(random()).max(1);
         Self { span_id, parent_id: Some(self.span_id), ..*self }
     }
 

@@ -23,11 +23,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const MAX: usize> FromRequest<S> for J
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
-        let body = read_json(request, MAX).await?;
-        // Every body is an object. Of a list, serde would take the items for the fields, in the order in which our code has them.
-        if body.trim_ascii_start().starts_with(b"[") {
-            return Err(Problem::invalid_json("Send a JSON object, not a list.").into());
-        }
+        let body = read_object(request, MAX).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| Problem::invalid_json(invalid(&error)).into())
     }
 }
@@ -53,6 +49,15 @@ async fn read_json(request: Request, max: usize) -> Result<body::Body<'static>> 
     }
     let (head, body) = request.into_parts();
     read(&head.headers, body, max).await
+}
+
+/// Every body that is taken for our fields is an object. Of a list, serde would take the items for them, in the order in which our code has them.
+async fn read_object(request: Request, max: usize) -> Result<body::Body<'static>> {
+    let body = read_json(request, max).await?;
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid_json("Send a JSON object, not a list.").into());
+    }
+    Ok(body)
 }
 
 /// The messages of serde name our fields and types, which helps a program's author.
