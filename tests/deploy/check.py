@@ -13,6 +13,8 @@ from pathlib import Path
 
 import dashboards
 import jsonschema
+import releases
+import workflows
 import yaml
 from schemas import DEPLOY, schema, validate
 
@@ -208,7 +210,7 @@ class Tap(unittest.TestResult):
 
 def main():
     load = unittest.defaultTestLoader.loadTestsFromModule
-    suite = unittest.TestSuite(load(module) for module in (sys.modules[__name__], dashboards))
+    suite = unittest.TestSuite(load(module) for module in (sys.modules[__name__], dashboards, releases, workflows))
     # A suite forgets its cases while it runs them.
     cases = suite.countTestCases()
     result = suite.run(Tap())
