@@ -220,7 +220,7 @@ def main(arguments):
                 finish()
             case "back":
                 back()
-    except (Refused, OSError) as error:
+    except (Refused, OSError, ValueError, KeyError) as error:
         print(f"{given.step}: {error}", file=sys.stderr)
         return 1
     return 0
