@@ -4,7 +4,6 @@ Prints TAP: a line for each case, and at the end how many passed and failed.
 """
 
 import copy
-import json
 import subprocess
 import sys
 import tomllib
@@ -12,20 +11,14 @@ import traceback
 import unittest
 from pathlib import Path
 
+import dashboards
 import jsonschema
-import kubernetes_validate
+import releases
+import workflows
 import yaml
+from schemas import DEPLOY, schema, validate
 
 ROOT = Path(__file__).resolve().parents[2]
-DEPLOY = ROOT / "deploy"
-# The version whose schemas the manifests are checked against. They use nothing newer than Kubernetes 1.23.
-KUBERNETES = "1.37"
-# Kinds that are not Kubernetes' own, with schemas for the parts that we use.
-OURS = {
-    "SpinApp": "spinapp.schema.json",
-    "SpinAppExecutor": "spinappexecutor.schema.json",
-    "Kustomization": "kustomization.schema.json",
-}
 # Placeholders for secrets in the example.
 PLACEHOLDERS = ("PLACEHOLDER", "USER:PASSWORD@")
 # How many lines of a failure are shown. A schema's message would repeat the whole schema.
@@ -53,18 +46,6 @@ def spinapp():
 
 def spin_toml():
     return tomllib.loads((ROOT / "spin.toml").read_text())
-
-
-def schema(name):
-    return json.loads((DEPLOY / "schemas" / name).read_text())
-
-
-def validate(document):
-    """Raises jsonschema.ValidationError if the cluster would refuse the document or drop a field of it."""
-    if document["kind"] in OURS:
-        jsonschema.validate(document, schema(OURS[document["kind"]]))
-    else:
-        kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
 
 def objects(value, path=()):
@@ -228,7 +209,8 @@ class Tap(unittest.TestResult):
 
 
 def main():
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    load = unittest.defaultTestLoader.loadTestsFromModule
+    suite = unittest.TestSuite(load(module) for module in (sys.modules[__name__], dashboards, releases, workflows))
     # A suite forgets its cases while it runs them.
     cases = suite.countTestCases()
     result = suite.run(Tap())

@@ -48,6 +48,8 @@ enum Command {
     Up(commands::up::Arguments),
     /// Run the tests, all rings or the named ones
     Test(commands::test::Arguments),
+    /// Measure how many lines of the pure crates and the components their tests run
+    Coverage(commands::coverage::Arguments),
     /// Begin a new tool: a provider that works, and its lines in spin.toml
     NewTool(commands::new_tool::Arguments),
     /// Take a tool's lines out of spin.toml again; its folder stays
@@ -94,6 +96,7 @@ fn run(command: &Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(arguments) => commands::up::run(&repo, arguments),
         Command::Test(arguments) => commands::test::run(&repo, arguments),
+        Command::Coverage(arguments) => commands::coverage::run(&repo, arguments),
         Command::NewTool(arguments) => commands::new_tool::run(&repo, arguments),
         Command::RemoveTool(arguments) => commands::remove_tool::run(&repo, arguments),
         Command::Tool(arguments) => commands::tool::run(&repo, arguments),

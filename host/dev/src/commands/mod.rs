@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod check_tools;
+pub(crate) mod coverage;
 pub(crate) mod doctor;
 pub(crate) mod export_db;
 pub(crate) mod import_db;

@@ -123,10 +123,16 @@ pub(crate) const RINGS: [Ring; 13] = [
     },
     Ring {
         name: "deploy",
-        about: "the deployment files, against the schemas of their readers",
+        about: "the deployment files, dashboards and the pipeline, against the schemas of their readers",
         folder: DEPLOY,
-        fetch: |repo| needs(python::is_there(repo), || python::install(repo, DEPLOY)),
-        parts: |repo, _| Ok(vec![Part::new("check", python::python(repo, DEPLOY, "check.py"))]),
+        fetch: |repo| {
+            needs(python::is_there(repo), || python::install(repo, DEPLOY).and_then(|()| install(repo, DEPLOY)))
+        },
+        parts: |repo, _| {
+            let mut workflows = npm(repo, DEPLOY);
+            workflows.args(["run", "workflows"]);
+            Ok(vec![Part::new("check", python::python(repo, DEPLOY, "check.py")), Part::new("workflows", workflows)])
+        },
         at_once: true,
     },
     Ring {

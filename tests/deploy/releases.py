@@ -1,0 +1,241 @@
+"""deploy/pipeline/release.py against a cluster and a Prometheus that are made up here: what a release makes, when it is taken back, and to what."""
+
+import copy
+import importlib.util
+import json
+import os
+import sys
+import tempfile
+import threading
+import unittest
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import yaml
+from schemas import validate
+
+ROOT = Path(__file__).resolve().parents[2]
+SPEC = importlib.util.spec_from_file_location("release", ROOT / "deploy/pipeline/release.py")
+release = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(release)
+
+# kubectl as far as the steps use it, on a file with all objects. A rollout of the image `broken` fails.
+KUBECTL = '''#!{python}
+import json, os, sys
+place = os.environ["CLUSTER"]
+cluster = json.load(open(place))
+verb, *rest = sys.argv[1:]
+flags = [word for word in rest if word.startswith("--")]
+names = "/".join(word for word in rest if not word.startswith("--"))
+def merged(old, new):
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    return {{**old, **{{key: merged(old.get(key), value) for key, value in new.items()}}}}
+if verb == "get" and names in cluster:
+    print(json.dumps(cluster[names]))
+elif verb == "get" and "--ignore-not-found" not in flags:
+    sys.exit(f"no {{names}}")
+elif verb == "apply":
+    given = json.load(sys.stdin)
+    cluster[f"{{given['kind'].lower()}}/{{given['metadata']['name']}}"] = given
+elif verb == "patch":
+    (patch,) = [json.loads(flag.removeprefix("--patch=")) for flag in flags if flag.startswith("--patch=")]
+    cluster[names] = merged(cluster[names], patch)
+elif verb == "delete":
+    cluster.pop(names, None)
+elif verb == "rollout" and cluster[names.replace("status/deployment", "spinapp")]["spec"]["image"] == "broken":
+    sys.exit("timed out")
+json.dump(cluster, open(place, "w"))
+'''
+
+
+class Cluster:
+    """The manifests of deploy/spinkube as a cluster has them, and a `kubectl` for it in the path."""
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.place = Path(self.folder.name, "cluster.json")
+        program = Path(self.folder.name, "kubectl")
+        program.write_text(KUBECTL.format(python=sys.executable))
+        program.chmod(0o755)
+        self.environment = dict(os.environ)
+        os.environ.update(CLUSTER=str(self.place), PATH=f"{self.folder.name}:{os.environ['PATH']}")
+        documents = [document for file in (ROOT / "deploy/spinkube").glob("*.yaml") for document in yaml.safe_load_all(file.read_text())]
+        objects = {f"{document['kind'].lower()}/{document['metadata']['name']}": document for document in documents if "metadata" in document}
+        for added in objects.values():
+            added["status"] = {}
+            added["metadata"]["uid"] = "of the cluster"
+        objects["deployment/edge-assistant"] = {"status": {"readyReplicas": 4}}
+        self.place.write_text(json.dumps(objects))
+        return self
+
+    def __exit__(self, *_):
+        os.environ.clear()
+        os.environ.update(self.environment)
+        self.folder.cleanup()
+
+    def objects(self):
+        return json.loads(self.place.read_text())
+
+    def image(self):
+        return self.objects()["spinapp/edge-assistant"]["spec"]["image"]
+
+    def served_by(self, ingress="edge-assistant"):
+        (rule,) = self.objects()[f"ingress/{ingress}"]["spec"]["rules"]
+        (path,) = rule["http"]["paths"]
+        return path["backend"]["service"]["name"]
+
+
+def rules(*alerts, group="edge-assistant"):
+    """What Prometheus says about its rules: one with these alerts, as (state, since)."""
+    said = [{"labels": {"alertname": "RequestsFail"}, "state": state, "activeAt": since} for state, since in alerts]
+    return {"status": "success", "data": {"groups": [{"name": group, "rules": [{"name": "RequestsFail", "alerts": said}]}]}}
+
+
+class Prometheus:
+    """Answers with each of these in turn, and with the last one from then on. A number is a status."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def __enter__(self):
+        answers = self.answers
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                answer = answers.pop(0) if len(answers) > 1 else answers[0]
+                is_answer = self.path == "/api/v1/rules?type=alert" and not isinstance(answer, int)
+                self.send_response(200 if is_answer else answer if isinstance(answer, int) else 404)
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *_):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_port}/"
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Releases(unittest.TestCase):
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster())
+        self.before = self.cluster.objects()
+
+    def is_as_before(self):
+        names = [name for name in self.cluster.objects() if name.endswith("-next")]
+        self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], self.before_image(), "edge-assistant"))
+
+    def before_image(self):
+        return self.before["spinapp/edge-assistant"]["spec"]["image"]
+
+    def test_a_canary_is_the_app_with_another_image_and_gets_a_share(self):
+        release.begin("new", "1")
+        release.canary(10)
+        objects = self.cluster.objects()
+        app, old = objects["spinapp/edge-assistant-next"], self.before["spinapp/edge-assistant"]
+        self.assertEqual((app["spec"].pop("image"), app["spec"].pop("replicas")), ("new", 1))
+        old = copy.deepcopy(old["spec"])
+        del old["image"], old["enableAutoscaling"]
+        self.assertEqual(app["spec"], old)
+        policy = objects["networkpolicy/edge-assistant-next"]["spec"]
+        self.assertEqual(policy["podSelector"], {"matchLabels": {"core.spinkube.dev/app-name": "edge-assistant-next"}})
+        self.assertEqual(policy["egress"], self.before["networkpolicy/edge-assistant"]["spec"]["egress"])
+        annotations = objects["ingress/edge-assistant-next"]["metadata"]["annotations"]
+        self.assertEqual(annotations["nginx.ingress.kubernetes.io/canary-weight"], "10")
+        self.assertEqual((self.cluster.served_by("edge-assistant-next"), self.cluster.served_by()), ("edge-assistant-next", "edge-assistant"))
+
+    def test_what_is_made_is_what_a_cluster_takes(self):
+        release.begin("new", "1")
+        release.canary(10)
+        made = [document for name, document in self.cluster.objects().items() if name.endswith("-next")]
+        self.assertEqual(len(made), 3)
+        for document in made:
+            validate(document)
+
+    def test_a_canary_that_is_well_becomes_the_app(self):
+        release.begin("new", "1")
+        release.canary(10)
+        release.finish()
+        names = [name for name in self.cluster.objects() if name.endswith("-next")]
+        self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], "new", "edge-assistant"))
+
+    def test_a_canary_is_taken_back(self):
+        release.begin("new", "1")
+        release.canary(10)
+        release.back()
+        self.is_as_before()
+        # Once more, as after a step that failed before it had made anything.
+        release.back()
+        self.is_as_before()
+
+    def test_all_is_sent_to_as_many_hosts_of_the_new_release_and_back(self):
+        release.begin("new", "same")
+        self.assertEqual(self.cluster.objects()["spinapp/edge-assistant-next"]["spec"]["replicas"], 4)
+        release.serve_with(release.NEXT)
+        self.assertEqual((self.cluster.served_by(), self.cluster.image()), ("edge-assistant-next", self.before_image()))
+        release.back()
+        self.is_as_before()
+
+    def test_a_release_that_does_not_start_is_taken_back(self):
+        self.assertEqual(self.step("begin", "broken"), 1)
+        release.back()
+        self.is_as_before()
+
+    def test_a_release_that_does_not_start_on_all_hosts_is_taken_back(self):
+        release.begin("new", "1")
+        cluster = self.cluster.objects()
+        cluster["spinapp/edge-assistant-next"]["spec"]["image"] = "broken"
+        self.cluster.place.write_text(json.dumps(cluster))
+        with self.assertRaises(release.Refused):
+            release.finish()
+        self.assertEqual(self.cluster.image(), "broken")
+        release.back()
+        self.is_as_before()
+
+    def test_nothing_begins_while_an_alert_fires(self):
+        self.assertEqual(self.step("begin", "new", prometheus=[rules(("firing", "1"))]), 1)
+        self.is_as_before()
+        self.assertEqual(self.step("begin", "new", prometheus=[rules(("pending", "1"))]), 0)
+
+    def step(self, *arguments, prometheus=(rules(),)):
+        with Prometheus(*prometheus) as url:
+            return release.main([*arguments, "--prometheus", url])
+
+
+class Watching(unittest.TestCase):
+    def watch(self, *answers, patience=60.0):
+        with Prometheus(*answers) as url:
+            release.watch(url, minutes=0.005, every=0.01, patience=patience)
+
+    def test_no_alert_is_well(self):
+        self.watch(rules())
+
+    def test_an_alert_that_fires_ends_it(self):
+        with self.assertRaisesRegex(release.Refused, "RequestsFail fires"):
+            self.watch(rules(), rules(), rules(("firing", "2")))
+
+    def test_an_alert_that_was_there_before_does_not(self):
+        self.watch(rules(("firing", "1")))
+
+    def test_one_that_begins_anew_does(self):
+        with self.assertRaises(release.Refused):
+            self.watch(rules(("firing", "1")), rules(), rules(("firing", "2")))
+
+    def test_one_that_is_about_to_fire_ends_it_after_a_while(self):
+        self.watch(rules(), rules(("pending", "2")), rules())
+        with self.assertRaisesRegex(release.Refused, "RequestsFail has begun"):
+            self.watch(rules(), rules(("pending", "2")), patience=0.05)
+
+    def test_a_prometheus_that_does_not_answer_ends_it_after_a_while(self):
+        self.watch(rules(), 503, 503, rules())
+        with self.assertRaisesRegex(release.Refused, "does not say"):
+            self.watch(rules(), 503, patience=0.05)
+
+    def test_a_prometheus_without_our_rules_ends_it(self):
+        with self.assertRaisesRegex(release.Refused, "none of our alert rules"):
+            self.watch(rules(group="another"))

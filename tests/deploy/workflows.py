@@ -1,0 +1,84 @@
+"""The pipeline for a public forge: its workflows are safe, its scripts have no slips, and what it is given is described. `npm run workflows` lints them."""
+
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = ROOT / ".github/workflows"
+SCRIPTS = ROOT / "deploy/pipeline"
+
+
+def run(program, *arguments, folder=ROOT):
+    """Runs a program of our environment: (exit code, what it said)."""
+    ended = subprocess.run([program, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return ended.returncode, ended.stdout
+
+
+def beside_python(program):
+    return Path(sys.executable).with_name(program)
+
+
+class Workflows(unittest.TestCase):
+    def test_they_give_nobody_more_than_they_must(self):
+        # Below: a syntax that is newer than the linters.
+        code, said = run(beside_python("zizmor"), "--offline", "--no-progress", "--min-severity=medium", WORKFLOWS)
+        self.assertEqual(code, 0, said)
+
+    def test_a_workflow_that_runs_what_strangers_write_is_noticed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, ".github/workflows/wrong.yml")
+            file.parent.mkdir(parents=True)
+            file.write_text(
+                "on: pull_request\npermissions: {}\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps:\n"
+                '      - run: echo "${{ github.event.pull_request.title }}"\n'
+            )
+            code, said = run(beside_python("zizmor"), "--offline", "--no-progress", "--min-severity=medium", folder)
+            self.assertIn("template-injection", said)
+            self.assertNotEqual(code, 0)
+
+    def test_what_they_are_given_is_described(self):
+        given = set()
+        for file in WORKFLOWS.glob("*.yml"):
+            given.update(re.findall(r"\b(?:vars|secrets)\.(\w+)", file.read_text()))
+        described = set(re.findall(r"^\| `([A-Z_0-9]+)` \|", (ROOT / "docs/pipeline.md").read_text(), re.M))
+        self.assertEqual(given, described)
+
+    def test_what_they_run_is_there(self):
+        for file in WORKFLOWS.glob("*.yml"):
+            for script in re.findall(r"\bdeploy/pipeline/[\w.-]+", file.read_text()):
+                with self.subTest(script):
+                    self.assertTrue((ROOT / script).stat().st_mode & 0o111, "it cannot be run")
+
+
+class Scripts(unittest.TestCase):
+    def test_they_have_no_slips(self):
+        code, said = run(beside_python("shellcheck"), *SCRIPTS.glob("*.sh"), ROOT / ".ci/run")
+        self.assertEqual(code, 0, said)
+
+    def test_a_release_with_other_migrations_than_the_one_before_changes_the_schema(self):
+        with tempfile.TemporaryDirectory() as folder:
+            script = Path(folder, "deploy/pipeline/changes-schema.sh")
+            script.parent.mkdir(parents=True)
+            script.write_bytes((SCRIPTS / script.name).read_bytes())
+
+            def git(*arguments):
+                code, said = run("git", "-c", "user.name=A", "-c", "user.email=a@example.org", *arguments, folder=folder)
+                self.assertEqual(code, 0, said)
+
+            def release(tag, file):
+                Path(folder, file).parent.mkdir(exist_ok=True)
+                Path(folder, file).write_text(tag)
+                git("add", ".")
+                git("commit", "--quiet", "--message", tag)
+                git("tag", tag)
+                return run("bash", script)
+
+            git("init", "--quiet")
+            self.assertEqual(release("v1", "a"), (0, "true\n"), "the first one makes the schema")
+            self.assertEqual(release("v2", "b"), (0, "false\n"))
+            self.assertEqual(release("v3", "migrations/0002.sql"), (0, "true\n"))
+            self.assertEqual(release("v4", "c"), (0, "false\n"))
