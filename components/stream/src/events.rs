@@ -18,7 +18,7 @@ use serde::Deserialize;
 use storage::Database;
 use web::{Allowed, PathId, Query, Result, preferences};
 
-use crate::{COMPONENT, host::SpinHost, reader::BodyReader, router::Stream, tools::Tools};
+use crate::{COMPONENT, host::SpinHost, reader::RunReader, router::Stream, tools::Tools};
 
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::IntoParams), into_params(parameter_in = Query))]
@@ -64,7 +64,7 @@ pub(crate) async fn events<D: Database + 'static>(
         Opened::Events(reading) => reading,
     };
     let outflow = outlet::spawn(PREAMBLE, async move |outlet| {
-        orchestrator::request_handler::read(&host, &config.settings, reading, BodyReader(outlet)).await;
+        orchestrator::request_handler::read(&host, &config.settings, reading, RunReader::Body(outlet)).await;
         // A run may have ended.
         platform::webhooks::wake_if_any(COMPONENT, &app);
         measuring::soon(COMPONENT);

@@ -36,6 +36,7 @@ use crate::{COMPONENT, config::Config, outside::Outlet, router::Stream};
 use asking::{Question, ask};
 use beginning::Beginning;
 use delivery::{Deliver, deliver};
+pub(crate) use execution::Listener;
 use execution::{Execute, execute};
 use refusal::Refusal;
 use upstream::{Open, open};

@@ -1,18 +1,31 @@
-//! The reader on the other end of a response body.
+//! Whoever listens to a run at the other end. It is one type, so that the guest has the code that executes a run once.
 
 use orchestrator::Reader;
 use platform::outlet::Outlet;
 
-/// Who reads the body. Who falls behind while a run is executed is let go, and replays from the log, which waits for its reader;
-/// nobody's slow connection holds up a run.
-pub(crate) struct BodyReader(pub(crate) Outlet);
+use crate::programs::Listener;
 
-impl Reader for BodyReader {
+/// A reader of a run's events.
+pub(crate) enum RunReader {
+    /// Who reads the response's body. Who falls behind while a run is executed is let go, and replays from the log, which waits for its reader; nobody's
+    /// slow connection holds up a run.
+    Body(Outlet),
+    /// A program that gets an answer in another form.
+    Program(Listener),
+}
+
+impl Reader for RunReader {
     fn send(&mut self, frames: &str) -> bool {
-        self.0.write(frames)
+        match self {
+            Self::Body(outlet) => outlet.write(frames),
+            Self::Program(listener) => listener.hear(frames),
+        }
     }
 
     async fn ready(&mut self) -> bool {
-        self.0.ready().await
+        match self {
+            Self::Body(outlet) => outlet.ready().await,
+            Self::Program(listener) => listener.ready().await,
+        }
     }
 }

@@ -12,12 +12,12 @@ use std::{
 use completions_api::{Answer, Ending};
 use domain::Id;
 use futures::future::join;
-use orchestrator::{Reader, request_handler};
+use orchestrator::request_handler::{self, Reading};
 use storage::Database;
 use web::log::{Level, log};
 
 use super::{Programs, delivery::Sink};
-use crate::{COMPONENT, host::SpinHost};
+use crate::{COMPONENT, host::SpinHost, reader::RunReader};
 
 /// A run that is being executed.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -93,19 +93,18 @@ impl Listener {
         let said = listening.answer.break_off("answer_broke_off", broken);
         listening.write(&said);
     }
-}
 
-// A run without readers goes on, so that a person can come back to it. Nobody comes back to this one: it is stopped, and until it has ended its listener hears
-// on.
-impl Reader for Listener {
-    fn send(&mut self, frames: &str) -> bool {
+    /// Hears frames of the run. Always `true`, as [`Self::ready`]: a run without readers goes on, so that a person can come back to it. Nobody comes back to
+    /// this one: it is stopped, and until it has ended its listener hears on.
+    pub(crate) fn hear(&self, frames: &str) -> bool {
         let mut listening = self.0.borrow_mut();
         let said = listening.answer.feed(frames);
         listening.write(&said);
         true
     }
 
-    async fn ready(&mut self) -> bool {
+    /// Waits until the program has read everything, or has left.
+    pub(crate) async fn ready(&self) -> bool {
         poll_fn(|context| {
             let Listening { sink, has_left, .. } = &mut *self.0.borrow_mut();
             match sink {
@@ -123,11 +122,11 @@ pub(crate) async fn read<D: Database + 'static>(
     programs: Programs<D>,
     host: SpinHost<D>,
     (user_id, run_id): (Id, Id),
-    reading: orchestrator::request_handler::Reading,
+    reading: Reading,
     listener: Listener,
 ) {
     let settings = &programs.config.settings;
-    let mut read = pin!(request_handler::read(&host, settings, reading, listener.clone()));
+    let mut read = pin!(request_handler::read(&host, settings, reading, RunReader::Program(listener.clone())));
     let has_ended = poll_fn(|context| match read.as_mut().poll(context) {
         Poll::Ready(()) => Poll::Ready(true),
         Poll::Pending if listener.is_done() => Poll::Ready(false),

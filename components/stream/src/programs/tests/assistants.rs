@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 
 use domain::{AssistantContents, Id, MessageRole, ModelSettings, Temperature, Timestamp, Usage, User, event::Event};
-use orchestrator::Reader as _;
 use storage::{
     assistants::{Assistant, AssistantSaved},
     claims::Claim,
@@ -21,9 +20,9 @@ thread_local! {
 
 pub(super) fn execute_scripted(execution: Execution) -> Task {
     Box::pin(async move {
-        let mut listener = execution.listener;
+        let listener = execution.listener;
         for frames in FRAMES.take() {
-            assert!(listener.send(&frames), "the run goes on until it has ended");
+            assert!(listener.hear(&frames), "the run goes on until it has ended");
         }
         listener.end();
     })
