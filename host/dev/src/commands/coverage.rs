@@ -1,10 +1,11 @@
 //! `cargo dev coverage`: how many lines of the pure crates and of the components their tests run, by package, and an error if these are too few.
 //!
-//! It takes a build of its own in `target/llvm-cov-target`, so it is not a ring of `cargo dev test`. It counts what is compiled natively: what only a
-//! guest has is run by the tests from outside, and measured by nobody. Tests inside a file count as its lines.
+//! It takes a build of its own in `target/llvm-cov-target`, some ten minutes on two cores, so it is not a ring of `cargo dev test`. Lines that only guests
+//! run, as those of `mcp-server` and most of `platform`, count as not run: the tests from outside run them, and nobody measures that. Tests inside a file
+//! count as its lines.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -25,7 +26,7 @@ pub(crate) struct Arguments {
     least: f64,
     /// Also write the table here, as Markdown
     #[arg(long, value_name = "FILE")]
-    out: Option<std::path::PathBuf>,
+    out: Option<PathBuf>,
 }
 
 /// What llvm-cov exports, as far as we read it.
