@@ -2336,8 +2336,9 @@ export interface paths {
         put?: never;
         /**
          * Has a model answer, in the form of Chat Completions.
-         * @description The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
-         *     `error` besides, as clients of OpenAI's API look for it.
+         * @description The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. The model `assistant:NAME` is an assistant that
+         *     answers with the installation's tools; then the scopes `conversations:write` and `tools:call:*` are needed, too. Errors are problems that have a field `error`
+         *     besides, as clients of OpenAI's API look for it.
          *
          *     **Needs** a session or an API key, with the permission `models:call`.
          */
@@ -3429,7 +3430,7 @@ export interface components {
             untested?: boolean;
         };
         /**
-         * @description How a model answers. `null` is as usual.
+         * @description How a model is to answer. What is absent is as the installation, or the model's server, has it; in JSON it is `null`.
          * @example {
          *       "instructions": "Be brief.",
          *       "max_output_tokens": 500,
@@ -3439,16 +3440,25 @@ export interface components {
          *     }
          */
         ModelSettings: {
-            /** @description What it is told first. */
+            /**
+             * @description What the model is told before the conversation, after what the installation tells it.
+             * @default null
+             */
             instructions: string | null;
             /**
              * Format: int64
-             * @description How long an answer may be.
+             * @description The longest answer, in tokens.
+             * @default null
              */
             max_output_tokens: number | null;
+            /** @default null */
             reasoning_effort: components["schemas"]["ReasoningEffort"] | null;
+            /** @default null */
             temperature: components["schemas"]["Temperature"] | null;
-            /** @description Patterns of the tools that may be used. */
+            /**
+             * @description Patterns of the tools that may be used, as in policies; empty: none. They allow nothing that is not allowed anyway.
+             * @default null
+             */
             tools: string[] | null;
         };
         /** @description What is to be different about settings. What is left out stays, `null` is as usual. */
@@ -3470,14 +3480,16 @@ export interface components {
             tools?: string[] | null;
         };
         /**
-         * @description The assistant that a conversation names.
+         * @description An assistant as it was when somebody chose it.
          * @example {
          *       "id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
          *       "name": "Translator"
          *     }
          */
         NamedAssistant: {
+            /** @description Its id. */
             id: components["schemas"]["Id"];
+            /** @description Its name. */
             name: string;
         };
         /**
@@ -4027,12 +4039,12 @@ export interface components {
         ProgramModel: {
             /**
              * Format: int64
-             * @description Nobody says when it was made; clients want a number.
+             * @description In seconds since 1970. Of a provider's model, nobody says it; clients want a number.
              */
             created: number;
             id: string;
             object: string;
-            /** @description The provider that is asked first. */
+            /** @description The provider that is asked first, or `assistants`. */
             owned_by: string;
         };
         /** @description The models that a program may use, as OpenAI's API lists them. */
@@ -15292,6 +15304,7 @@ export interface operations {
             /**
              * @description - `invalid_request`: it cannot be passed on.
              *     - `api_not_offered`: the provider has no such route.
+             *     - `context_length`: what the assistant would have to read is longer than its model reads.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
@@ -15314,7 +15327,7 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "api_not_offered" | "invalid_json" | "invalid_request" | "provider_refused";
+                        code?: "api_not_offered" | "context_length" | "invalid_json" | "invalid_request" | "provider_refused";
                         /** @constant */
                         status?: 400;
                     };
@@ -15323,6 +15336,7 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             /**
              * @description - `forbidden`: none of the roles has the model.
+             *     - `approval_needed`: the assistant wants to call a tool that somebody must approve.
              *     - `forbidden`: None of the roles has the permission `models:call`.
              *     - `insufficient_scope`: The key or token lacks that scope.
              *     - `cross_origin`: The request comes from another site's page.
@@ -15347,14 +15361,15 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
+                        code?: "approval_needed" | "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
                         /** @constant */
                         status?: 403;
                     };
                 };
             };
             /**
-             * @description - `model_not_found`: the installation does not offer the model.
+             * @description - `model_not_found`: the installation does not offer the model, or there is no such assistant.
+             *     - `not_found`: the account has been deleted.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             404: {
@@ -15367,7 +15382,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "code": "model_not_found",
-                     *       "detail": "the installation does not offer the model.",
+                     *       "detail": "the installation does not offer the model, or there is no such assistant.",
                      *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
                      *       "status": 404,
                      *       "title": "Not Found",
@@ -15376,7 +15391,7 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "model_not_found" | "provider_refused";
+                        code?: "model_not_found" | "not_found" | "provider_refused";
                         /** @constant */
                         status?: 404;
                     };
@@ -15408,6 +15423,37 @@ export interface operations {
                         code?: "provider_refused" | "too_slow";
                         /** @constant */
                         status?: 408;
+                    };
+                };
+            };
+            /**
+             * @description - `cancelled`: somebody stopped the assistant.
+             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
+             */
+            409: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                    /**
+                     * @example {
+                     *       "code": "cancelled",
+                     *       "detail": "somebody stopped the assistant.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "cancelled" | "provider_refused";
+                        /** @constant */
+                        status?: 409;
                     };
                 };
             };
@@ -15624,6 +15670,8 @@ export interface operations {
              *     - `provider_key_refused`: it refuses the installation's key.
              *     - `provider_account_empty`: nothing is left there.
              *     - `provider_moved`: it has another address.
+             *     - `answer_unfit`: the assistant's answer does not fit the form that is wanted.
+             *     - `run_failed`: the assistant came to no end.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             502: {
@@ -15645,7 +15693,7 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "provider_account_empty" | "provider_empty" | "provider_key_refused" | "provider_moved" | "provider_refused" | "provider_unreachable";
+                        code?: "answer_unfit" | "provider_account_empty" | "provider_empty" | "provider_key_refused" | "provider_moved" | "provider_refused" | "provider_unreachable" | "run_failed";
                         /** @constant */
                         status?: 502;
                     };
@@ -15790,7 +15838,7 @@ export interface operations {
             };
             /**
              * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route.
+             *     - `api_not_offered`: the provider has no such route, or the model is an assistant.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
@@ -16433,7 +16481,7 @@ export interface operations {
             };
             /**
              * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route.
+             *     - `api_not_offered`: the provider has no such route, or the model is an assistant.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */

@@ -27,7 +27,7 @@ pub(crate) struct Model {
     object: &'static str,
     /// In seconds since 1970. Of a provider's model, nobody says it; clients want a number.
     created: i64,
-    /// The provider that is asked first, or [`OWNER_OF_ASSISTANTS`].
+    /// The provider that is asked first, or `assistants`.
     owned_by: String,
 }
 
