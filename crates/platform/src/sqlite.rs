@@ -1,14 +1,15 @@
 //! Spin's SQLite behind the storage port.
 //!
-//! An instance has three long-lived connections: for reads, for writes, and for writes that wait for the disk. A transaction, which only
-//! migrations need, gets its own connection. Otherwise the instance's other requests would run inside the transaction.
+//! Every new connection reads the whole schema, which takes longer than most statements, and most instances do one thing after the other. So an instance
+//! opens a further connection only for what cannot be done at one that is busy: at most three, for reads, for writes, and for writes that wait for the
+//! disk. A transaction, which only migrations need, gets its own. Otherwise the instance's other requests would run inside the transaction.
 //!
 //! Reads use the interface's synchronous calls: a read takes microseconds, less than the crossings between guest and host that a stream needs
 //! for each row. Writes wait for other writers' locks and for the disk, and a synchronous call would block the whole instance meanwhile, so they
-//! use the `-async` calls. Never use both kinds on one connection: a synchronous call would wait until the guest has taken the rows of the
-//! asynchronous one, and keep the guest from taking them.
+//! use the `-async` calls. Never make a synchronous call at a connection where an asynchronous one goes on: it would wait until the guest has taken the
+//! rows of the asynchronous one, and keep the guest from taking them.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use spin_sdk::sqlite::{
     self, Error,
@@ -25,10 +26,39 @@ const WRITES: u32 = 3;
 
 /// The database that `spin.toml` grants as `default`.
 pub struct SpinSqlite {
-    reading: Connection,
-    /// Opened on first use.
-    writing: OnceLock<Connection>,
-    durable: OnceLock<Connection>,
+    open: Mutex<Vec<Arc<Open>>>,
+}
+
+/// An open connection.
+struct Open {
+    connection: Connection,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whether commits wait for the disk. `None`: nothing was written yet.
+    is_durable: Option<bool>,
+    /// Writes that go on. The host does one after the other.
+    writes: usize,
+}
+
+/// A write that goes on at a connection. One that is given up may still go on at the host: then nothing begins there any more.
+struct Write<'a> {
+    database: &'a SpinSqlite,
+    open: Arc<Open>,
+    is_over: bool,
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        if self.is_over {
+            let mut state = locked(&self.open.state);
+            state.writes = state.writes.saturating_sub(1);
+        } else {
+            locked(&self.database.open).retain(|open| !Arc::ptr_eq(open, &self.open));
+        }
+    }
 }
 
 impl std::fmt::Debug for SpinSqlite {
@@ -43,33 +73,79 @@ impl SpinSqlite {
     /// # Errors
     /// [`DatabaseError::Unavailable`] when it cannot, or is not granted.
     pub async fn open() -> Result<Self, DatabaseError> {
-        Ok(Self { reading: connect().await?, writing: OnceLock::new(), durable: OnceLock::new() })
+        let database = Self { open: Mutex::default() };
+        database.fitting(|_| true).await?;
+        Ok(database)
     }
 
-    /// Events are logged many times a second. If the machine crashes, lost events are generated again by the model, so these commits need not
-    /// wait for the disk.
-    async fn writing(&self) -> Result<&Connection, DatabaseError> {
-        opened(&self.writing, "PRAGMA synchronous = NORMAL").await
+    fn find(&self, fits: impl Fn(&State) -> bool) -> Option<Arc<Open>> {
+        locked(&self.open).iter().find(|open| fits(&locked(&open.state))).cloned()
     }
 
-    async fn durable(&self) -> Result<&Connection, DatabaseError> {
-        opened(&self.durable, "PRAGMA synchronous = FULL").await
+    /// A connection that fits; a new one if there is none.
+    async fn fitting(&self, fits: impl Fn(&State) -> bool) -> Result<Arc<Open>, DatabaseError> {
+        if let Some(open) = self.find(&fits) {
+            return Ok(open);
+        }
+        let connection = connect().await?;
+        // Of several that were opened at the same time, one stays.
+        if let Some(open) = self.find(&fits) {
+            return Ok(open);
+        }
+        let open = Arc::new(Open { connection, state: Mutex::default() });
+        locked(&self.open).push(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Reads at the connection that never writes, if there is one: the host has its statements prepared.
+    async fn read(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        let open = match self.find(|state| state.is_durable.is_none()) {
+            Some(open) => open,
+            None => self.fitting(|state| state.writes == 0).await?,
+        };
+        run(&open.connection, statement)
+    }
+
+    /// Begins a write. Events are logged many times a second. If the machine crashes, lost events are generated again by the model, so those commits
+    /// need not wait for the disk.
+    async fn begin(&self, is_durable: bool) -> Result<Write<'_>, DatabaseError> {
+        let is_set = |state: &State| state.is_durable == Some(is_durable);
+        let open = match self.find(is_set) {
+            Some(open) => open,
+            None => self.fitting(|state| state.writes == 0 || is_set(state)).await?,
+        };
+        let mut state = locked(&open.state);
+        if state.is_durable.is_none() {
+            for sql in SQLITE_PRAGMAS {
+                execute(&open.connection, sql)?;
+            }
+        }
+        if state.is_durable != Some(is_durable) {
+            let sql = if is_durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
+            execute(&open.connection, sql)?;
+        }
+        state.is_durable = Some(is_durable);
+        state.writes = state.writes.saturating_add(1);
+        drop(state);
+        Ok(Write { database: self, open, is_over: false })
+    }
+
+    async fn write(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        let mut write = self.begin(statement.durable).await?;
+        let mut result = run_async(&write.open.connection, statement.clone()).await;
+        for _ in 1..WRITES {
+            if !matches!(result, Err(DatabaseError::Unavailable(_))) {
+                break;
+            }
+            result = run_async(&write.open.connection, statement.clone()).await;
+        }
+        write.is_over = true;
+        result
     }
 }
 
-/// A connection for writes. Two concurrent first calls may both open one; the second is closed again.
-async fn opened<'a>(
-    connection: &'a OnceLock<Connection>,
-    synchronous: &'static str,
-) -> Result<&'a Connection, DatabaseError> {
-    if let Some(connection) = connection.get() {
-        return Ok(connection);
-    }
-    let new = connect().await?;
-    for sql in SQLITE_PRAGMAS.into_iter().chain([synchronous]) {
-        run_async(&new, Statement::new("pragma", sql, [])).await?;
-    }
-    Ok(connection.get_or_init(|| new))
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Opens a connection without blocking the instance. A blocked instance accepts no request, so the host would start one more instance for the
@@ -140,17 +216,7 @@ impl Database for SpinSqlite {
     }
 
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
-        if statement.reads() {
-            return run(&self.reading, statement);
-        }
-        let connection = if statement.durable { self.durable().await? } else { self.writing().await? };
-        for _ in 1..WRITES {
-            match run_async(connection, statement.clone()).await {
-                Err(DatabaseError::Unavailable(_)) => {}
-                result => return result,
-            }
-        }
-        run_async(connection, statement).await
+        if statement.reads() { self.read(statement).await } else { self.write(statement).await }
     }
 
     async fn transaction(&self, statements: Vec<Statement>) -> Result<TransactionOutcome, DatabaseError> {
