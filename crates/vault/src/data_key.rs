@@ -140,13 +140,18 @@ impl DataKey {
     /// # Errors
     /// [`VaultError::Random`].
     pub fn seal(&self, place: Place<'_>, text: &str) -> Result<String, VaultError> {
-        if text.is_empty() {
-            return Ok(String::new());
-        }
+        if text.is_empty() { Ok(String::new()) } else { self.seal_bytes(place, text.as_bytes()) }
+    }
+
+    /// As [`Self::seal`], for bytes that are no text, such as vectors. None are sealed, too.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`].
+    pub fn seal_bytes(&self, place: Place<'_>, bytes: &[u8]) -> Result<String, VaultError> {
         if let Some(former) = self.former.as_ref().filter(|_| self.is_published) {
-            return former.seal(place, text);
+            return former.seal_bytes(place, bytes);
         }
-        let sealed = self.cipher.seal(&self.place(place), text.as_bytes())?;
+        let sealed = self.cipher.seal(&self.place(place), bytes)?;
         let mut written = self.prefix.clone();
         BASE64_URL_SAFE_NO_PAD.encode_string(sealed, &mut written);
         Ok(written)
@@ -175,16 +180,27 @@ impl DataKey {
     /// # Errors
     /// [`VaultError::Unopenable`]: it was changed, or moved from another place. [`VaultError::Lost`]: it was sealed with a key that is lost.
     pub fn open(&self, place: Place<'_>, stored: &str) -> Result<String, VaultError> {
+        if !self.has_lost(stored) && !self.has_sealed(stored) {
+            return Ok(stored.to_owned());
+        }
+        let text = self.open_bytes(place, stored)?;
+        String::from_utf8(text.to_vec()).map_err(|_| VaultError::Unopenable)
+    }
+
+    /// The bytes that [`Self::seal_bytes`] sealed at a place.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`VaultError::Unopenable`] for what is not sealed.
+    pub fn open_bytes(&self, place: Place<'_>, stored: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         if self.has_lost(stored) {
             return Err(VaultError::Lost);
         }
         if let Some(former) = self.former.as_ref().filter(|former| former.has_sealed(stored)) {
-            return former.open(place, stored);
+            return former.open_bytes(place, stored);
         }
-        let Some(sealed) = stored.strip_prefix(&self.prefix) else { return Ok(stored.to_owned()) };
+        let sealed = stored.strip_prefix(&self.prefix).ok_or(VaultError::Unopenable)?;
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::Unopenable)?;
-        let text = self.cipher.open(&self.place(place), &sealed).ok_or(VaultError::Unopenable)?;
-        String::from_utf8(text.to_vec()).map_err(|_| VaultError::Unopenable)
+        self.cipher.open(&self.place(place), &sealed).ok_or(VaultError::Unopenable)
     }
 }
 
@@ -232,6 +248,12 @@ mod tests {
             assert_eq!(key.open(PLACE, &sealed).unwrap(), text);
         }
         assert_eq!(key.seal(PLACE, "").unwrap(), "");
+        for bytes in [&[][..], &[0xff, 0, 0x80]] {
+            let sealed = key.seal_bytes(PLACE, bytes).unwrap();
+            assert_eq!(key.open_bytes(PLACE, &sealed).unwrap().as_slice(), bytes);
+            assert_eq!(key.open(PLACE, &sealed).is_err(), !bytes.is_empty());
+        }
+        assert!(matches!(key.open_bytes(PLACE, "typed"), Err(VaultError::Unopenable)));
     }
 
     #[test]
