@@ -71,8 +71,8 @@ pub struct QueryWord {
     pub(crate) may_continue: bool,
     /// What it becomes in the languages of its script.
     pub(crate) stems: BTreeSet<String>,
-    /// Whether what has all other words but not this one is found behind what has this one. It is not so of small words, of which texts in their
-    /// language have no term.
+    /// Whether it is to be looked for. Small words are not, unless nothing else was typed: texts in their language have no term of them, and others
+    /// mean something else by it.
     pub counts: bool,
 }
 
