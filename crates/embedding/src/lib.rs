@@ -1,15 +1,13 @@
 //! Texts as vectors that are near where their meanings are near, and the search for the nearest ones (docs/adr/0058).
 //!
-//! A [`Vector`] has a byte for each dimension, whoever made it: an embedding model elsewhere, or the table that is in the box (`Table`, with the feature
-//! `table`). [`Nearest`] compares all of a person's, exactly. Pure: it neither seals vectors nor knows where they are kept.
+//! A [`Vector`] has a byte for each dimension, whoever made it: an embedding model elsewhere ([`openai`]), or the table that is in the box ([`Table`]). [`Nearest`] compares all of a person's, exactly. Pure: it neither seals vectors nor knows where they are kept.
 
 mod nearest;
-#[cfg(feature = "table")]
+pub mod openai;
 mod table;
 mod vector;
 mod word_pieces;
 
 pub use nearest::{Nearest, Neighbour};
-#[cfg(feature = "table")]
 pub use table::{TABLE_DIMENSIONS, TABLE_NAME, Table, TableError};
 pub use vector::{MAX_DIMENSIONS, Vector, VectorError};

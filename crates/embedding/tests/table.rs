@@ -1,5 +1,4 @@
 //! The table in the box: against another implementation, and what it takes for near.
-#![cfg(feature = "table")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::time::Instant;

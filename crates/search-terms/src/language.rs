@@ -15,34 +15,21 @@ const GUESSED_FROM: usize = 400;
 
 /// A language in Latin letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Language {
+pub(crate) enum Language {
     /// Also where nothing says which language it is: names of things and titles without small words, code.
     English,
-    /// Spanish.
     Spanish,
-    /// German.
     German,
-    /// French.
     French,
-    /// Portuguese.
     Portuguese,
-    /// Italian.
     Italian,
-    /// Dutch.
     Dutch,
-    /// Turkish.
     Turkish,
-    /// Swedish.
     Swedish,
-    /// Danish.
     Danish,
-    /// Norwegian.
     Norwegian,
-    /// Finnish.
     Finnish,
-    /// Romanian.
     Romanian,
-    /// Hungarian.
     Hungarian,
 }
 

@@ -9,7 +9,8 @@ use jiff::civil::Date;
 use crate::{
     Expansion, IndexKey, Known,
     key::Use,
-    language, phrase,
+    language::{self, Language},
+    phrase,
     snippet::Matcher,
     spelling, stop_words,
     words::{Word, runs},
@@ -71,12 +72,17 @@ pub struct QueryWord {
     pub(crate) may_continue: bool,
     /// What it becomes in the languages of its script.
     pub(crate) stems: BTreeSet<String>,
-    /// Whether it is to be looked for. Small words are not, unless nothing else was typed: texts in their language have no term of them, and others
-    /// mean something else by it.
-    pub counts: bool,
 }
 
 impl QueryWord {
+    fn new(word: Word, may_continue: bool) -> Self {
+        let Word { text, folded, is_pair } = word;
+        let stems = if is_pair { BTreeSet::from([folded.clone()]) } else { language::stems(&text) };
+        // A single character where no spaces are written is most often the beginning of a pair.
+        let may_continue = may_continue || is_pair && folded.chars().count() == 1;
+        Self { folded, is_pair, may_continue, stems }
+    }
+
     /// The keyed hashes of the terms that the word is in texts, whatever their language.
     #[must_use]
     pub fn terms(&self, key: &IndexKey) -> BTreeSet<i64> {
@@ -107,61 +113,44 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads what was typed.
+    /// Reads what was typed. Small words of its language are left out, as they are of texts, unless there are no others.
     #[must_use]
     pub fn parse(typed: &str) -> Self {
         let typed: String =
             typed.chars().take(MAX_QUERY_CHARS).map(|letter| if is_quote(letter) { '"' } else { letter }).collect();
-        let mut query = Self::default();
+        let (mut query, mut words, mut ends_in_filter) = (Self::default(), Vec::new(), false);
         // Each second part stands in quotation marks. An odd number of marks: the last one is still open.
         for (place, part) in typed.split('"').enumerate() {
             if place % 2 == 1 {
-                query.add_phrase(part);
+                ends_in_filter = false;
+                let phrase = phrase::words(part);
+                words.extend(phrase.iter().cloned());
+                if phrase.len() > 1 {
+                    query.phrases.push(phrase.into_iter().map(|word| word.folded).collect());
+                }
             } else {
                 for word in part.split_whitespace() {
-                    if !query.filters.add(word) {
-                        query.add_words(word);
+                    ends_in_filter = query.filters.add(word);
+                    if !ends_in_filter {
+                        words.extend(phrase::words(word));
                     }
                 }
             }
         }
-        if typed.ends_with(|last: char| last.is_alphanumeric())
-            && let Some(last) = query.words.last_mut()
-        {
-            last.may_continue = true;
+        let unfinished = words.last().filter(|_| typed.ends_with(char::is_alphanumeric) && !ends_in_filter).cloned();
+        let language = Language::guess(runs(&typed));
+        let is_small = |word: &Word| !word.is_pair && stop_words::contains(&word.folded, language);
+        if !words.iter().all(is_small) {
+            words.retain(|word| !is_small(word));
         }
-        // Where all words are small ones, they are what is looked for.
-        if query.words.iter().all(|word| !word.counts) {
-            query.words.iter_mut().for_each(|word| word.counts = true);
+        for word in words {
+            let is_known = query.words.iter().any(|known| known.folded == word.folded);
+            if query.words.len() < MAX_WORDS && !is_known {
+                let may_continue = unfinished.as_ref() == Some(&word);
+                query.words.push(QueryWord::new(word, may_continue));
+            }
         }
         query
-    }
-
-    fn add_words(&mut self, text: &str) {
-        for run in runs(text) {
-            let mut words = run.words();
-            // The last character alone was for single characters, and says nothing more in a pair.
-            if run.is_unspaced && words.len() > 1 {
-                words.pop();
-            }
-            for Word { text, folded, is_pair } in words {
-                let stems = if is_pair { BTreeSet::from([folded.clone()]) } else { language::stems(&text) };
-                let is_known = self.words.iter().any(|word| word.folded == folded);
-                if self.words.len() < MAX_WORDS && !is_known {
-                    let counts = is_pair || stop_words::languages(&folded) == 0;
-                    let may_continue = is_pair && folded.chars().count() == 1;
-                    self.words.push(QueryWord { folded, is_pair, may_continue, stems, counts });
-                }
-            }
-        }
-    }
-
-    fn add_phrase(&mut self, text: &str) {
-        self.add_words(text);
-        let words = phrase::words(text);
-        if words.len() > 1 {
-            self.phrases.push(words.into_iter().take(MAX_WORDS).collect());
-        }
     }
 
     /// Whether there is nothing to look for: filters alone may list, but do not search.
