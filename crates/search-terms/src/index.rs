@@ -14,8 +14,8 @@ use crate::{
 /// The most different terms of a text that are kept, the first ones. A text of 20,000 words has fewer; more have only lists and encoded data.
 pub const MAX_TERMS: usize = 2048;
 
-/// How much of a text is read, so that the longest message takes milliseconds. It is more than one message may have.
-const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// How much of a text is read: 30 ms in a component, in which it answers nobody else. Most texts of that length have more terms than are kept.
+const MAX_TEXT_BYTES: usize = 128 * 1024;
 
 /// The longest word with digits in it that goes into the dictionary: beyond that they are identifiers and encoded data, which nobody begins to type.
 const MAX_WITH_DIGITS_CHARS: usize = 12;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How much of a text is looked through: in what is longer, words may be further behind and the snippet shows its beginning.
-const MAX_TEXT_BYTES: usize = 256 * 1024;
+const MAX_TEXT_BYTES: usize = 128 * 1024;
 /// How many marks are considered: the best part of a text is among the first.
 const MAX_MARKS: usize = 1024;
 /// Stands where something was left out.
