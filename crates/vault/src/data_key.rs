@@ -6,6 +6,8 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -56,6 +58,8 @@ pub struct DataKey {
     /// Whether this key only opens yet, and the former one seals.
     is_published: bool,
     cipher: Cipher,
+    /// The key again, for what is derived from it.
+    derivation: Hmac<Sha256>,
 }
 
 impl fmt::Debug for DataKey {
@@ -75,6 +79,7 @@ impl DataKey {
             former: None,
             is_published: false,
             cipher: Cipher::new(key),
+            derivation: derivation(key),
         }
     }
 
@@ -112,6 +117,20 @@ impl DataKey {
         &self.id
     }
 
+    /// A key for another purpose than sealing, and the id of the data key that it comes from: the one that seals. It is HKDF-Expand (RFC 5869, section 2.3)
+    /// with the purpose as `info`, for 32 bytes. Nobody gets from it to the data key, or to the key of another purpose. What was made with it must be made
+    /// anew when the id is another one.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> (&str, Zeroizing<[u8; KEY_BYTES]>) {
+        if let Some(former) = self.former.as_ref().filter(|_| self.is_published) {
+            return former.derive(purpose);
+        }
+        let mut derivation = self.derivation.clone();
+        derivation.update(purpose.as_bytes());
+        derivation.update(&[1]);
+        (&self.id, Zeroizing::new(derivation.finalize().into_bytes().into()))
+    }
+
     fn place(&self, place: Place<'_>) -> Vec<u8> {
         additional_data([VERSION, &self.user_id, place.table, place.row, place.column])
     }
@@ -121,13 +140,18 @@ impl DataKey {
     /// # Errors
     /// [`VaultError::Random`].
     pub fn seal(&self, place: Place<'_>, text: &str) -> Result<String, VaultError> {
-        if text.is_empty() {
-            return Ok(String::new());
-        }
+        if text.is_empty() { Ok(String::new()) } else { self.seal_bytes(place, text.as_bytes()) }
+    }
+
+    /// As [`Self::seal`], for bytes that are no text, such as vectors. None are sealed, too.
+    ///
+    /// # Errors
+    /// [`VaultError::Random`].
+    pub fn seal_bytes(&self, place: Place<'_>, bytes: &[u8]) -> Result<String, VaultError> {
         if let Some(former) = self.former.as_ref().filter(|_| self.is_published) {
-            return former.seal(place, text);
+            return former.seal_bytes(place, bytes);
         }
-        let sealed = self.cipher.seal(&self.place(place), text.as_bytes())?;
+        let sealed = self.cipher.seal(&self.place(place), bytes)?;
         let mut written = self.prefix.clone();
         BASE64_URL_SAFE_NO_PAD.encode_string(sealed, &mut written);
         Ok(written)
@@ -156,17 +180,35 @@ impl DataKey {
     /// # Errors
     /// [`VaultError::Unopenable`]: it was changed, or moved from another place. [`VaultError::Lost`]: it was sealed with a key that is lost.
     pub fn open(&self, place: Place<'_>, stored: &str) -> Result<String, VaultError> {
+        if !self.has_lost(stored) && !self.has_sealed(stored) {
+            return Ok(stored.to_owned());
+        }
+        let text = self.open_bytes(place, stored)?;
+        String::from_utf8(text.to_vec()).map_err(|_| VaultError::Unopenable)
+    }
+
+    /// The bytes that [`Self::seal_bytes`] sealed at a place.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`VaultError::Unopenable`] for what is not sealed.
+    pub fn open_bytes(&self, place: Place<'_>, stored: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         if self.has_lost(stored) {
             return Err(VaultError::Lost);
         }
         if let Some(former) = self.former.as_ref().filter(|former| former.has_sealed(stored)) {
-            return former.open(place, stored);
+            return former.open_bytes(place, stored);
         }
-        let Some(sealed) = stored.strip_prefix(&self.prefix) else { return Ok(stored.to_owned()) };
+        let sealed = stored.strip_prefix(&self.prefix).ok_or(VaultError::Unopenable)?;
         let sealed = BASE64_URL_SAFE_NO_PAD.decode(sealed).map_err(|_| VaultError::Unopenable)?;
-        let text = self.cipher.open(&self.place(place), &sealed).ok_or(VaultError::Unopenable)?;
-        String::from_utf8(text.to_vec()).map_err(|_| VaultError::Unopenable)
+        self.cipher.open(&self.place(place), &sealed).ok_or(VaultError::Unopenable)
     }
+}
+
+/// HMAC with a data key. A key that is shorter than its block is one with zeros behind it (RFC 2104, section 2).
+fn derivation(key: &[u8; KEY_BYTES]) -> Hmac<Sha256> {
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    Hmac::new((&*block).into())
 }
 
 /// Whether a stored text may be sealed, so that its person's key is needed to tell.
@@ -206,6 +248,12 @@ mod tests {
             assert_eq!(key.open(PLACE, &sealed).unwrap(), text);
         }
         assert_eq!(key.seal(PLACE, "").unwrap(), "");
+        for bytes in [&[][..], &[0xff, 0, 0x80]] {
+            let sealed = key.seal_bytes(PLACE, bytes).unwrap();
+            assert_eq!(key.open_bytes(PLACE, &sealed).unwrap().as_slice(), bytes);
+            assert_eq!(key.open(PLACE, &sealed).is_err(), !bytes.is_empty());
+        }
+        assert!(matches!(key.open_bytes(PLACE, "typed"), Err(VaultError::Unopenable)));
     }
 
     #[test]
@@ -247,6 +295,28 @@ mod tests {
         let again = new.seal(PLACE, "correct horse").unwrap();
         assert!(!new.is_outdated(&again));
         assert_eq!(key("u1", 2).open(PLACE, &again).unwrap(), "correct horse");
+    }
+
+    #[test]
+    fn a_derived_key_is_one_of_its_purpose_and_of_the_key_that_seals() {
+        // HKDF-Expand of another implementation (Python's `cryptography`).
+        let key = key("u1", 1);
+        let (id, derived) = key.derive("search index");
+        assert_eq!(
+            (id, hex(&*derived).as_str()),
+            ("abcdefghijklmnop", "998976df2329131d58b668b0f822e2fe9220f8ea87b625cb3d604e002a383c94")
+        );
+        assert_ne!(derived, key.derive("vectors").1);
+        let former = || DataKey::new("u1", "oldoldoldoldoldo", &[2; KEY_BYTES]);
+        let of_former = former().derive("search index").1;
+        let key = key.replacing(former(), true);
+        assert_eq!(key.derive("search index"), ("oldoldoldoldoldo", of_former));
+        let key = super::tests::key("u1", 1).replacing(former(), false);
+        assert_eq!(key.derive("search index"), ("abcdefghijklmnop", derived));
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     #[test]
