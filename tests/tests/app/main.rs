@@ -16,6 +16,7 @@ mod model;
 mod operations;
 mod page;
 mod planted;
+mod rotel;
 mod tools;
 mod traces;
 mod webhooks;

@@ -3,12 +3,13 @@
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use axum::{Router, body::Bytes, extract::State, routing::post};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value as Said},
@@ -18,6 +19,8 @@ use prost::Message as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{App, Person, start_model, text, until};
+
+use crate::rotel::Rotel;
 
 const TRACE: &str = "5d0af7651916cd43dd8448eb211c8032";
 const PARENT: &str = "b7ad6b7169203331";
@@ -55,15 +58,16 @@ fn digits(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A collector on this machine.
+/// A collector on this machine. It keeps what it gets, and passes it on to another.
 #[derive(Clone, Default)]
 struct Collector {
     got: Arc<Mutex<Vec<(HeaderMap, Bytes)>>>,
+    onward: Option<String>,
 }
 
 impl Collector {
-    async fn start() -> Result<(Self, String)> {
-        let collector = Self::default();
+    async fn start(onward: Option<String>) -> Result<(Self, String)> {
+        let collector = Self { onward, ..Self::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let router = Router::new().route("/v1/traces", post(Self::receive)).with_state(collector.clone());
@@ -72,8 +76,12 @@ impl Collector {
     }
 
     async fn receive(State(collector): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
-        collector.got.lock().unwrap_or_else(PoisonError::into_inner).push((headers, body));
-        StatusCode::OK
+        collector.got.lock().unwrap_or_else(PoisonError::into_inner).push((headers.clone(), body.clone()));
+        let Some(onward) = collector.onward else { return StatusCode::OK };
+        let kind = headers.get(header::CONTENT_TYPE).cloned().unwrap_or(HeaderValue::from_static("none"));
+        let request = reqwest::Client::new().post(format!("{onward}/v1/traces")).header(header::CONTENT_TYPE, kind);
+        let answer = request.body(body).send().await;
+        answer.map_or(StatusCode::BAD_GATEWAY, |answer| answer.status())
     }
 
     fn got(&self) -> Vec<(HeaderMap, Bytes)> {
@@ -82,7 +90,11 @@ impl Collector {
 
     fn spans(&self) -> Result<Vec<Recorded>> {
         let mut spans = Vec::new();
-        for (_, body) in self.got() {
+        for (headers, body) in self.got() {
+            let body = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+                Some(b"gzip") => unpacked(&body)?,
+                _ => body,
+            };
             for of_resource in ExportTraceServiceRequest::decode(body)?.resource_spans {
                 let resource = of_resource.resource.unwrap_or_default();
                 let service = attribute(&resource.attributes, "service.name").context("whose spans are these?")?;
@@ -92,6 +104,12 @@ impl Collector {
         }
         Ok(spans)
     }
+}
+
+fn unpacked(body: &[u8]) -> Result<Bytes> {
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(body).read_to_end(&mut plain)?;
+    Ok(plain.into())
 }
 
 /// A turn with a tool, from the message to the last event, in one trace. Returns the run.
@@ -110,7 +128,11 @@ async fn turn(person: &Person) -> Result<String> {
 
 #[tokio::test]
 async fn a_turn_with_a_tool_is_one_trace_through_all_components_without_what_people_say() -> Result<()> {
-    let (collector, url) = Collector::start().await?;
+    // What a collector that others made has understood is passed on to the last; without one, the first has it.
+    let (last, address) = Collector::start(None).await?;
+    let rotel = Rotel::start_or_skip(&address)?;
+    let (first, url) = Collector::start(rotel.as_ref().map(|rotel| rotel.url.clone())).await?;
+    let collector = if rotel.is_some() { &last } else { &first };
     let options = start_model()?.options().variable("otlp_endpoint", &url).variable("otlp_host", &url);
     let options = options.variable("otlp_headers", "x-tenant=t%2C1");
     let Some((_host, app)) = App::own(options)? else { tests::skip!("needs a host of its own") };
@@ -186,7 +208,7 @@ async fn a_turn_with_a_tool_is_one_trace_through_all_components_without_what_peo
     let link = begun.span.links.first().context("a link")?;
     assert_eq!((digits(&link.trace_id).as_str(), &link.span_id), (TRACE, &message.span.span_id));
 
-    for (headers, body) in collector.got() {
+    for (headers, body) in first.got() {
         assert_eq!(headers.get("x-tenant").context("the header of otlp_headers")?, "t,1");
         let body = String::from_utf8_lossy(&body).into_owned();
         for said in ["Asia/Tokyo", "time_zone", person.email.as_str(), "Bearer "] {

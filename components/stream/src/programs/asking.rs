@@ -18,6 +18,7 @@ use models::{Provider, head_patience};
 use passthrough::{Additions, Endpoint, Request, is_failure};
 use platform::SpinClock;
 use storage::{Database, StorageError, model_providers::StoredProvider};
+use traces::{Kind, Span, names};
 use web::log::{Level, log};
 
 use super::{
@@ -68,6 +69,8 @@ pub(crate) struct Answered {
     pub(crate) is_stream: bool,
     /// Whether it reports tokens that the program has not asked for.
     pub(crate) hides_usage: bool,
+    /// What is recorded of the request to it.
+    pub(crate) span: Span,
 }
 
 /// The providers that have a model, in the order in which they are asked.
@@ -115,18 +118,20 @@ pub(crate) async fn ask(
     let (mut others, mut refusal) = (providers, None);
     while let Some((provider, successors)) = others.split_first() {
         let asked = Asked { open, config, question, provider, has_successor: !successors.is_empty() };
-        let began = Instant::now();
-        match asked.ask().await {
+        let (began, mut span) = (Instant::now(), asked.span());
+        match trace_context::within(span.scope(), asked.ask()).await {
             Ok((response, answered)) => {
                 metrics::provider_request(&provider.name, "ok");
                 // What does not come in pieces has no first one.
                 if answered.is_stream {
                     metrics::first_token(question.request.model(), began.elapsed());
+                    span.set(names::GEN_AI_RESPONSE_TIME_TO_FIRST_CHUNK, began.elapsed().as_secs_f64());
                 }
-                return Ok((response, answered));
+                return Ok((response, Answered { span, ..answered }));
             }
             Err(new) => {
                 metrics::provider_request(&provider.name, new.outcome());
+                span.fail(new.outcome());
                 if let Some(next) = successors.first() {
                     let fields = serde_json::json!({ "cause": new.cause(), "from": provider.name, "to": next.name });
                     log(COMPONENT, Level::Info, "asking another provider", fields);
@@ -158,6 +163,22 @@ struct ErrorResponse {
 }
 
 impl Asked<'_> {
+    /// A request to a provider, with all attempts at it (OpenTelemetry, "Semantic conventions for generative AI").
+    fn span(&self) -> Span {
+        let (model, operation) = (
+            self.question.request.model(),
+            match self.question.endpoint {
+                Endpoint::ChatCompletions | Endpoint::Responses => "chat",
+                Endpoint::Embeddings => "embeddings",
+            },
+        );
+        let mut span = Span::begin(Kind::Client, format_args!("{operation} {model}"));
+        span.set(names::GEN_AI_OPERATION_NAME, operation);
+        span.set(names::GEN_AI_PROVIDER_NAME, self.provider.name.as_str());
+        span.set(names::GEN_AI_REQUEST_MODEL, model);
+        span
+    }
+
     async fn ask(&self) -> Result<(Response, Answered), Refusal> {
         let Question { endpoint, request, .. } = self.question;
         let mut answer = self.ask_once().await?;
@@ -231,7 +252,8 @@ impl Asked<'_> {
         let kept = PASSED.into_iter().filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())));
         response.headers_mut().extend(kept.chain(is_stream.then_some(UNBUFFERED)));
         let hides_usage = additions.usage && request.asks_for_usage();
-        let answered = Answered { provider: provider.clone(), first, rest: body, is_stream, hides_usage };
+        let answered =
+            Answered { provider: provider.clone(), first, rest: body, is_stream, hides_usage, span: Span::default() };
         Ok(Ok((response, answered)))
     }
 

@@ -20,6 +20,7 @@ use platform::{
     outlet::{self, Outlet},
 };
 use storage::{Database, model_requests::ModelRequestUsage};
+use traces::names;
 use web::log::{Level, log};
 
 use super::{
@@ -101,7 +102,7 @@ pub(crate) fn work<D: Database + 'static>(
     let (model, prompt_tokens) = (request.model().to_owned(), request.prompt_tokens());
     Box::new(move |mut sink| {
         Box::pin(async move {
-            let Answered { provider, first, mut rest, is_stream, hides_usage } = answered;
+            let Answered { provider, first, mut rest, is_stream, hides_usage, mut span } = answered;
             let mut answer = Answer::new(endpoint, is_stream, hides_usage);
             let mut next: Option<Result<Bytes, Unheard>> = Some(Ok(first));
             let (mut is_there, mut is_whole) = (true, true);
@@ -143,6 +144,12 @@ pub(crate) fn work<D: Database + 'static>(
                 currency: pricing.currency().to_owned(),
             });
             let Usage { prompt_tokens, completion_tokens } = used;
+            span.set(names::GEN_AI_USAGE_INPUT_TOKENS, prompt_tokens);
+            span.set(names::GEN_AI_USAGE_OUTPUT_TOKENS, completion_tokens);
+            if !is_whole {
+                span.fail("broken_off");
+            }
+            drop(span);
             let provider = Some(provider.name);
             let usage = ModelRequestUsage { provider, prompt_tokens, completion_tokens, is_estimated, cost };
             if let Err(error) = begun.settle(programs.app.store(), &usage).await {
