@@ -7,7 +7,6 @@
 use std::{
     cell::RefCell,
     future::{Future, poll_fn},
-    pin::pin,
     sync::Arc,
 };
 
@@ -159,15 +158,15 @@ pub fn with<T>(scope: Option<Arc<Scope>>, work: impl FnOnce() -> T) -> T {
 }
 
 /// Runs a future in a scope, whichever other futures are polled between its steps.
-pub async fn within<T>(scope: Option<Arc<Scope>>, future: impl Future<Output = T>) -> T {
-    let (mut future, mut scope) = (pin!(future), scope);
-    poll_fn(|context| {
+pub fn within<T>(scope: Option<Arc<Scope>>, future: impl Future<Output = T>) -> impl Future<Output = T> {
+    // Boxed: a future has room for those that it is given and again for those that it waits for, so scopes within scopes would outgrow the stack.
+    let (mut future, mut scope) = (Box::pin(future), scope);
+    poll_fn(move |context| {
         let outside = CURRENT.replace(scope.take());
         let polled = future.as_mut().poll(context);
         scope = CURRENT.replace(outside);
         polled
     })
-    .await
 }
 
 /// A task in the scope of whoever starts it, for as long as it runs.
