@@ -24,6 +24,9 @@ BEFORE = "edge-assistant/image-before"
 GROUPS = "edge-assistant"
 # A host without compiled components compiles them first.
 ROLLOUT = "--timeout=15m"
+# For how long SpinKube's operator may take to notice that a SpinApp has another image.
+NOTICED_SECONDS = 300
+LOOK_EVERY_SECONDS = 2
 EVERY_SECONDS = 15
 # How long an alert may wait for its time before it counts as one that fires. A canary is to be taken back before people are paged.
 PATIENCE_SECONDS = 120
@@ -65,8 +68,23 @@ def apply(manifest):
     kubectl("apply", "--filename=-", manifest=manifest)
 
 
-def rolled_out(name):
+def rolled_out(name, image):
+    """Returns when all hosts of the app of this name run this image.
+
+    The Deployment is the operator's, and follows the SpinApp a little later. Asked before that, `rollout status` tells of the image before, or fails.
+    """
+    end = time.monotonic() + NOTICED_SECONDS
+    while not runs(read("deployment", name), image):
+        if time.monotonic() > end:
+            raise Refused(f"the deployment {name} did not get the image {image}: is SpinKube's operator well?")
+        time.sleep(LOOK_EVERY_SECONDS)
     kubectl("rollout", "status", f"deployment/{name}", ROLLOUT)
+
+
+def runs(deployment, image):
+    """Whether the pods of a Deployment are to run an image. With the executor `spintainer` it is Spin's argument."""
+    containers = deployment["spec"]["template"]["spec"]["containers"] if deployment else []
+    return any(image in (container["image"], *container.get("args", [])) for container in containers)
 
 
 def set_image(image):
@@ -144,7 +162,7 @@ def begin(image, hosts):
     policy["spec"]["podSelector"]["matchLabels"] = {LABEL: NEXT}
     apply(policy)
     apply(app)
-    rolled_out(NEXT)
+    rolled_out(NEXT, image)
 
 
 def canary(percent):
@@ -164,8 +182,9 @@ def canary(percent):
 def finish():
     """Has all hosts be of the new release, and sends everything to them."""
     new = the("spinapp", NEXT)
-    set_image(new["spec"]["image"])
-    rolled_out(APP)
+    image = new["spec"]["image"]
+    set_image(image)
+    rolled_out(APP, image)
     serve_with(APP)
     remove()
 
@@ -180,7 +199,7 @@ def back():
     before = new["metadata"]["annotations"][BEFORE]
     if the("spinapp")["spec"]["image"] != before:
         set_image(before)
-        rolled_out(APP)
+        rolled_out(APP, before)
     remove()
 
 

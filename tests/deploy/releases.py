@@ -10,6 +10,7 @@ import threading
 import unittest
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from unittest import mock
 
 import yaml
 from schemas import validate
@@ -19,7 +20,8 @@ SPEC = importlib.util.spec_from_file_location("release", ROOT / "deploy/pipeline
 release = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(release)
 
-# kubectl as far as the steps use it, on a file with all objects. A rollout of the image `broken` fails.
+# kubectl as far as the steps use it, on a file with all objects. Of a SpinApp the operator makes a Deployment, but only after somebody has looked at it
+# once more. A rollout of the image `broken` fails.
 KUBECTL = '''#!{python}
 import json, os, sys
 place = os.environ["CLUSTER"]
@@ -31,6 +33,13 @@ def merged(old, new):
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
     return {{**old, **{{key: merged(old.get(key), value) for key, value in new.items()}}}}
+def follow(name):
+    app, seen = cluster[f"spinapp/{{name}}"], cluster["status"].setdefault(name, None)
+    cluster["status"][name] = app["spec"]["image"]
+    if seen == app["spec"]["image"]:
+        containers = [{{"name": name, **({{"image": seen}} if os.environ["EXECUTOR"] == "shim" else {{"image": "spin", "args": ["up", "-f", seen]}})}}]
+        deployment = cluster.setdefault(f"deployment/{{name}}", {{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {{"name": name}}}})
+        deployment["spec"] = {{"template": {{"spec": {{"containers": containers}}}}}}
 if verb == "get" and names in cluster:
     print(json.dumps(cluster[names]))
 elif verb == "get" and "--ignore-not-found" not in flags:
@@ -43,8 +52,15 @@ elif verb == "patch":
     cluster[names] = merged(cluster[names], patch)
 elif verb == "delete":
     cluster.pop(names, None)
-elif verb == "rollout" and cluster[names.replace("status/deployment", "spinapp")]["spec"]["image"] == "broken":
-    sys.exit("timed out")
+elif verb == "rollout":
+    deployment = cluster.get(names.removeprefix("status/"))
+    if deployment is None or "broken" in json.dumps(deployment):
+        sys.exit("not found" if deployment is None else "timed out")
+kind, _, name = names.partition("/")
+if verb == "get" and kind == "deployment" and f"spinapp/{{name}}" in cluster:
+    follow(name)
+if verb == "delete" and kind == "spinapp":
+    cluster.pop(f"deployment/{{name}}", None)
 json.dump(cluster, open(place, "w"))
 '''
 
@@ -59,13 +75,21 @@ class Cluster:
         program.write_text(KUBECTL.format(python=sys.executable))
         program.chmod(0o755)
         self.environment = dict(os.environ)
-        os.environ.update(CLUSTER=str(self.place), PATH=f"{self.folder.name}:{os.environ['PATH']}")
+        os.environ.update(CLUSTER=str(self.place), EXECUTOR="shim", PATH=f"{self.folder.name}:{os.environ['PATH']}")
         documents = [document for file in (ROOT / "deploy/spinkube").glob("*.yaml") for document in yaml.safe_load_all(file.read_text())]
         objects = {f"{document['kind'].lower()}/{document['metadata']['name']}": document for document in documents if "metadata" in document}
         for added in objects.values():
             added["status"] = {}
             added["metadata"]["uid"] = "of the cluster"
-        objects["deployment/edge-assistant"] = {"status": {"readyReplicas": 4}}
+        image = objects["spinapp/edge-assistant"]["spec"]["image"]
+        objects["deployment/edge-assistant"] = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "edge-assistant"},
+            "spec": {"template": {"spec": {"containers": [{"name": "edge-assistant", "image": image}]}}},
+            "status": {"readyReplicas": 4},
+        }
+        objects["status"] = {"edge-assistant": image}
         self.place.write_text(json.dumps(objects))
         return self
 
@@ -78,7 +102,10 @@ class Cluster:
         return json.loads(self.place.read_text())
 
     def image(self):
-        return self.objects()["spinapp/edge-assistant"]["spec"]["image"]
+        """What all hosts run, and not only what they are to run."""
+        objects = self.objects()
+        asked = objects["spinapp/edge-assistant"]["spec"]["image"]
+        return asked if asked in json.dumps(objects["deployment/edge-assistant"]["spec"]) else f"not yet {asked}"
 
     def served_by(self, ingress="edge-assistant"):
         (rule,) = self.objects()[f"ingress/{ingress}"]["spec"]["rules"]
@@ -124,6 +151,7 @@ class Prometheus:
 class Releases(unittest.TestCase):
     def setUp(self):
         self.cluster = self.enterContext(Cluster())
+        self.enterContext(mock.patch.object(release, "LOOK_EVERY_SECONDS", 0))
         self.before = self.cluster.objects()
 
     def is_as_before(self):
@@ -152,7 +180,7 @@ class Releases(unittest.TestCase):
     def test_what_is_made_is_what_a_cluster_takes(self):
         release.begin("new", "1")
         release.canary(10)
-        made = [document for name, document in self.cluster.objects().items() if name.endswith("-next")]
+        made = [document for name, document in self.cluster.objects().items() if name.endswith("-next") and "deployment" not in name]
         self.assertEqual(len(made), 3)
         for document in made:
             validate(document)
@@ -163,6 +191,17 @@ class Releases(unittest.TestCase):
         release.finish()
         names = [name for name in self.cluster.objects() if name.endswith("-next")]
         self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], "new", "edge-assistant"))
+
+    def test_the_executor_that_runs_spin_in_a_container_is_waited_for_as_well(self):
+        os.environ["EXECUTOR"] = "spintainer"
+        release.begin("new", "1")
+        release.finish()
+        self.assertEqual(self.cluster.image(), "new")
+
+    def test_an_operator_that_does_nothing_ends_it(self):
+        self.enterContext(mock.patch.object(release, "NOTICED_SECONDS", -1))
+        with self.assertRaisesRegex(release.Refused, "did not get the image"):
+            release.begin("new", "1")
 
     def test_a_canary_is_taken_back(self):
         release.begin("new", "1")
