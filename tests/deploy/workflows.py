@@ -7,6 +7,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = ROOT / ".github/workflows"
 SCRIPTS = ROOT / "deploy/pipeline"
@@ -46,6 +48,24 @@ class Workflows(unittest.TestCase):
             given.update(re.findall(r"\b(?:vars|secrets)\.(\w+)", file.read_text()))
         described = set(re.findall(r"^\| `([A-Z_0-9]+)` \|", (ROOT / "docs/pipeline.md").read_text(), re.M))
         self.assertEqual(given, described)
+
+    def test_a_workflow_that_is_called_gets_every_secret_that_it_reads(self):
+        # Also those of its environment are empty there unless they are passed by name.
+        files = {file.name: file.read_text() for file in WORKFLOWS.glob("*.yml")}
+        called = 0
+        for caller in files.values():
+            for name, job in yaml.safe_load(caller)["jobs"].items():
+                if "uses" not in job:
+                    continue
+                callee = files[Path(job["uses"]).name]
+                read = set(re.findall(r"\bsecrets\.(\w+)", callee))
+                with self.subTest(job=name):
+                    # YAML 1.1 takes `on` for true.
+                    declared = (yaml.safe_load(callee)[True]["workflow_call"] or {}).get("secrets", {})
+                    self.assertEqual(set(declared), read)
+                    self.assertEqual(job.get("secrets", {}), {secret: f"${{{{ secrets.{secret} }}}}" for secret in read})
+                called += len(read)
+        self.assertGreater(called, 0)
 
     def test_what_they_run_is_there(self):
         for file in WORKFLOWS.glob("*.yml"):
