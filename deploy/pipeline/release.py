@@ -16,6 +16,8 @@ import urllib.request
 
 APP = "edge-assistant"
 NEXT = f"{APP}-next"
+# The service of the page, which always comes from one release.
+PAGE = f"{APP}-page"
 # The label by which SpinKube's operator and our NetworkPolicy find the app's pods.
 LABEL = "core.spinkube.dev/app-name"
 # The image that served before, on the SpinApp of the new one.
@@ -94,9 +96,10 @@ def set_image(image):
 def serve_with(name):
     """Has the ingress send everything to the app of this name."""
     ingress = the("ingress")
+    has_page = name == APP and read("service", PAGE) is not None
     for rule in ingress["spec"]["rules"]:
         for path in rule["http"]["paths"]:
-            path["backend"]["service"]["name"] = name
+            path["backend"]["service"]["name"] = PAGE if has_page and path["path"] == "/" else name
     kubectl("patch", "ingress", APP, "--type=merge", f"--patch={json.dumps({'spec': {'rules': ingress['spec']['rules']}})}")
 
 
@@ -166,11 +169,15 @@ def begin(image, hosts):
 
 
 def canary(percent):
-    """Sends this share of the requests to the new release. For ingress-nginx."""
+    """Sends this share of the requests to the new release, none of the page's. For ingress-nginx, which divides the requests of a service."""
     ingress = the("ingress")
     for rule in ingress["spec"]["rules"]:
-        for path in rule["http"]["paths"]:
+        paths = [path for path in rule["http"]["paths"] if path["backend"]["service"]["name"] == APP]
+        if not paths or any(path["path"] == "/" for path in paths):
+            raise Refused(f"the page has no service of its own, {PAGE}, so it would break: apply deploy/spinkube first")
+        for path in paths:
             path["backend"]["service"]["name"] = NEXT
+        rule["http"]["paths"] = paths
     marks = {"canary": "true", "canary-weight": str(percent)}
     ingress["metadata"]["name"] = NEXT
     ingress["metadata"]["annotations"].update({f"nginx.ingress.kubernetes.io/{key}": value for key, value in marks.items()})

@@ -51,10 +51,11 @@ def spin_toml():
 def objects(value, path=()):
     """The paths of all objects in a document whose fields are known to a schema."""
     if isinstance(value, dict):
-        # Labels, annotations and the data of a Secret have arbitrary names.
+        # Labels, annotations and the data of a Secret have arbitrary names. A Service's selector is labels.
         yield path
         for key, inner in value.items():
-            if key not in ("matchLabels", "annotations", "labels", "stringData"):
+            is_labels = key == "selector" and "matchLabels" not in inner
+            if not is_labels and key not in ("matchLabels", "annotations", "labels", "stringData"):
                 yield from objects(inner, (*path, key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
@@ -141,7 +142,19 @@ class TheAppAndItsManifest(unittest.TestCase):
         (ingress,) = of_kind("Ingress")
         for rule in ingress["spec"]["rules"]:
             for path in rule["http"]["paths"]:
-                self.assertEqual(path["backend"]["service"], {"name": name, "port": {"number": 80}})
+                service = f"{name}-page" if path["path"] == "/" else name
+                self.assertEqual(path["backend"]["service"], {"name": service, "port": {"number": 80}})
+        (service,) = of_kind("Service")
+        self.assertEqual((service["metadata"]["name"], service["spec"]["selector"]), (f"{name}-page", label))
+
+    def test_all_routes_but_those_of_the_page_can_be_tried_with_a_part_of_the_requests(self):
+        (ingress,) = of_kind("Ingress")
+        named = {path["path"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]} - {"/"}
+        routes = [trigger["route"] for trigger in spin_toml()["trigger"]["http"] if isinstance(trigger["route"], str)]
+        begins = {f"/{route.split('/')[1]}" for route in routes}
+        # Those at the top, which say little: documents about the app, and what hosts say about themselves.
+        self.assertEqual(begins - named, {"/...", "/.well-known", "/health", "/ready", "/metrics"})
+        self.assertLessEqual(named, begins)
 
     def test_the_executor_and_the_runtime_configuration_are_deployed_with_the_app(self):
         self.assertIn(spinapp()["spec"]["executor"], {executor["metadata"]["name"] for executor in of_kind("SpinAppExecutor")})

@@ -65,6 +65,10 @@ json.dump(cluster, open(place, "w"))
 '''
 
 
+# What answers for the page, and for the rest, when there is no release.
+MAIN = ("edge-assistant-page", "edge-assistant")
+
+
 class Cluster:
     """The manifests of deploy/spinkube as a cluster has them, and a `kubectl` for it in the path."""
 
@@ -108,9 +112,12 @@ class Cluster:
         return asked if asked in json.dumps(objects["deployment/edge-assistant"]["spec"]) else f"not yet {asked}"
 
     def served_by(self, ingress="edge-assistant"):
+        """What answers: the page, and everything else."""
         (rule,) = self.objects()[f"ingress/{ingress}"]["spec"]["rules"]
-        (path,) = rule["http"]["paths"]
-        return path["backend"]["service"]["name"]
+        services = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+        page = services.pop("/", None)
+        (rest,) = set(services.values())
+        return page, rest
 
 
 def rules(*alerts, group="edge-assistant"):
@@ -156,7 +163,7 @@ class Releases(unittest.TestCase):
 
     def is_as_before(self):
         names = [name for name in self.cluster.objects() if name.endswith("-next")]
-        self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], self.before_image(), "edge-assistant"))
+        self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], self.before_image(), MAIN))
 
     def before_image(self):
         return self.before["spinapp/edge-assistant"]["spec"]["image"]
@@ -175,7 +182,17 @@ class Releases(unittest.TestCase):
         self.assertEqual(policy["egress"], self.before["networkpolicy/edge-assistant"]["spec"]["egress"])
         annotations = objects["ingress/edge-assistant-next"]["metadata"]["annotations"]
         self.assertEqual(annotations["nginx.ingress.kubernetes.io/canary-weight"], "10")
-        self.assertEqual((self.cluster.served_by("edge-assistant-next"), self.cluster.served_by()), ("edge-assistant-next", "edge-assistant"))
+        # The page is the old one's, or its files would be looked for where they are not.
+        self.assertEqual((self.cluster.served_by("edge-assistant-next"), self.cluster.served_by()), ((None, "edge-assistant-next"), MAIN))
+
+    def test_there_is_no_canary_where_the_page_would_be_divided_too(self):
+        release.begin("new", "1")
+        cluster = self.cluster.objects()
+        (rule,) = cluster["ingress/edge-assistant"]["spec"]["rules"]
+        rule["http"]["paths"] = [{**rule["http"]["paths"][0], "path": "/"}]
+        self.cluster.place.write_text(json.dumps(cluster))
+        with self.assertRaisesRegex(release.Refused, "no service of its own"):
+            release.canary(10)
 
     def test_what_is_made_is_what_a_cluster_takes(self):
         release.begin("new", "1")
@@ -190,7 +207,7 @@ class Releases(unittest.TestCase):
         release.canary(10)
         release.finish()
         names = [name for name in self.cluster.objects() if name.endswith("-next")]
-        self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], "new", "edge-assistant"))
+        self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], "new", MAIN))
 
     def test_the_executor_that_runs_spin_in_a_container_is_waited_for_as_well(self):
         os.environ["EXECUTOR"] = "spintainer"
@@ -216,7 +233,7 @@ class Releases(unittest.TestCase):
         release.begin("new", "same")
         self.assertEqual(self.cluster.objects()["spinapp/edge-assistant-next"]["spec"]["replicas"], 4)
         release.serve_with(release.NEXT)
-        self.assertEqual((self.cluster.served_by(), self.cluster.image()), ("edge-assistant-next", self.before_image()))
+        self.assertEqual((self.cluster.served_by(), self.cluster.image()), (("edge-assistant-next",) * 2, self.before_image()))
         release.back()
         self.is_as_before()
 
