@@ -22,6 +22,8 @@ PAGE = f"{APP}-page"
 LABEL = "core.spinkube.dev/app-name"
 # The image that served before, on the SpinApp of the new one.
 BEFORE = "edge-assistant/image-before"
+# The least hosts of the autoscaler before, beside it.
+LEAST_BEFORE = "edge-assistant/min-replicas-before"
 # Groups of rules whose names begin so are ours.
 GROUPS = "edge-assistant"
 # A host without compiled components compiles them first.
@@ -93,6 +95,10 @@ def set_image(image):
     kubectl("patch", "spinapp", APP, "--type=merge", f"--patch={json.dumps({'spec': {'image': image}})}")
 
 
+def set_least_hosts(number):
+    kubectl("patch", "horizontalpodautoscaler", APP, "--type=merge", f"--patch={json.dumps({'spec': {'minReplicas': number}})}")
+
+
 def serve_with(name):
     """Has the ingress send everything to the app of this name."""
     ingress = the("ingress")
@@ -154,10 +160,20 @@ def watch(prometheus, minutes, every=EVERY_SECONDS, patience=PATIENCE_SECONDS):
 def begin(image, hosts):
     """Starts hosts of the new release, to which nobody sends anything yet."""
     app = the("spinapp")
+    marks = {BEFORE: app["spec"]["image"]}
+    if (other := read("spinapp", NEXT)) is not None:
+        if other["spec"]["image"] != image:
+            raise Refused(f"{other['spec']['image']} is on its way already: finish it, or take it back")
+        # What was before this step was begun for the first time.
+        marks = other["metadata"]["annotations"]
+    autoscaler = None
     if hosts == "same":
         status = json.loads(kubectl("get", "deployment", APP, "--output=json")).get("status", {})
-        hosts = status.get("readyReplicas", 1)
-    app["metadata"] = {"name": NEXT, "annotations": {BEFORE: app["spec"]["image"]}}
+        hosts, autoscaler = status.get("readyReplicas", 1), read("horizontalpodautoscaler", APP)
+    if autoscaler is not None:
+        least = autoscaler["spec"].get("minReplicas", 1)
+        marks.setdefault(LEAST_BEFORE, str(least))
+    app["metadata"] = {"name": NEXT, "annotations": marks}
     app["spec"].pop("enableAutoscaling", None)
     app["spec"].update(image=image, replicas=int(hosts))
     policy = the("networkpolicy")
@@ -165,6 +181,9 @@ def begin(image, hosts):
     policy["spec"]["podSelector"]["matchLabels"] = {LABEL: NEXT}
     apply(policy)
     apply(app)
+    if autoscaler is not None:
+        # Nobody asks the hosts of before for a while, and at the end everybody does: as many as now must be there then.
+        set_least_hosts(max(hosts, least))
     rolled_out(NEXT, image)
 
 
@@ -211,6 +230,10 @@ def back():
 
 
 def remove():
+    """Removes what `begin` made."""
+    new = read("spinapp", NEXT)
+    if new is not None and (least := new["metadata"]["annotations"].get(LEAST_BEFORE)):
+        set_least_hosts(int(least))
     for kind in ("ingress", "spinapp", "networkpolicy"):
         kubectl("delete", kind, NEXT, "--ignore-not-found")
 

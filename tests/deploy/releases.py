@@ -111,6 +111,9 @@ class Cluster:
         asked = objects["spinapp/edge-assistant"]["spec"]["image"]
         return asked if asked in json.dumps(objects["deployment/edge-assistant"]["spec"]) else f"not yet {asked}"
 
+    def least_hosts(self):
+        return self.objects()["horizontalpodautoscaler/edge-assistant"]["spec"]["minReplicas"]
+
     def served_by(self, ingress="edge-assistant"):
         """What answers: the page, and everything else."""
         (rule,) = self.objects()[f"ingress/{ingress}"]["spec"]["rules"]
@@ -164,6 +167,7 @@ class Releases(unittest.TestCase):
     def is_as_before(self):
         names = [name for name in self.cluster.objects() if name.endswith("-next")]
         self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], self.before_image(), MAIN))
+        self.assertEqual(self.cluster.least_hosts(), 2)
 
     def before_image(self):
         return self.before["spinapp/edge-assistant"]["spec"]["image"]
@@ -236,6 +240,24 @@ class Releases(unittest.TestCase):
         self.assertEqual((self.cluster.served_by(), self.cluster.image()), (("edge-assistant-next",) * 2, self.before_image()))
         release.back()
         self.is_as_before()
+
+    def test_the_hosts_of_before_stay_as_many_as_they_were_until_all_is_sent_to_them(self):
+        release.begin("new", "same")
+        self.assertEqual(self.cluster.least_hosts(), 4)
+        # Once more, as by hand after a failure.
+        release.begin("new", "same")
+        release.serve_with(release.NEXT)
+        release.finish()
+        self.assertEqual((self.cluster.image(), self.cluster.served_by(), self.cluster.least_hosts()), ("new", MAIN, 2))
+
+    def test_a_canary_leaves_the_autoscaler_alone(self):
+        release.begin("new", "1")
+        self.assertEqual(self.cluster.least_hosts(), 2)
+
+    def test_nothing_begins_while_another_release_is_on_its_way(self):
+        release.begin("new", "1")
+        with self.assertRaisesRegex(release.Refused, "new is on its way already"):
+            release.begin("newer", "1")
 
     def test_a_release_that_does_not_start_is_taken_back(self):
         self.assertEqual(self.step("begin", "broken"), 1)
