@@ -136,8 +136,9 @@ def refuse_in_a_fire(prometheus):
 
 
 def watch(prometheus, minutes, every=EVERY_SECONDS, patience=PATIENCE_SECONDS):
-    """Returns if no alert began meanwhile. What was there before does not count, what cannot be seen does."""
-    before = set(alerts(prometheus))
+    """Returns if no alert began meanwhile. What fired before does not count, what cannot be seen does."""
+    # One that is only about to fire may be about what the release did a moment ago, so it counts.
+    before = {alert for alert, state in alerts(prometheus).items() if state == "firing"}
     end = time.monotonic() + minutes * 60
     seen_at, first_seen = time.monotonic(), {}
     while (now := time.monotonic()) < end:
@@ -206,13 +207,13 @@ def canary(percent):
 
 
 def finish():
-    """Has all hosts be of the new release, and sends everything to them."""
+    """Has all hosts be of the new release, and sends everything to them. What is beside stays, and so does the way back, until `remove`."""
     new = the("spinapp", NEXT)
     image = new["spec"]["image"]
     set_image(image)
     rolled_out(APP, image)
     serve_with(APP)
-    remove()
+    kubectl("delete", "ingress", NEXT, "--ignore-not-found")
 
 
 def back():
@@ -230,7 +231,7 @@ def back():
 
 
 def remove():
-    """Removes what `begin` made."""
+    """Removes what is beside: from then on there is no way back."""
     new = read("spinapp", NEXT)
     if new is not None and (least := new["metadata"]["annotations"].get(LEAST_BEFORE)):
         set_least_hosts(int(least))
@@ -252,6 +253,7 @@ def main(arguments):
     step = steps.add_parser("watch", parents=[prometheus], help=watch.__doc__)
     step.add_argument("--minutes", type=float, default=15)
     steps.add_parser("finish", help=finish.__doc__)
+    steps.add_parser("remove", help=remove.__doc__)
     steps.add_parser("back", help=back.__doc__)
     given = parser.parse_args(arguments)
     try:
@@ -267,6 +269,8 @@ def main(arguments):
                 watch(given.prometheus, given.minutes)
             case "finish":
                 finish()
+            case "remove":
+                remove()
             case "back":
                 back()
     except (Refused, OSError, ValueError, KeyError) as error:

@@ -210,6 +210,7 @@ class Releases(unittest.TestCase):
         release.begin("new", "1")
         release.canary(10)
         release.finish()
+        release.remove()
         names = [name for name in self.cluster.objects() if name.endswith("-next")]
         self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], "new", MAIN))
 
@@ -248,6 +249,8 @@ class Releases(unittest.TestCase):
         release.begin("new", "same")
         release.serve_with(release.NEXT)
         release.finish()
+        self.assertEqual(self.cluster.least_hosts(), 4)
+        release.remove()
         self.assertEqual((self.cluster.image(), self.cluster.served_by(), self.cluster.least_hosts()), ("new", MAIN, 2))
 
     def test_a_canary_leaves_the_autoscaler_alone(self):
@@ -258,6 +261,14 @@ class Releases(unittest.TestCase):
         release.begin("new", "1")
         with self.assertRaisesRegex(release.Refused, "new is on its way already"):
             release.begin("newer", "1")
+
+    def test_a_release_that_does_not_work_after_all_is_taken_back(self):
+        for hosts in ("1", "same"):
+            release.begin("new", hosts)
+            release.finish()
+            self.assertEqual((self.cluster.image(), self.cluster.served_by()), ("new", MAIN))
+            release.back()
+            self.is_as_before()
 
     def test_a_release_that_does_not_start_is_taken_back(self):
         self.assertEqual(self.step("begin", "broken"), 1)
@@ -299,6 +310,10 @@ class Watching(unittest.TestCase):
 
     def test_an_alert_that_was_there_before_does_not(self):
         self.watch(rules(("firing", "1")))
+
+    def test_one_that_was_about_to_fire_and_does_ends_it(self):
+        with self.assertRaisesRegex(release.Refused, "RequestsFail fires"):
+            self.watch(rules(("pending", "1")), rules(("pending", "1")), rules(("firing", "1")))
 
     def test_one_that_begins_anew_does(self):
         with self.assertRaises(release.Refused):
