@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Says `true` if the release has other migrations than the one before, which is the nearest tag `v...`; also if there is none before.
+# Says `true` if what is checked out has other migrations than a release, which is a tag `v...`: that of an environment. Also if it has none yet.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-if before=$(git describe --tags --abbrev=0 --match 'v*' HEAD^ 2> /dev/null) && git diff --quiet "$before" HEAD -- migrations; then
+before=${1-}
+if [[ -n $before ]] && git diff --quiet "refs/tags/$before" HEAD -- migrations 2> /dev/null; then
   echo false
 else
   echo true

@@ -24,6 +24,8 @@ LABEL = "core.spinkube.dev/app-name"
 BEFORE = "edge-assistant/image-before"
 # The least hosts of the autoscaler before, beside it.
 LEAST_BEFORE = "edge-assistant/min-replicas-before"
+# On the main SpinApp: the release that it has, as its tag, and the image that is of it. If the image is another one, somebody else changed it.
+RELEASE = "edge-assistant/release"
 # Groups of rules whose names begin so are ours.
 GROUPS = "edge-assistant"
 # A host without compiled components compiles them first.
@@ -206,12 +208,20 @@ def canary(percent):
     apply(ingress)
 
 
-def finish():
+def deployed():
+    """Says which release serves, as its tag; nothing if that is not known."""
+    app = the("spinapp")
+    tag, _, image = app["metadata"]["annotations"].get(RELEASE, "").partition(" ")
+    print(tag if image == app["spec"]["image"] else "")
+
+
+def finish(tag):
     """Has all hosts be of the new release, and sends everything to them. What is beside stays, and so does the way back, until `remove`."""
     new = the("spinapp", NEXT)
     image = new["spec"]["image"]
     set_image(image)
     rolled_out(APP, image)
+    kubectl("annotate", "spinapp", APP, f"{RELEASE}={tag} {image}", "--overwrite")
     serve_with(APP)
     kubectl("delete", "ingress", NEXT, "--ignore-not-found")
 
@@ -252,7 +262,9 @@ def main(arguments):
     steps.add_parser("switch", help="Sends everything to the new release.")
     step = steps.add_parser("watch", parents=[prometheus], help=watch.__doc__)
     step.add_argument("--minutes", type=float, default=15)
-    steps.add_parser("finish", help=finish.__doc__)
+    step = steps.add_parser("finish", help=finish.__doc__)
+    step.add_argument("tag")
+    steps.add_parser("deployed", help=deployed.__doc__)
     steps.add_parser("remove", help=remove.__doc__)
     steps.add_parser("back", help=back.__doc__)
     given = parser.parse_args(arguments)
@@ -268,7 +280,9 @@ def main(arguments):
             case "watch":
                 watch(given.prometheus, given.minutes)
             case "finish":
-                finish()
+                finish(given.tag)
+            case "deployed":
+                deployed()
             case "remove":
                 remove()
             case "back":

@@ -1,7 +1,9 @@
 """deploy/pipeline/release.py against a cluster and a Prometheus that are made up here: what a release makes, when it is taken back, and to what."""
 
+import contextlib
 import copy
 import importlib.util
+import io
 import json
 import os
 import sys
@@ -50,6 +52,9 @@ elif verb == "apply":
 elif verb == "patch":
     (patch,) = [json.loads(flag.removeprefix("--patch=")) for flag in flags if flag.startswith("--patch=")]
     cluster[names] = merged(cluster[names], patch)
+elif verb == "annotate":
+    name, value = rest[2].split("=", 1)
+    cluster["/".join(rest[:2])]["metadata"].setdefault("annotations", {{}})[name] = value
 elif verb == "delete":
     cluster.pop(names, None)
 elif verb == "rollout":
@@ -209,7 +214,7 @@ class Releases(unittest.TestCase):
     def test_a_canary_that_is_well_becomes_the_app(self):
         release.begin("new", "1")
         release.canary(10)
-        release.finish()
+        release.finish("v2")
         release.remove()
         names = [name for name in self.cluster.objects() if name.endswith("-next")]
         self.assertEqual((names, self.cluster.image(), self.cluster.served_by()), ([], "new", MAIN))
@@ -217,7 +222,7 @@ class Releases(unittest.TestCase):
     def test_the_executor_that_runs_spin_in_a_container_is_waited_for_as_well(self):
         os.environ["EXECUTOR"] = "spintainer"
         release.begin("new", "1")
-        release.finish()
+        release.finish("v2")
         self.assertEqual(self.cluster.image(), "new")
 
     def test_an_operator_that_does_nothing_ends_it(self):
@@ -248,7 +253,7 @@ class Releases(unittest.TestCase):
         # Once more, as by hand after a failure.
         release.begin("new", "same")
         release.serve_with(release.NEXT)
-        release.finish()
+        release.finish("v2")
         self.assertEqual(self.cluster.least_hosts(), 4)
         release.remove()
         self.assertEqual((self.cluster.image(), self.cluster.served_by(), self.cluster.least_hosts()), ("new", MAIN, 2))
@@ -265,10 +270,29 @@ class Releases(unittest.TestCase):
     def test_a_release_that_does_not_work_after_all_is_taken_back(self):
         for hosts in ("1", "same"):
             release.begin("new", hosts)
-            release.finish()
+            release.finish("v2")
             self.assertEqual((self.cluster.image(), self.cluster.served_by()), ("new", MAIN))
             release.back()
             self.is_as_before()
+
+    def test_it_is_known_which_release_serves(self):
+        def deployed():
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                self.assertEqual(release.main(["deployed"]), 0)
+            return said.getvalue().strip()
+
+        self.assertEqual(deployed(), "")
+        release.begin("new", "1")
+        release.finish("v2")
+        self.assertEqual(deployed(), "v2")
+        release.remove()
+        release.begin("newer", "1")
+        self.assertEqual(deployed(), "v2")
+        release.finish("v3")
+        self.assertEqual(deployed(), "v3")
+        # Not which one it is, but that it is not the one that was written down.
+        release.back()
+        self.assertEqual((self.cluster.image(), deployed()), ("new", ""))
 
     def test_a_release_that_does_not_start_is_taken_back(self):
         self.assertEqual(self.step("begin", "broken"), 1)
@@ -281,7 +305,7 @@ class Releases(unittest.TestCase):
         cluster["spinapp/edge-assistant-next"]["spec"]["image"] = "broken"
         self.cluster.place.write_text(json.dumps(cluster))
         with self.assertRaises(release.Refused):
-            release.finish()
+            release.finish("v2")
         self.assertEqual(self.cluster.image(), "broken")
         release.back()
         self.is_as_before()

@@ -79,7 +79,7 @@ class Scripts(unittest.TestCase):
         code, said = run(beside_python("shellcheck"), *SCRIPTS.glob("*.sh"), ROOT / ".ci/run")
         self.assertEqual(code, 0, said)
 
-    def test_a_release_with_other_migrations_than_the_one_before_changes_the_schema(self):
+    def test_a_release_with_other_migrations_than_that_of_an_environment_changes_the_schema(self):
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder, "deploy/pipeline/changes-schema.sh")
             script.parent.mkdir(parents=True)
@@ -95,10 +95,15 @@ class Scripts(unittest.TestCase):
                 git("add", ".")
                 git("commit", "--quiet", "--message", tag)
                 git("tag", tag)
-                return run("bash", script)
+
+            def changes(before):
+                return run("bash", script, *before)
 
             git("init", "--quiet")
-            self.assertEqual(release("v1", "a"), (0, "true\n"), "the first one makes the schema")
-            self.assertEqual(release("v2", "b"), (0, "false\n"))
-            self.assertEqual(release("v3", "migrations/0002.sql"), (0, "true\n"))
-            self.assertEqual(release("v4", "c"), (0, "false\n"))
+            release("v1", "a")
+            release("v2", "migrations/0002.sql")
+            release("v3", "b")
+            self.assertEqual(changes(["v2"]), (0, "false\n"))
+            self.assertEqual(changes(["v1"]), (0, "true\n"), "v2 did not get there")
+            for unknown in ([""], [], ["v0"], ["--quiet"]):
+                self.assertEqual(changes(unknown), (0, "true\n"), unknown)
