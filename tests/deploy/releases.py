@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,6 +30,11 @@ import json, os, sys
 place = os.environ["CLUSTER"]
 cluster = json.load(open(place))
 verb, *rest = sys.argv[1:]
+rights = json.loads(os.environ["RIGHTS"])
+def needs(kind, *verbs):
+    missing = set(verbs) - set(rights.get(kind, []))
+    if missing:
+        sys.exit(f"Forbidden: {{missing}} {{kind}}")
 flags = [word for word in rest if word.startswith("--")]
 names = "/".join(word for word in rest if not word.startswith("--"))
 def merged(old, new):
@@ -42,12 +48,24 @@ def follow(name):
         containers = [{{"name": name, **({{"image": seen}} if os.environ["EXECUTOR"] == "shim" else {{"image": "spin", "args": ["up", "-f", seen]}})}}]
         deployment = cluster.setdefault(f"deployment/{{name}}", {{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {{"name": name}}}})
         deployment["spec"] = {{"template": {{"spec": {{"containers": containers}}}}}}
-if verb == "get" and names in cluster:
+given = json.load(sys.stdin) if verb == "apply" else None
+kind = given["kind"].lower() if given else "deployment" if verb == "rollout" else rest[0]
+# What kubectl asks Kubernetes for, as far as it is refused without.
+asked = {{"apply": ["get", "create", "patch"], "patch": ["get", "patch"], "annotate": ["get", "patch"], "rollout": ["get", "list", "watch"]}}
+if verb == "create":
+    needs("cronjob", "get")
+    needs("job", "create")
+else:
+    needs(kind, *asked.get(verb, [verb]))
+if verb == "get" and kind == "job":
+    states = os.environ["JOB"].split(",")
+    print(states[min(cluster["status"].setdefault("job", 0), len(states) - 1)], end="")
+    cluster["status"]["job"] += 1
+elif verb == "get" and names in cluster:
     print(json.dumps(cluster[names]))
 elif verb == "get" and "--ignore-not-found" not in flags:
     sys.exit(f"no {{names}}")
 elif verb == "apply":
-    given = json.load(sys.stdin)
     cluster[f"{{given['kind'].lower()}}/{{given['metadata']['name']}}"] = given
 elif verb == "patch":
     (patch,) = [json.loads(flag.removeprefix("--patch=")) for flag in flags if flag.startswith("--patch=")]
@@ -84,7 +102,10 @@ class Cluster:
         program.write_text(KUBECTL.format(python=sys.executable))
         program.chmod(0o755)
         self.environment = dict(os.environ)
-        os.environ.update(CLUSTER=str(self.place), EXECUTOR="shim", PATH=f"{self.folder.name}:{os.environ['PATH']}")
+        role = yaml.safe_load((ROOT / "deploy/pipeline/role.yaml").read_text())
+        plurals = {"networkpolicies": "networkpolicy", "ingresses": "ingress"}
+        rights = {plurals.get(name, name.removesuffix("s")): rule["verbs"] for rule in role["rules"] for name in rule["resources"]}
+        os.environ.update(CLUSTER=str(self.place), RIGHTS=json.dumps(rights), EXECUTOR="shim", PATH=f"{self.folder.name}:{os.environ['PATH']}")
         documents = [document for file in (ROOT / "deploy/spinkube").glob("*.yaml") for document in yaml.safe_load_all(file.read_text())]
         objects = {f"{document['kind'].lower()}/{document['metadata']['name']}": document for document in documents if "metadata" in document}
         for added in objects.values():
@@ -318,6 +339,22 @@ class Releases(unittest.TestCase):
     def step(self, *arguments, prometheus=(rules(),)):
         with Prometheus(*prometheus) as url:
             return release.main([*arguments, "--prometheus", url])
+
+
+class Copies(unittest.TestCase):
+    def copy(self, *states):
+        self.enterContext(Cluster())
+        settings = {**os.environ, "BACKUP_CRONJOB": "backup", "EVERY_SECONDS": "0", "JOB": ",".join(states)}
+        ended = subprocess.run([ROOT / "deploy/pipeline/backup.sh"], env=settings, capture_output=True, text=True, timeout=60)
+        return ended.returncode, ended.stderr
+
+    def test_a_copy_is_waited_for(self):
+        self.assertEqual(self.copy("", "", "SuccessCriteriaMet Complete"), (0, ""))
+
+    def test_a_copy_that_fails_ends_it_at_once(self):
+        code, said = self.copy("", "FailureTarget Failed")
+        self.assertEqual(code, 1)
+        self.assertIn("has failed", said)
 
 
 class Watching(unittest.TestCase):
