@@ -67,6 +67,15 @@ class Workflows(unittest.TestCase):
                 called += len(read)
         self.assertGreater(called, 0)
 
+    def test_what_is_published_is_built_as_it_was_tested(self):
+        tested, published = ((WORKFLOWS / name).read_text() for name in ("ci.yml", "release.yml"))
+        container = (ROOT / "deploy/Containerfile").read_text()
+        (rust,) = set(re.findall(r"\brust:(\d+\.\d+)", tested))
+        self.assertEqual({rust}, set(re.findall(r"rustup default (\S+)", published)))
+        self.assertIn(f"rust:{rust}", container)
+        node = r"node-version: (\d+)"
+        self.assertEqual(set(re.findall(node, tested)), set(re.findall(node, published)))
+
     def test_what_they_run_is_there(self):
         for file in WORKFLOWS.glob("*.yml"):
             for script in re.findall(r"\bdeploy/pipeline/[\w.-]+", file.read_text()):
