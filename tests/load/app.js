@@ -6,12 +6,13 @@ if (!__ENV.EA_URL || !__ENV.EA_API_KEY) {
   fail("set EA_URL to the app's address and EA_API_KEY to an API key: k6 run --env EA_URL=... --env EA_API_KEY=...");
 }
 
+/** Whether it only asks whether all works, `EA_ONCE`: one person, once. */
+export const isOnce = Boolean(__ENV.EA_ONCE);
+
 /** How long it runs, and with how many people at once: `EA_SECONDS`, `EA_PEOPLE`. */
-export const everybody = {
-  executor: "constant-vus",
-  duration: `${__ENV.EA_SECONDS ?? 60}s`,
-  vus: Number(__ENV.EA_PEOPLE ?? 20),
-};
+export const everybody = isOnce
+  ? { executor: "shared-iterations", iterations: 1, vus: 1, maxDuration: "3m" }
+  : { executor: "constant-vus", duration: `${__ENV.EA_SECONDS ?? 60}s`, vus: Number(__ENV.EA_PEOPLE ?? 20) };
 
 /** Sends a request and checks the status of its answer. `name` groups requests whose addresses differ. */
 export function request(method, path, { body, name, status, type = "application/json" }) {
