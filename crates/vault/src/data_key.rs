@@ -119,16 +119,29 @@ impl DataKey {
 
     /// A key for another purpose than sealing, and the id of the data key that it comes from: the one that seals. It is HKDF-Expand (RFC 5869, section 2.3)
     /// with the purpose as `info`, for 32 bytes. Nobody gets from it to the data key, or to the key of another purpose. What was made with it must be made
-    /// anew when the id is another one.
+    /// anew when the id is another one, and until that is done [`Self::derive_for`] has the key that it was made with.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> (&str, Zeroizing<[u8; KEY_BYTES]>) {
         if let Some(former) = self.former.as_ref().filter(|_| self.is_published) {
             return former.derive(purpose);
         }
+        (&self.id, self.derived(purpose))
+    }
+
+    /// The key of a purpose that [`Self::derive`] gave with this id. None: it came from a key that is neither this one nor the one that it replaces.
+    #[must_use]
+    pub fn derive_for(&self, id: &str, purpose: &str) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
+        if self.id == id {
+            return Some(self.derived(purpose));
+        }
+        self.former.as_ref().and_then(|former| former.derive_for(id, purpose))
+    }
+
+    fn derived(&self, purpose: &str) -> Zeroizing<[u8; KEY_BYTES]> {
         let mut derivation = self.derivation.clone();
         derivation.update(purpose.as_bytes());
         derivation.update(&[1]);
-        (&self.id, Zeroizing::new(derivation.finalize().into_bytes().into()))
+        Zeroizing::new(derivation.finalize().into_bytes().into())
     }
 
     fn place(&self, place: Place<'_>) -> Vec<u8> {
@@ -310,9 +323,13 @@ mod tests {
         let former = || DataKey::new("u1", "oldoldoldoldoldo", &[2; KEY_BYTES]);
         let of_former = former().derive("search index").1;
         let key = key.replacing(former(), true);
-        assert_eq!(key.derive("search index"), ("oldoldoldoldoldo", of_former));
+        assert_eq!(key.derive("search index"), ("oldoldoldoldoldo", of_former.clone()));
         let key = super::tests::key("u1", 1).replacing(former(), false);
-        assert_eq!(key.derive("search index"), ("abcdefghijklmnop", derived));
+        assert_eq!(key.derive("search index"), ("abcdefghijklmnop", derived.clone()));
+        // What was made with either is still found.
+        assert_eq!(key.derive_for("abcdefghijklmnop", "search index"), Some(derived));
+        assert_eq!(key.derive_for("oldoldoldoldoldo", "search index"), Some(of_former));
+        assert_eq!(key.derive_for("otherotherothero", "search index"), None);
     }
 
     fn hex(bytes: &[u8]) -> String {
