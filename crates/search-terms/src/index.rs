@@ -8,17 +8,17 @@ use crate::{
     language::{Language, stem},
     spelling::bucket,
     stop_words,
-    words::{Word, runs},
+    words::{Word, beginning, runs},
 };
 
 /// The most different terms of a text that are kept, the first ones. A text of 20,000 words has fewer; more have only lists and encoded data.
 pub const MAX_TERMS: usize = 2048;
 
-/// How much of a text is read: 30 ms in a component, in which it answers nobody else. Most texts of that length have more terms than are kept.
-const MAX_TEXT_BYTES: usize = 128 * 1024;
-
 /// The longest word with digits in it that goes into the dictionary: beyond that they are identifiers and encoded data, which nobody begins to type.
 const MAX_WITH_DIGITS_CHARS: usize = 12;
+
+/// Words of the dictionary are filled up to a multiple of so many bytes: a sealed text is as long as its text, and lengths tell words apart.
+const WORD_STEP_BYTES: usize = 16;
 
 /// A term of a text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -38,7 +38,7 @@ pub struct DictionaryWord {
     pub word: i64,
     /// The keyed hash of the term that it became in this text.
     pub term: i64,
-    /// The word, in lower case.
+    /// The word, in lower case, filled up with spaces so that its length says little. It is sealed as it is; [`crate::Known`] takes it as it was opened.
     pub text: String,
 }
 
@@ -56,7 +56,7 @@ pub struct Indexed {
 /// Reads a text for the index.
 #[must_use]
 pub fn index(text: &str, key: &IndexKey) -> Indexed {
-    let text = text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text);
+    let text = beginning(text);
     let language = Language::guess(runs(text));
     let (mut length, mut counts, mut words) = (0_u32, BTreeMap::<String, u32>::new(), BTreeSet::new());
     for word in runs(text).flat_map(|run| run.words()) {
@@ -83,11 +83,18 @@ pub fn index(text: &str, key: &IndexKey) -> Indexed {
         bucket: bucket(key, folded.chars(), is_pair),
         word: key.hash(Use::Word, &text),
         term: key.hash(Use::Term, &term),
-        text,
+        text: filled(text),
     };
     let mut words: Vec<_> = words.into_iter().map(hashed).collect();
     words.sort_unstable();
     Indexed { length, postings, words }
+}
+
+/// A word with the spaces that hide its length.
+fn filled(mut word: String) -> String {
+    let spaces = word.len().next_multiple_of(WORD_STEP_BYTES).saturating_sub(word.len());
+    word.extend(std::iter::repeat_n(' ', spaces));
+    word
 }
 
 /// Whether somebody may look for a word by its beginning or misspell it.

@@ -109,6 +109,7 @@ pub struct Query {
     pub words: Vec<QueryWord>,
     /// What must be so.
     pub filters: Filters,
+    /// At most [`MAX_WORDS`] words in all of them together, the first ones.
     phrases: Vec<Vec<String>>,
 }
 
@@ -123,8 +124,10 @@ impl Query {
         for (place, part) in typed.split('"').enumerate() {
             if place % 2 == 1 {
                 ends_in_filter = false;
-                let phrase = phrase::words(part);
+                let mut phrase = phrase::words(part);
                 words.extend(phrase.iter().cloned());
+                let before: usize = query.phrases.iter().map(Vec::len).sum();
+                phrase.truncate(MAX_WORDS.saturating_sub(before));
                 if phrase.len() > 1 {
                     query.phrases.push(phrase.into_iter().map(|word| word.folded).collect());
                 }
@@ -160,7 +163,7 @@ impl Query {
     }
 
     /// Whether a text that has the words has them in the order of each phrase. The index does not know where words stand, so this is asked of each text
-    /// that was found.
+    /// that was found. What stands behind the first 128 KB of a text is not looked through, as it is not in the index.
     #[must_use]
     pub fn has_phrases(&self, text: &str) -> bool {
         self.phrases.is_empty() || phrase::has_all(text, &self.phrases)

@@ -7,11 +7,9 @@ use crate::{
     Expansion, QueryWord,
     fold::without_accents,
     language::{Language, stem},
-    words::{Run, Word, runs},
+    words::{Run, Word, beginning, runs},
 };
 
-/// How much of a text is looked through: in what is longer, words may be further behind and the snippet shows its beginning.
-const MAX_TEXT_BYTES: usize = 128 * 1024;
 /// How many marks are considered: the best part of a text is among the first.
 const MAX_MARKS: usize = 1024;
 /// Stands where something was left out.
@@ -110,10 +108,11 @@ impl Matcher {
         }
     }
 
-    /// The part of a text of about so many bytes that has the most of the words, in pieces. White space is one space each.
+    /// The part of a text of about so many bytes that has the most of the words, in pieces. White space is one space each. What stands behind the first
+    /// 128 KB is not looked through.
     #[must_use]
     pub fn snippet(&self, text: &str, width_bytes: usize) -> Vec<Piece> {
-        let text = text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text);
+        let text = beginning(text);
         let marks = self.marks(text);
         let shown = self.best_part(&marks, width_bytes);
         let Range { start, end } = widened(text, shown, width_bytes);

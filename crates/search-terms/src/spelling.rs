@@ -26,7 +26,7 @@ const TWO_MISTAKES: u32 = 30;
 /// A word of the dictionary, opened.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Known {
-    /// The word, in lower case.
+    /// The word, as [`crate::DictionaryWord::text`] has it.
     pub text: String,
     /// The keyed hash of its term.
     pub term: i64,
@@ -113,10 +113,11 @@ fn nearness(word: &QueryWord, known: &str) -> Option<u32> {
 pub(crate) fn expand(word: &QueryWord, known: impl IntoIterator<Item = Known>) -> Vec<Expansion> {
     let mut found: BTreeMap<i64, Expansion> = BTreeMap::new();
     for Known { text, term } in known {
-        let Some(weight_percent) = nearness(word, &without_accents(&text)) else { continue };
+        let text = text.trim_end();
+        let Some(weight_percent) = nearness(word, &without_accents(text)) else { continue };
         let other = found.get(&term).map(|other| other.weight_percent);
         if other.is_none_or(|other| other < weight_percent) {
-            found.insert(term, Expansion { text, term, weight_percent });
+            found.insert(term, Expansion { text: text.to_owned(), term, weight_percent });
         }
     }
     let mut found: Vec<_> = found.into_values().collect();

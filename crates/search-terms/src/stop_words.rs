@@ -89,12 +89,15 @@ static LANGUAGES: LazyLock<HashMap<&str, u16>> = LazyLock::new(|| {
     languages
 });
 
-/// The languages in which a word without accents is one of the small ones: a bit for each, in the order of [`LATIN`].
-pub(crate) fn languages(word: &str) -> u16 {
-    LANGUAGES.get(word).copied().unwrap_or_default()
+/// Whether a word without accents is one of the small ones of any language.
+pub(crate) fn is_small(word: &str) -> bool {
+    LANGUAGES.contains_key(word)
 }
 
 /// Whether a word without accents is one of the small ones of a language.
 pub(crate) fn contains(word: &str, language: Language) -> bool {
-    LATIN.iter().position(|other| *other == language).is_some_and(|place| languages(word) >> place & 1 == 1)
+    LATIN
+        .iter()
+        .position(|other| *other == language)
+        .is_some_and(|place| LANGUAGES.get(word).is_some_and(|languages| languages >> place & 1 == 1))
 }

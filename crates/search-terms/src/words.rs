@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use crate::fold::{is_invisible, is_word, lowercase, without_accents};
 
+/// How much of a text is read, for whatever: 30 ms for the index in a component, in which it answers nobody else. Most texts of that length have more terms
+/// than are kept.
+const MAX_TEXT_BYTES: usize = 128 * 1024;
+
 /// A longer word is cut: the longest in use are shorter, and what is longer is no word.
 pub(crate) const MAX_WORD_CHARS: usize = 40;
 
@@ -26,6 +30,11 @@ pub(crate) struct Word {
     /// Without accents.
     pub(crate) folded: String,
     pub(crate) is_pair: bool,
+}
+
+/// The part of a text that is read.
+pub(crate) fn beginning(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_TEXT_BYTES)).unwrap_or(text)
 }
 
 /// The runs of a text.
