@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             found.insert(name.to_owned(), path);
         }
     }
-    let mut list = "&[\n".to_owned();
+    let (mut list, mut last) = ("&[\n".to_owned(), 0);
     for file in found.keys() {
         // The text for SQLite is listed, and that for PostgreSQL beside it.
         let name = match file.split_once('.') {
@@ -37,6 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             return Err(format!("{name} is for one database only").into());
         };
         let version: u32 = name.split('_').next().unwrap_or_default().parse()?;
+        if version <= last {
+            return Err(
+                format!("{name} has the number of another migration: of two, one would never be applied").into()
+            );
+        }
+        last = version;
         let hashes = [hash(sqlite)?, hash(postgres)?];
         writeln!(
             list,

@@ -22,7 +22,6 @@ use crate::{
     body::{MessageBody, SentBody},
     models,
     router::Chat,
-    runs,
 };
 
 /// The longest message: a book chapter, or a log file.
@@ -154,7 +153,7 @@ pub(crate) async fn send<D: Database>(
     };
     let (status, message, run) = match appended {
         Appended::Stored(message, run, _) => {
-            runs::record_begun(&run);
+            traces::run_begun(run.id.as_u128(), run.id);
             (StatusCode::CREATED, message, run)
         }
         Appended::Existing(message, run) => (StatusCode::OK, message, run),

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{Decision, Id, Run, RunState, Timestamp, event::Event, tokens};
+use domain::{Decision, Id, RunState, Timestamp, event::Event, tokens};
 use http::StatusCode;
 use permissions::{
     Action, Required,
@@ -19,7 +19,6 @@ use storage::{
     retries::Retried,
     runs::{Batch, Ending, Lease},
 };
-use traces::{Span, names};
 use web::{
     Allowed, Json, PathId, Query, Result,
     extract::created,
@@ -157,19 +156,13 @@ pub(crate) async fn retry<D: Database>(
     limits.check(&left)?;
     match chat.store().retry_run(session.user_id(), id, api_key_id).await? {
         Retried::Queued(run) => {
-            record_begun(&run);
+            traces::run_begun(run.id.as_u128(), run.id);
             let mut response = created(QueuedBody { run: run.into() });
             response.headers_mut().extend(limits.headers(&left));
             Ok(response)
         }
         refused => Err(limits.told(not_retried(refused), &left).into()),
     }
-}
-
-/// Records that a run was begun, where whoever executes it finds it by its id.
-pub(crate) fn record_begun(run: &Run) {
-    let mut span = Span::of_beginning(run.id.as_u128(), "begin run");
-    span.set(names::RUN_ID, run.id.to_string().as_str());
 }
 
 /// Why a run is not tried again.

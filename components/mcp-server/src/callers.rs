@@ -6,7 +6,6 @@
 
 use std::{
     cell::RefCell,
-    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -93,16 +92,13 @@ pub(crate) async fn check(headers: &HeaderMap) -> Result<(), Refused> {
     })
 }
 
-/// Sets up what says who this server is: its log, and what is recorded of its work. Once in the life of an instance.
+/// Sets up what says who this server is: its log, and what is recorded of its work. Requests that come together may all do it; each of them knows the same.
 pub(crate) async fn set_up() {
-    static IS_SET_UP: AtomicBool = AtomicBool::new(false);
-    if !IS_SET_UP.swap(true, Ordering::Relaxed) {
+    if !traces::is_decided() {
         let audience = audience().await;
         let name = Some(audience.as_str()).filter(|name| !name.is_empty() && *name != ANYBODY);
         log::set_up(name, &spin_sdk::variables::get("log_level").await.unwrap_or_default());
-        if let Some(name) = name {
-            tracing::set_up(name).await;
-        }
+        tracing::set_up(name).await;
     }
 }
 

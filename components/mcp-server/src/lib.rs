@@ -18,7 +18,7 @@ use futures::StreamExt;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited, StreamBody};
 use spin_sdk::http::Request;
-use trace_context::{Scope, TRACEPARENT, TraceContext};
+use trace_context::{Scope, TraceContext};
 
 use provider::Composed;
 
@@ -36,8 +36,8 @@ const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 async fn handle(request: Request) -> Response<Body> {
     let began = Instant::now();
     callers::set_up().await;
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let trace = traces::decided(TraceContext::continued(text(TRACEPARENT)));
+    let trace = TraceContext::received(|name| request.headers().get(name).and_then(|value| value.to_str().ok()));
+    let trace = traces::decided(trace);
     let scope = Scope { trace, request_id: None };
     trace_context::within(Some(Arc::new(scope)), answer(request, began)).await
 }

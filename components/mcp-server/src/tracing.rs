@@ -1,38 +1,24 @@
 //! What is recorded of this server's answers ([`traces`]), and its way to `ops`, which passes it on. The server itself reaches no collector: a provider that is
 //! composed with it may go wherever it may, and reads its variables (docs/adr/0053).
 
-use std::{
-    cell::Cell,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use spin_sdk::{variables, wasip3::spawn};
-use traces::{Sampling, Span, names};
-
-/// Where `ops` takes spans (`components/ops/src/traces.rs`).
-const COLLECTED: &str = "http://ops.spin.internal/internal/traces";
-
-/// The time between two batches of one instance, and before the first, in which the answer leaves.
-const INTERVAL: Duration = Duration::from_secs(1);
+use traces::{COLLECTED, MEDIA_TYPE, Sampling, Span, names};
 
 /// The method of a call, whose name is a tool.
 const TOOLS_CALL: &str = "tools/call";
 
-thread_local! {
-    static IS_WAITING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Has this instance record spans, if the configuration names a collector. `audience` is this server's id.
-pub(crate) async fn set_up(audience: &str) {
-    let endpoint = variables::get("otlp_endpoint").await.unwrap_or_default();
-    let sampling = variables::get("otlp_sampling").await.unwrap_or_default();
+/// Decides what this instance records, before its first request: nothing, unless the configuration names a collector and `name`, this server's id.
+pub(crate) async fn set_up(name: Option<&str>) {
+    let variable = async |name: &str| variables::get(name).await.unwrap_or_default().trim().to_owned();
+    let (endpoint, sampling) = (variable("otlp_endpoint").await, variable("otlp_sampling").await);
     // As in `platform/src/tracing.rs`: all components decide alike.
-    if let Ok(sampling) = Sampling::parse(&sampling, endpoint.trim())
-        && !endpoint.trim().is_empty()
-    {
-        traces::record(audience, sampling);
+    match (name, Sampling::parse(&sampling, &endpoint)) {
+        (Some(name), Ok(sampling)) if !endpoint.is_empty() => traces::record(name, sampling),
+        _ => traces::record_nothing(),
     }
 }
 
@@ -57,19 +43,15 @@ pub(crate) fn record(headers: &HeaderMap, status: StatusCode, began: Instant) {
     }
 }
 
-/// Sends what was recorded in a while, unless somebody is about to.
+/// Sends what was recorded in a while, unless somebody is about to. What is lost here is not counted: there is no database.
 pub(crate) fn soon() {
-    if traces::is_empty() || IS_WAITING.replace(true) {
-        return;
+    if let Some(sending) = traces::sending(spin_sdk::time::sleep, send, |_| {}) {
+        spawn(sending);
     }
-    spawn(async {
-        spin_sdk::time::sleep(INTERVAL).await;
-        while let Some(batch) = traces::take() {
-            let request = Request::post(COLLECTED).header(header::CONTENT_TYPE, "application/x-protobuf");
-            if let Ok(request) = request.body(Bytes::from(batch.body)) {
-                let _ = outgoing::send(request).await;
-            }
-        }
-        IS_WAITING.set(false);
-    });
+}
+
+async fn send(body: Vec<u8>) -> bool {
+    let request = Request::post(COLLECTED).header(header::CONTENT_TYPE, MEDIA_TYPE).body(Bytes::from(body));
+    let Ok(request) = request else { return false };
+    outgoing::send(request).await.is_ok_and(|response| response.status().is_success())
 }

@@ -158,7 +158,6 @@ async fn own() -> Vec<Check> {
         "client_documents_host",
         "remote_mcp_authorization_host",
         "webhook_host",
-        "otlp_host",
     ] {
         hosts.push((name, variable(name).await));
     }

@@ -13,8 +13,8 @@ use axum::body::{self, Body};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
-use platform::{Answer, http_client, measuring, sleep, spawn, tracing::MEDIA_TYPE, variables::variable, within};
-use traces::{MAX_BATCH_BYTES, Sampling};
+use platform::{Answer, http_client, measuring, sleep, spawn, variables::variable, within};
+use traces::{COLLECTED_PATH, MAX_BATCH_BYTES, MEDIA_TYPE, Sampling};
 use web::{
     log::{Level, log},
     settings::{AllowedHost, Check, web_address},
@@ -22,9 +22,8 @@ use web::{
 
 use crate::COMPONENT;
 
-/// Where components send them. `spin.toml` has no trigger for it, so it cannot be reached from outside. Tool servers, which have no key, send theirs too, so
-/// nobody proves who they are.
-pub(crate) const PATH: &str = "/internal/traces";
+/// Where components send them. Tool servers, which have no key, send theirs too, so nobody proves who they are.
+pub(crate) const PATH: &str = COLLECTED_PATH;
 
 /// The collector's path for traces (OTLP specification, "OTLP/HTTP Request").
 const COLLECTOR_PATH: &str = "/v1/traces";
@@ -62,7 +61,7 @@ pub(crate) async fn receive(request: platform::Request) -> Answer {
 
 async fn taken(body: Body) -> StatusCode {
     let Ok(batch) = body::to_bytes(body, MAX_BATCH_BYTES).await else { return StatusCode::PAYLOAD_TOO_LARGE };
-    // What cannot be read would spoil what others send.
+    // What is no batch would spoil what others send.
     let Some(spans) = traces::read(&batch) else { return StatusCode::BAD_REQUEST };
     let has_room = WAITING.with_borrow_mut(|waiting| {
         let has_room = waiting.bytes.len().saturating_add(batch.len()) <= MAX_WAITING_BYTES;

@@ -5,7 +5,7 @@ use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use network_address::is_inside;
 use spin_sdk::{http::body::IncomingBodyExt, wasip3::http::types::ErrorCode};
-use trace_context::{TRACEPARENT, TraceContext};
+use trace_context::{INSIDE_TRACEPARENT, TRACEPARENT, TraceContext};
 use traces::{Kind, Span, names};
 
 /// A response whose body is still arriving. Dropping the body closes the connection at once.
@@ -60,8 +60,7 @@ impl HttpError {
 pub async fn send(
     request: Request<Bytes>,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
-    let is_inside = request.uri().host().is_some_and(is_inside);
-    sent(request, is_inside).await
+    sent(request, false).await
 }
 
 /// The same for servers elsewhere that do a part of the work, so that whoever runs them finds it: tool servers and providers of models. They learn that
@@ -91,13 +90,17 @@ fn span(request: &Request<Bytes>) -> Span {
 
 async fn sent(
     mut request: Request<Bytes>,
-    has_trace: bool,
+    is_told_the_trace: bool,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
     let mut span = span(&request);
-    if has_trace {
+    let is_inside = request.uri().host().is_some_and(is_inside);
+    if is_inside || is_told_the_trace {
         let parent = span.trace().copied().or_else(|| trace_context::current().map(|scope| scope.trace));
         let parent = parent.as_ref().map(TraceContext::traceparent);
         if let Some(parent) = parent.and_then(|parent| HeaderValue::try_from(parent).ok()) {
+            if is_inside {
+                request.headers_mut().insert(INSIDE_TRACEPARENT, parent.clone());
+            }
             request.headers_mut().insert(TRACEPARENT, parent);
         }
     }

@@ -28,7 +28,7 @@ thread_local! {
 /// Stores what was observed in a while, unless somebody is about to, and has what was recorded sent. It is for the end of a request, and of work that
 /// outlives one.
 pub fn soon(component: &'static str) {
-    tracing::soon();
+    tracing::soon(component);
     if metrics::is_empty() || IS_WAITING.replace(true) {
         return;
     }

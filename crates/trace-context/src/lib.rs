@@ -13,6 +13,9 @@ use std::{
 /// The header (W3C Trace Context, section 3.2), in lower case.
 pub const TRACEPARENT: &str = "traceparent";
 
+/// The same between components of this application. A host that records traces itself writes its own place into the other, and Spin 4.1 that of a new trace.
+pub const INSIDE_TRACEPARENT: &str = "edge-assistant-traceparent";
+
 /// The version that is written. Of a later one, the same four fields are read (section 3.2.4).
 const VERSION: &str = "00";
 /// The version that there never is (section 3.2.2.1).
@@ -57,6 +60,15 @@ impl TraceContext {
                 Self { trace_id, span_id, parent_id: None, is_sampled: false }
             }
         }
+    }
+
+    /// The same by the headers of a request. What another component says counts, unless a host on the way has a place in the same trace.
+    #[must_use]
+    pub fn received<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let [passed, inside] = [TRACEPARENT, INSIDE_TRACEPARENT].map(header);
+        let trace_of = |header: Option<&str>| header.and_then(parse).map(|(trace_id, ..)| trace_id);
+        let is_elsewhere = trace_of(inside).is_some_and(|trace_id| trace_of(passed) != Some(trace_id));
+        Self::continued(if is_elsewhere { inside } else { passed })
     }
 
     /// The place that an id names which is known wherever the work is: that of a run, which several may execute one after the other. It is no part of the
@@ -201,6 +213,24 @@ mod tests {
         }
         let later = TraceContext::continued(Some(&format!("cc-{TRACE}-{PARENT}-01-what-comes")));
         assert_eq!(later.trace_id(), TRACE);
+    }
+
+    #[test]
+    fn what_a_component_says_counts_unless_a_host_on_the_way_is_in_the_same_trace() {
+        let at = |trace: &str, span: &str| format!("00-{trace}-{span}-01");
+        let (own, hosts, foreign) =
+            (at(TRACE, PARENT), at(TRACE, "00000000000000aa"), at(&TRACE.replace('0', "1"), PARENT));
+        let received = |passed: Option<&str>, inside: Option<&str>| {
+            let header = |name: &str| if name == TRACEPARENT { passed } else { inside };
+            let trace = TraceContext::received(header);
+            (trace.trace_id() == TRACE).then(|| trace.parent_id().unwrap_or_default())
+        };
+        assert_eq!(received(Some(&own), None).as_deref(), Some(PARENT));
+        assert_eq!(received(Some(&hosts), Some(&own)).as_deref(), Some("00000000000000aa"));
+        assert_eq!(received(Some(&foreign), Some(&own)).as_deref(), Some(PARENT));
+        assert_eq!(received(None, Some(&own)).as_deref(), Some(PARENT));
+        assert_eq!(received(Some(&own), Some("nonsense")).as_deref(), Some(PARENT));
+        assert_eq!(received(None, None), None);
     }
 
     #[test]

@@ -3,24 +3,26 @@
 //!
 //! It sends nothing: whoever [takes](take) the spans does (`docs/adr/0053-traces.md`). Until somebody says which traces are recorded ([`record`]), nothing is,
 //! and a span costs a look at one number. No span contains what people, models or servers say, an address within a site, a token or a key: what is set is a
-//! name from the code or the configuration, an id, a number or a code.
+//! name from the code, from the configuration or of a tool, an id, a number or a code.
 
 pub mod names;
 mod recorder;
 mod sampling;
+mod sending;
 mod span;
 
 use std::sync::OnceLock;
 
 pub use recorder::{Batch, MAX_BATCH_BYTES, read};
 pub use sampling::{InvalidSampling, Sampling};
-pub use span::{Kind, Span, Value};
+pub use sending::{COLLECTED, COLLECTED_PATH, MEDIA_TYPE, sending};
+pub use span::{Kind, Span, Value, run_begun};
 
 use recorder::Recorder;
 use trace_context::TraceContext;
 
 /// What this instance records, and as whom. It is the same for all of its life.
-static RECORDING: OnceLock<Recording> = OnceLock::new();
+static RECORDING: OnceLock<Option<Recording>> = OnceLock::new();
 
 /// The spans that have ended.
 static RECORDER: Recorder = Recorder::new();
@@ -31,16 +33,31 @@ struct Recording {
     sampling: Sampling,
 }
 
-/// Records spans from now on: those of the component with this id, of the traces that `sampling` chooses. Only the first call counts.
+/// Records spans from now on: those of the component with this id, of the traces that `sampling` chooses. Only the first decision counts.
 pub fn record(component: &str, sampling: Sampling) {
     let instance = TraceContext::continued(None).span_id();
-    let _ = RECORDING.set(Recording { component: component.to_owned(), instance, sampling });
+    let _ = RECORDING.set(Some(Recording { component: component.to_owned(), instance, sampling }));
+}
+
+/// Records nothing, for all of this instance's life. Only the first decision counts.
+pub fn record_nothing() {
+    let _ = RECORDING.set(None);
+}
+
+/// Whether it is decided what is recorded. Before that, nothing is.
+#[must_use]
+pub fn is_decided() -> bool {
+    RECORDING.get().is_some()
+}
+
+fn recording() -> Option<&'static Recording> {
+    RECORDING.get()?.as_ref()
 }
 
 /// The same place in a trace, once it is decided whether the trace is recorded. If nothing is recorded here, what the caller said is passed on.
 #[must_use]
 pub fn decided(trace: TraceContext) -> TraceContext {
-    RECORDING.get().map_or(trace, |recording| trace.with_sampled(recording.sampling.chooses(&trace)))
+    recording().map_or(trace, |recording| trace.with_sampled(recording.sampling.chooses(&trace)))
 }
 
 /// Whether [`take`] has anything.
@@ -52,6 +69,6 @@ pub fn is_empty() -> bool {
 /// All spans since the last time. Whoever takes them sends them; what cannot be sent is lost.
 #[must_use]
 pub fn take() -> Option<Batch> {
-    let Recording { component, instance, .. } = RECORDING.get()?;
+    let Recording { component, instance, .. } = recording()?;
     RECORDER.take(component, instance)
 }

@@ -8,14 +8,17 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
-use prost::Message;
+use prost::{
+    Message,
+    encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
+};
 
 use crate::{names, span::attribute};
 
 /// More than an instance with sixteen requests has between two times that they are sent. What is beyond is lost.
 const MAX_SPANS: usize = 2_048;
 
-/// The longest batch: so many spans are half of it.
+/// The longest batch that is taken: so many spans are half of it.
 pub const MAX_BATCH_BYTES: usize = 2 * 1024 * 1024;
 
 /// What all components are parts of.
@@ -90,10 +93,34 @@ impl Recorder {
     }
 }
 
-/// Reads how many spans a batch of another component has. `None`: it is none.
+/// How many spans a batch of another component has, without making anything of them: what is two bytes here may be hundreds in memory. `None`: it is no batch,
+/// or has more spans than an instance keeps.
 #[must_use]
 pub fn read(body: &[u8]) -> Option<u64> {
-    let request = ExportTraceServiceRequest::decode(body).ok()?;
-    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-    scopes.map(|scope| scope.spans.len()).sum::<usize>().try_into().ok()
+    let mut count = 0;
+    let mut counted = |_: &[u8]| {
+        count += 1;
+        (count <= MAX_SPANS).then_some(())
+    };
+    // `resource_spans` of the request, `scope_spans` of each, `spans` of each (opentelemetry-proto, `trace_service.proto` and `trace.proto`).
+    each(body, 1, &mut |of_resource| each(of_resource, 2, &mut |of_scope| each(of_scope, 2, &mut counted)))?;
+    count.try_into().ok()
+}
+
+/// Does something with each message that a message has in a field. `None`: it is no message, or what was done says so.
+fn each<'a>(mut message: &'a [u8], field: u32, visit: &mut dyn FnMut(&'a [u8]) -> Option<()>) -> Option<()> {
+    while !message.is_empty() {
+        let (found, kind) = decode_key(&mut message).ok()?;
+        if kind != WireType::LengthDelimited {
+            skip_field(kind, found, &mut message, DecodeContext::default()).ok()?;
+            continue;
+        }
+        let length = usize::try_from(decode_varint(&mut message).ok()?).ok()?;
+        let (contents, rest) = message.split_at_checked(length)?;
+        message = rest;
+        if found == field {
+            visit(contents)?;
+        }
+    }
+    Some(())
 }

@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::{
 };
 use trace_context::{Scope, TraceContext};
 
-use crate::{RECORDER, RECORDING, names};
+use crate::{RECORDER, names, recording};
 
 /// Longer texts are cut: names of models and tools are shorter.
 const MAX_TEXT_BYTES: usize = 256;
@@ -108,7 +108,7 @@ impl Span {
     }
 
     /// The beginning of work that others take up later, at the place that its id names ([`TraceContext::named`]), with a link to the current work.
-    pub fn of_beginning(id: u128, name: impl Display) -> Self {
+    fn of_beginning(id: u128, name: impl Display) -> Self {
         let Some(current) = recorded_scope() else { return Self::default() };
         let trace = TraceContext::named(id).with_sampled(true);
         let scope = Scope { trace, request_id: current.request_id.clone() };
@@ -174,12 +174,20 @@ impl Span {
         }
     }
 
-    /// It has failed, with this code. Messages have no place in it.
+    /// It has failed, with this code, unless it had before. Messages have no place in it.
     pub fn fail(&mut self, code: &str) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = self.0.as_mut().filter(|open| open.recorded.status.is_none()) {
             open.set(names::ERROR_TYPE, code.into());
             open.recorded.status = Some(Status { code: StatusCode::Error.into(), message: String::new() });
         }
+    }
+}
+
+/// Records that a run was begun, at the place that its id names ([`TraceContext::named`]), so that whoever executes it finds it there. `shown` is the id.
+pub fn run_begun(id: u128, shown: impl Display) {
+    let mut span = Span::of_beginning(id, "begin run");
+    if span.is_recorded() {
+        span.set(names::RUN_ID, shown.to_string().as_str());
     }
 }
 
@@ -194,7 +202,7 @@ impl Open {
 /// The scope of the work that asks, if it is recorded.
 #[inline(never)]
 fn recorded_scope() -> Option<Arc<Scope>> {
-    RECORDING.get()?;
+    recording()?;
     trace_context::current().filter(|scope| scope.trace.is_sampled())
 }
 

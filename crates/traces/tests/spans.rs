@@ -2,8 +2,13 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use futures::executor::block_on;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value},
@@ -45,16 +50,18 @@ fn work() {
     trace_context::with(outer.scope(), || {
         let mut inner = Span::begin(Kind::Internal, "inner");
         inner.fail("timed_out");
+        inner.fail("another");
         inner.link(&TraceContext::named(5));
     });
     drop(outer);
-    drop(Span::of_beginning(0x0123_4567_89ab_cdef_0000_0000_0000_0002, "begin run"));
+    traces::run_begun(0x0123_4567_89ab_cdef_0000_0000_0000_0002, "the-run");
     drop(Span::of_request("GET /things/{id}", began));
 }
 
 #[test]
 fn spans_of_chosen_traces_are_recorded_in_the_form_of_otlp() {
     // Nobody has said yet that anything is recorded.
+    assert!(!traces::is_decided());
     trace_context::with(scope("01"), work);
     assert!(traces::is_empty() && traces::take().is_none());
     assert!(
@@ -75,6 +82,15 @@ fn spans_of_chosen_traces_are_recorded_in_the_form_of_otlp() {
     let twice = [batch.body.clone(), batch.body.clone()].concat();
     assert_eq!(traces::read(&twice), Some(8), "batches are gathered by writing one behind the other");
     assert_eq!(traces::read(b"no batch"), None);
+    assert_eq!(traces::read(&batch.body[..batch.body.len() - 1]), None, "it is cut");
+    // Empty messages, of which a collector would make much more than their two bytes: 3,000 spans of one scope of one resource.
+    let field = |number: u8, contents: &[u8]| {
+        let mut message = vec![number << 3 | 2];
+        prost::encoding::encode_varint(contents.len() as u64, &mut message);
+        [message, contents.to_vec()].concat()
+    };
+    let many = |count| field(1, &field(2, &field(2, &[]).repeat(count)));
+    assert_eq!((traces::read(&many(2_000)), traces::read(&many(3_000))), (Some(2_000), None));
 
     let request = ExportTraceServiceRequest::decode(batch.body.as_slice()).unwrap();
     let [of_resource] = request.resource_spans.try_into().unwrap();
@@ -118,8 +134,30 @@ fn spans_of_chosen_traces_are_recorded_in_the_form_of_otlp() {
         assert!(span.start_time_unix_nano >= request.start_time_unix_nano.saturating_sub(1_000_000));
     }
 
+    assert!(inner.attributes.len() == 1, "a failure has one code");
     let lots = scope("01");
     trace_context::with(lots, || (0..3_000).for_each(|_| drop(Span::begin(Kind::Internal, "x"))));
     let batch = traces::take().unwrap();
     assert_eq!((batch.spans, batch.lost), (2_048, 952), "nothing grows without end");
+
+    // Batches leave one after the other, with pauses, and what is not taken is told of.
+    let (sent, pauses, lost) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()), Cell::new(0));
+    let record = || trace_context::with(scope("01"), || drop(Span::begin(Kind::Internal, "x")));
+    let sleep = async |pause: Duration| pauses.borrow_mut().push(pause);
+    let send = async |body: Vec<u8>| {
+        sent.borrow_mut().push(traces::read(&body));
+        if sent.borrow().len() == 1 {
+            record();
+        }
+        sent.borrow().len() == 1
+    };
+    let send_all = || traces::sending(&sleep, &send, |count| lost.set(count));
+    assert!(send_all().is_none(), "there is nothing");
+    record();
+    let sending = send_all().unwrap();
+    assert!(send_all().is_none(), "somebody is about to");
+    block_on(sending);
+    assert_eq!((sent.into_inner(), lost.get()), (vec![Some(1), Some(1)], 1));
+    let [first, second] = pauses.into_inner().try_into().unwrap();
+    assert!(first < Duration::from_millis(100) && second >= Duration::from_secs(1), "{first:?}, {second:?}");
 }

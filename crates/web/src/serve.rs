@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use problem::{Problem, REQUEST_ID};
 use serde::Serialize;
 use tower_service::Service;
-use trace_context::{Scope, TRACEPARENT, TraceContext};
+use trace_context::{Scope, TraceContext};
 
 use crate::{
     compression,
@@ -57,8 +57,8 @@ struct Access<'a> {
 /// The scope of a request: it continues the caller's trace, and it is decided whether the trace is recorded.
 #[must_use]
 pub fn scope(headers: &HeaderMap) -> Arc<Scope> {
-    let traceparent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    let trace = traces::decided(TraceContext::continued(traceparent));
+    let trace = TraceContext::received(|name| headers.get(name).and_then(|value| value.to_str().ok()));
+    let trace = traces::decided(trace);
     Arc::new(Scope { trace, request_id: Some(request_id(headers)) })
 }
 

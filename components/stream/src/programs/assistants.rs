@@ -202,7 +202,10 @@ async fn begin<D: Database>(
     };
     let appended = store.append_message(user_id, conversation_id, &incoming).await;
     let refused = match appended {
-        Ok(Appended::Stored(_, run, left)) => return Ok((run, limits.headers(&left))),
+        Ok(Appended::Stored(_, run, left)) => {
+            traces::run_begun(run.id.as_u128(), run.id);
+            return Ok((run, limits.headers(&left)));
+        }
         Ok(Appended::Limited(left)) => limits.refusal(&left).into(),
         Ok(Appended::OverBudget(budget)) => {
             let problem = over_budget(&budget);
