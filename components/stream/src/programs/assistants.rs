@@ -171,7 +171,7 @@ fn settings(assistant: &Assistant, request: &AssistantRequest) -> ConversationSe
         model.tools = Some(Vec::new());
     }
     let assistant = Some(NamedAssistant { id: *id, name: contents.name.clone() });
-    ConversationSettings { assistant, model, unattended: true }
+    ConversationSettings { assistant, model, unattended: true, began_elsewhere: !request.said.is_empty() }
 }
 
 /// Has a run wait for its executor, and says in headers what is left of the limits.
@@ -183,11 +183,11 @@ async fn begin<D: Database>(
     model: &str,
 ) -> Result<(Run, Vec<(HeaderName, HeaderValue)>)> {
     let (store, user_id) = (programs.app.store(), session.user_id());
+    let settings = settings(assistant, request);
     // What is older than a model is shown.
     let before = usize::try_from(MAX_MESSAGES).unwrap_or(usize::MAX) - 1;
     let said = std::mem::take(&mut request.said);
     let newest = said.get(said.len().saturating_sub(before)..).unwrap_or_default();
-    let settings = settings(assistant, request);
     let conversation_id = store.begin_program_conversation(user_id, &settings, newest).await?;
     let conversation_id = conversation_id.ok_or_else(Problem::not_found)?;
     let limits = RequestLimits::of(session, &programs.config.rates);

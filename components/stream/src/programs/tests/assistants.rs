@@ -130,7 +130,7 @@ fn an_assistant_answers_as_a_run_with_its_settings_and_what_the_program_says() {
         (&json!("assistant:translator"), &json!(13))
     );
     let claim = test.claim(answered.json["id"].as_str().unwrap());
-    assert_eq!((claim.run.model.as_str(), claim.unattended), ("gpt-5", true));
+    assert_eq!((claim.run.model.as_str(), claim.unattended, claim.began_elsewhere), ("gpt-5", true, true));
     let ModelSettings { instructions, temperature, max_output_tokens, tools, .. } = claim.settings;
     assert_eq!(instructions.as_deref(), Some("Answer in French.\n\nBe brief."));
     assert_eq!((temperature, max_output_tokens, tools), (Temperature::try_from(0.5).ok(), Some(900), Some(vec![])));
@@ -257,7 +257,8 @@ fn an_assistant_without_a_model_takes_the_default_one() {
     test.assistant(&test.user, &AssistantContents { model: None, ..contents("Any") }, &[]);
     runs(&[SAID, end()]);
     let answered = test.chat(ask("Any"));
-    assert_eq!(test.claim(answered.json["id"].as_str().unwrap()).run.model, "m");
+    let claim = test.claim(answered.json["id"].as_str().unwrap());
+    assert_eq!((claim.run.model.as_str(), claim.began_elsewhere), ("m", false), "nothing was said before");
 }
 
 #[test]
