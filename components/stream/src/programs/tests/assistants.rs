@@ -169,6 +169,20 @@ fn a_stream_comes_in_chunks_and_ends_with_done() {
 }
 
 #[test]
+fn who_does_not_take_a_stream_sees_that_it_is_not_whole() {
+    let test = Test::of_assistants();
+    test.assistant(&test.user, &contents("Translator"), &[]);
+    runs(&[SAID, SAID, end()]);
+    let body =
+        json!({"model": "assistant:Translator", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    LEAVES_AFTER.set(2);
+    let broken = test.chat(body).text;
+    assert_eq!(broken.matches("Bonjour").count(), 1, "{broken}");
+    assert_eq!(broken.matches("<broken off>").count(), 1, "{broken}");
+    assert!(broken.ends_with("<broken off>"), "{broken}");
+}
+
+#[test]
 fn a_turn_that_fails_is_told_with_its_reason_and_is_not_to_be_repeated() {
     let test = Test::of_assistants();
     test.assistant(&test.user, &contents("Translator"), &[]);
@@ -214,6 +228,11 @@ fn assistants_are_listed_as_models_by_the_name_that_finds_them() {
     assert_eq!(test.listed(&narrow), Vec::<String>::new());
     let refused = test.send(Method::POST, "/v1/chat/completions", Some(&narrow), Some(&ask("Mine")));
     assert_eq!(refusal(&refused), (403, "insufficient_scope"));
+    let refused = test.send(Method::GET, "/v1/models/assistant:Mine", Some(&narrow), None);
+    assert_eq!(refusal(&refused), (404, "model_not_found"));
+    // Nobody's name is that long, and it would be repeated in each piece of a stream.
+    let refused = test.chat(ask(&format!("Mine{}", " ".repeat(300))));
+    assert_eq!(refusal(&refused), (404, "model_not_found"));
 }
 
 #[test]
