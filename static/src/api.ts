@@ -170,8 +170,16 @@ export const keysOfServiceAccount = (id: string): Keys => ({
 /** Programs that people let in. */
 export const programs = {
   /** What a program wants, by the query with which it sent the person; or where to send them back. */
-  wanted: (search: string) =>
-    send("get", "/oauth/authorization", { query: Object.fromEntries(new URLSearchParams(search)) }),
+  wanted: async (search: string) => {
+    const sent = [...new URLSearchParams(search)];
+    const query = Object.fromEntries(sent);
+    // RFC 6749, section 3.1. Which of the two is meant, nobody knows.
+    if (Object.keys(query).length < sent.length) {
+      const words = "The program sent a parameter twice, so it is not let in. Its makers must mend that.";
+      throw new ApiError(400, "invalid_request", words);
+    }
+    return send("get", "/oauth/authorization", { query });
+  },
   decide: (request: string, decision: "allow" | "deny") =>
     send("post", "/oauth/authorization", { body: { request, decision }, once: true }),
   list: (cursor: Cursor) => send("get", "/oauth/grants", { query: { cursor } }),

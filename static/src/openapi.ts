@@ -15336,7 +15336,6 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             /**
              * @description - `forbidden`: none of the roles has the model.
-             *     - `approval_needed`: the assistant wants to call a tool that somebody must approve.
              *     - `forbidden`: None of the roles has the permission `models:call`.
              *     - `insufficient_scope`: The key or token lacks that scope.
              *     - `cross_origin`: The request comes from another site's page.
@@ -15361,7 +15360,7 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "approval_needed" | "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
+                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
                         /** @constant */
                         status?: 403;
                     };
@@ -15733,6 +15732,7 @@ export interface operations {
             };
             /**
              * @description - `provider_silent`: it does not answer in time.
+             *     - `answer_late`: the assistant took longer than ten minutes for an answer that is not streamed, and was stopped.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
             504: {
@@ -15754,7 +15754,7 @@ export interface operations {
                      */
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "provider_refused" | "provider_silent";
+                        code?: "answer_late" | "provider_refused" | "provider_silent";
                         /** @constant */
                         status?: 504;
                     };

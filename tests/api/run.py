@@ -51,17 +51,15 @@ def ask(url, path, body, token=None, status=201):
         return json.load(answer)
 
 
-def address(host):
+def address(host, output):
     """Where the host serves, as it says."""
-    began, said = time.monotonic(), ""
-    for line in host.stdout:
-        said += line
-        at = re.match(r"Serving (http:\S+)", line)
+    began = time.monotonic()
+    while host.poll() is None and time.monotonic() - began < START_LIMIT_S:
+        at = re.search(r"^Serving (http:\S+)\n", output.read_text(), re.MULTILINE)
         if at:
             return at[1].rstrip("/")
-        if time.monotonic() - began > START_LIMIT_S:
-            break
-    raise SystemExit(f"{HOST} did not say that it serves:\n{said}")
+        time.sleep(0.1)
+    raise SystemExit(f"{HOST} did not say that it serves:\n{output.read_text()}")
 
 
 def schemathesis(url, name, token, seconds):
@@ -84,9 +82,12 @@ def main():
         command += ["--cache-dir", ROOT / "target/embedded-host", "--model-server"]
         for name, value in VARIABLES.items():
             command += ["--variable", f"{name}={value}"]
-        host = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        # A file: nobody would empty a pipe.
+        output = Path(state) / "host.out"
+        with output.open("w") as stdout:
+            host = subprocess.Popen(command, cwd=ROOT, stdout=stdout)
         try:
-            url = address(host)
+            url = address(host, output)
             person = {"email": "ada@example.org", "password": PASSWORD}
             session = ask(url, "/auth/signup", person)["access_token"]
             key = ask(url, "/auth/api-keys", {"name": "schemathesis", "scopes": ["*"]}, session)["key"]

@@ -136,12 +136,12 @@ type Body = RawJson<MAX_BODY_BYTES>;
     responses(
         (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
         (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `context_length`: what the assistant would have to read is longer than its model reads."),
-        (status = 403, description = "`forbidden`: none of the roles has the model. `approval_needed`: the assistant wants to call a tool that somebody must approve."),
+        (status = 403, description = "`forbidden`: none of the roles has the model."),
         (status = 404, description = "`model_not_found`: the installation does not offer the model, or there is no such assistant. `not_found`: the account has been deleted."),
         (status = 409, description = "`cancelled`: somebody stopped the assistant."),
         (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
         (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `answer_unfit`: the assistant's answer does not fit the form that is wanted. `run_failed`: the assistant came to no end."),
-        (status = 504, description = "`provider_silent`: it does not answer in time."),
+        (status = 504, description = "`provider_silent`: it does not answer in time. `answer_late`: the assistant took longer than ten minutes for an answer that is not streamed, and was stopped."),
         (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
     ),
 ))]

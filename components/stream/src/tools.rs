@@ -146,6 +146,7 @@ impl<D: Database + 'static> Tools<D> {
             arguments: call.arguments.as_str().into(),
             chosen: terms.chosen.map(Into::into),
             unattended: terms.unattended,
+            began_elsewhere: terms.began_elsewhere,
         };
         let body = Bytes::from(serde_json::to_vec(&call)?);
         let mut request =

@@ -94,7 +94,7 @@ async fn made<D: Database + 'static, H: Host>(
     call: Call<'static>,
     told: Told,
 ) -> Result<ToolAnswer> {
-    let has_read_private = may_have_read_private(&listed.catalog, &holder.called);
+    let has_read_private = call.began_elsewhere || may_have_read_private(&listed.catalog, &holder.called);
     let world = CallWorld {
         tools: &tools,
         listed: &listed,

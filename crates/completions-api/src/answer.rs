@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 /// Keeps proxies from closing a connection over which no text comes: a comment (WHATWG HTML, section 9.2.6), which clients pass over.
 const STILL_THERE: &str = ":\n\n";
+/// After so many pieces of a run that have no text for the program, such as reasoning, one comment is sent: every few seconds, not with each.
+const SILENT_PIECES: u32 = 32;
 /// The end of a stream.
 const DONE: &str = "data: [DONE]\n\n";
 /// Between what a model says before a call, and after it.
@@ -48,6 +50,8 @@ pub struct Answer {
     /// Something was said before the last calls, and since.
     has_said_before: bool,
     has_said_since: bool,
+    /// Pieces since something was sent.
+    silent: u32,
     finish_reason: String,
     usage: Option<Usage>,
     ending: Option<Ending>,
@@ -111,6 +115,7 @@ impl Answer {
             settled: 0,
             has_said_before: false,
             has_said_since: false,
+            silent: 0,
             finish_reason: String::new(),
             usage: None,
             ending: None,
@@ -144,17 +149,18 @@ impl Answer {
     /// Takes frames of the run as its readers get them. What is to be sent of a stream.
     #[must_use]
     pub fn feed(&mut self, written: &str) -> String {
-        let mut out = String::new();
+        let (mut out, mut is_comment) = (String::new(), true);
         for frame in frames(written) {
+            is_comment = false;
             if self.ending.is_some() {
                 break;
             }
             match frame.event {
                 "token" => self.say(&frame.content(), &mut out),
                 "tool_request" => self.settle(),
-                // Nobody is there who could decide, so no run of a program asks; one that does cannot go on.
+                // Nobody is there who could decide, so no run of a program asks. If one did, it would wait for a day.
                 "tool_approval" => self.fail(
-                    "approval_needed",
+                    "run_failed",
                     "A tool needs a person's approval, and nobody can be asked here. Ask in the chat, or set the tool's policy to allow.",
                     &mut out,
                 ),
@@ -169,7 +175,10 @@ impl Answer {
                 _ => {}
             }
         }
-        if self.streams && out.is_empty() {
+        self.silent = if out.is_empty() { self.silent.saturating_add(1) } else { 0 };
+        let is_due = is_comment || self.silent >= SILENT_PIECES;
+        if self.streams && self.ending.is_none() && out.is_empty() && is_due {
+            self.silent = 0;
             out.push_str(STILL_THERE);
         }
         out

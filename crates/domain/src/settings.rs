@@ -41,6 +41,9 @@ pub struct ConversationSettings {
     /// Nobody is there who could be asked whether a tool may be called: a program waits for the answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unattended: bool,
+    /// It began elsewhere: what was said before, a program says. What was called there is not known here, so something private may have been read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub began_elsewhere: bool,
 }
 
 impl ConversationSettings {

@@ -46,6 +46,8 @@ pub struct CallTerms<'a> {
     pub chosen: Option<&'a [String]>,
     /// Nobody is there who could approve a call.
     pub unattended: bool,
+    /// The conversation began elsewhere, where something private may have been read.
+    pub began_elsewhere: bool,
 }
 
 /// A person's decision about a call that needs their approval.

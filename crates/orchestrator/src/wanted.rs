@@ -24,14 +24,16 @@ const WITHOUT_SCHEMA: &str =
 pub(crate) struct Wanted<'a> {
     settings: &'a ModelSettings,
     unattended: bool,
+    began_elsewhere: bool,
     format: Option<&'a ResponseFormat>,
 }
 
 impl<'a> Wanted<'a> {
     /// Of the run's answer.
     pub(crate) const fn of(claim: &'a Claim) -> Self {
-        let Claim { settings, unattended, response_format, .. } = claim;
-        Self { settings, unattended: *unattended, format: response_format.as_ref() }
+        let Claim { settings, unattended, began_elsewhere, response_format, .. } = claim;
+        let (unattended, began_elsewhere) = (*unattended, *began_elsewhere);
+        Self { settings, unattended, began_elsewhere, format: response_format.as_ref() }
     }
 
     /// For a request.
@@ -57,7 +59,8 @@ impl<'a> Wanted<'a> {
 
     /// Of its calls.
     pub(crate) fn terms(self) -> CallTerms<'a> {
-        CallTerms { chosen: self.settings.tools.as_deref(), unattended: self.unattended }
+        let Self { settings, unattended, began_elsewhere, .. } = self;
+        CallTerms { chosen: settings.tools.as_deref(), unattended, began_elsewhere }
     }
 
     /// What is set and not sent, because the server refuses it, in words for the person.

@@ -208,10 +208,10 @@ impl<D: Database> Store<D> {
         name: &str,
     ) -> Result<Result<Assistant, NotNamed>, StorageError> {
         let viewer = Viewer { user_id, manages_shared: false };
-        // Of each owner at most one; the person's own, and two of others, are enough to know.
+        // Of each owner at most one; the person's own, which may be unreadable, and two of others, are enough to know.
         let condition = format!(
             "assistants.name_hash = ?2 AND {}
-             ORDER BY CASE WHEN assistants.user_id = ?1 THEN 0 ELSE 1 END, assistants.id LIMIT 2",
+             ORDER BY CASE WHEN assistants.user_id = ?1 THEN 0 ELSE 1 END, assistants.id LIMIT 3",
             viewer.sees("?1")
         );
         let parameters = vec![user_id.into(), name_hash(name).into()];

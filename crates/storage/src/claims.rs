@@ -33,6 +33,8 @@ pub struct Claim {
     pub settings: ModelSettings,
     /// Nobody is there who could approve a call.
     pub unattended: bool,
+    /// The conversation began elsewhere, where something private may have been read.
+    pub began_elsewhere: bool,
     /// The form that the answer must have.
     pub response_format: Option<ResponseFormat>,
 }
@@ -141,7 +143,7 @@ impl<D: Database> Store<D> {
             }
         };
         let opener = Opener::new(Some(key));
-        let ConversationSettings { model: settings, unattended, .. } =
+        let ConversationSettings { model: settings, unattended, began_elsewhere, .. } =
             conversation_settings::read(settings_id, settings, &opener)?;
         let response_format = read_format(run.message_id, format, &opener)?;
         offers.chosen.clone_from(&settings.tools);
@@ -154,6 +156,7 @@ impl<D: Database> Store<D> {
             offers,
             settings,
             unattended,
+            began_elsewhere,
             response_format,
         }))
     }

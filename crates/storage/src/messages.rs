@@ -352,11 +352,11 @@ impl<D: Database> Store<D> {
         }
     }
 
-    pub(crate) async fn used_up_budget(
-        &self,
-        user_id: Id,
-        api_key_id: Option<Id>,
-    ) -> Result<Option<Budget>, StorageError> {
+    /// A budget of which nothing is left for a person, with this key.
+    ///
+    /// # Errors
+    /// As [`Self::append_message`].
+    pub async fn used_up_budget(&self, user_id: Id, api_key_id: Option<Id>) -> Result<Option<Budget>, StorageError> {
         Ok(self.budgets_of(user_id, api_key_id).await?.into_iter().find(|budget| budget.left == 0))
     }
 

@@ -36,6 +36,9 @@ pub struct Call<'a> {
     /// Nobody is there who could approve it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unattended: bool,
+    /// The conversation began elsewhere, where something private may have been read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub began_elsewhere: bool,
 }
 
 /// The route on which `tools` asks about a run's tasks that are due: the run and the person of the caller's token. A request cannot cause more than is

@@ -32,7 +32,7 @@ use crate::{COMPONENT, config::Config, stored};
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// How long a whole answer may take that is not streamed, as OpenAI's clients wait for it.
-const WHOLE_PATIENCE: Duration = Duration::from_secs(600);
+pub(crate) const WHOLE_PATIENCE: Duration = Duration::from_secs(600);
 
 thread_local! {
     /// The servers that refused a field that we add, so that they are asked without it from then on: their names, and the fields. There are as many as

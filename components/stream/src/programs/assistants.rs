@@ -6,6 +6,7 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 use axum::{body::Body, response::Response};
 use completions_api::{Answer, AssistantRequest, Failure, InvalidRequest};
 use domain::{ConversationSettings, Id, NamedAssistant, Run};
+use futures::future::try_join;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use memchr::memmem;
 use orchestrator::{Opened, prompt_builder::MAX_MESSAGES, request_handler::Reading};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use storage::{
     Database,
     assistants::{Assistant, NotNamed, Viewer},
+    budgets::Budget,
     messages::{Appended, IncomingMessage},
     model_listings::models_of,
 };
@@ -28,7 +30,7 @@ use web::{
 use super::{
     Programs, asking,
     delivery::Work,
-    execution::{self, Execution, Listener, Task},
+    execution::{self, Execution, LATE, Listener, Task},
     models::not_offered,
     refusal::never_again,
 };
@@ -36,6 +38,8 @@ use crate::{host::SpinHost, model_list, stored, tools::Tools};
 
 /// What the name of an assistant stands behind.
 const PREFIX: &str = "assistant:";
+/// Longer than any assistant's name, which has at most sixty characters.
+const MAX_NAME_BYTES: usize = 256;
 /// Assistants in a list of models: more than anybody chooses from.
 const MAX_LISTED: u32 = 200;
 
@@ -78,10 +82,19 @@ fn check(session: &Session) -> Result<()> {
 /// The assistant that a program means.
 pub(crate) async fn by_name<D: Database>(programs: &Programs<D>, session: &Session, name: &str) -> Result<Assistant> {
     check(session)?;
+    if name.len() > MAX_NAME_BYTES {
+        return Err(not_offered(name).into());
+    }
     let found = programs.app.store().assistant_by_name(session.user_id(), name).await?;
     Ok(found.map_err(|error: NotNamed| {
         Problem::new(StatusCode::NOT_FOUND, "model_not_found", error.to_string()).with_field("model")
     })?)
+}
+
+/// Whether a program may use the assistant's own model, if it has one.
+pub(crate) fn may_answer(session: &Session, assistant: &Assistant) -> bool {
+    let may_use = |model: &String| session.access().allows(&Action::UseModel(model));
+    assistant.contents.model.as_ref().is_none_or(may_use)
 }
 
 /// The assistants that a program can name, the newest first.
@@ -100,13 +113,12 @@ pub(crate) async fn usable<D: Database>(programs: &Programs<D>, session: &Sessio
         let (own, shared) = counts.entry(folded(assistant)).or_default();
         *(if assistant.owner_id == user_id { own } else { shared }) += 1;
     }
-    let may_use = |model: &String| session.access().allows(&Action::UseModel(model));
     all.retain(|assistant| {
         let is_meant = match counts.get(&folded(assistant)) {
             Some((0, shared)) => *shared == 1,
             _ => assistant.owner_id == user_id,
         };
-        is_meant && assistant.contents.model.as_ref().is_none_or(may_use)
+        is_meant && may_answer(session, assistant)
     });
     Ok(all)
 }
@@ -171,7 +183,7 @@ fn settings(assistant: &Assistant, request: &AssistantRequest) -> ConversationSe
         model.tools = Some(Vec::new());
     }
     let assistant = Some(NamedAssistant { id: *id, name: contents.name.clone() });
-    ConversationSettings { assistant, model, unattended: true }
+    ConversationSettings { assistant, model, unattended: true, began_elsewhere: !request.said.is_empty() }
 }
 
 /// Has a run wait for its executor, and says in headers what is left of the limits.
@@ -183,20 +195,27 @@ async fn begin<D: Database>(
     model: &str,
 ) -> Result<(Run, Vec<(HeaderName, HeaderValue)>)> {
     let (store, user_id) = (programs.app.store(), session.user_id());
+    let api_key_id = session.api_key().map(|key| key.id);
+    let limits = RequestLimits::of(session, &programs.config.rates);
+    // What is said may have megabytes. Whoever has nothing left must not have it written again and again; what counts is decided with the message.
+    let (left, used_up) = try_join(store.quotas(limits.buckets()), store.used_up_budget(user_id, api_key_id)).await?;
+    limits.check(&left)?;
+    if let Some(budget) = used_up {
+        return Err(nothing_left(&budget).into());
+    }
+    let settings = settings(assistant, request);
     // What is older than a model is shown.
     let before = usize::try_from(MAX_MESSAGES).unwrap_or(usize::MAX) - 1;
     let said = std::mem::take(&mut request.said);
     let newest = said.get(said.len().saturating_sub(before)..).unwrap_or_default();
-    let settings = settings(assistant, request);
     let conversation_id = store.begin_program_conversation(user_id, &settings, newest).await?;
     let conversation_id = conversation_id.ok_or_else(Problem::not_found)?;
-    let limits = RequestLimits::of(session, &programs.config.rates);
     let incoming = IncomingMessage {
         content: &request.content,
         default_model: model,
         model: Some(model),
         response_format: request.response_format.as_ref(),
-        api_key_id: session.api_key().map(|key| key.id),
+        api_key_id,
         limits: limits.buckets(),
         ..IncomingMessage::default()
     };
@@ -207,16 +226,19 @@ async fn begin<D: Database>(
             return Ok((run, limits.headers(&left)));
         }
         Ok(Appended::Limited(left)) => limits.refusal(&left).into(),
-        Ok(Appended::OverBudget(budget)) => {
-            let problem = over_budget(&budget);
-            if budget.left_unreserved > 0 { problem } else { never_again(problem) }.into()
-        }
+        Ok(Appended::OverBudget(budget)) => nothing_left(&budget).into(),
         Ok(Appended::NotFound | Appended::Existing(..) | Appended::RunActive) => Problem::not_found().into(),
         Err(error) => error.into(),
     };
     // Nothing is to be left of what is not answered. If this fails, it goes with its time.
     let _ = store.delete_conversation(user_id, conversation_id).await;
     Err(refused)
+}
+
+/// 429: a budget is used up, or reserved.
+fn nothing_left(budget: &Budget) -> Problem {
+    let problem = over_budget(budget);
+    if budget.left_unreserved > 0 { problem } else { never_again(problem) }
 }
 
 /// Executes a run and answers with what comes of it.
@@ -273,7 +295,7 @@ fn failed(Failure { code, message }: &Failure) -> Problem {
         "context_length" => (StatusCode::BAD_REQUEST, "context_length"),
         "answer_unfit" => (StatusCode::BAD_GATEWAY, "answer_unfit"),
         "cancelled" => (StatusCode::CONFLICT, "cancelled"),
-        "approval_needed" => (StatusCode::FORBIDDEN, "approval_needed"),
+        LATE => (StatusCode::GATEWAY_TIMEOUT, LATE),
         _ => (StatusCode::BAD_GATEWAY, "run_failed"),
     };
     never_again(Problem::new(status, code, message.clone()))

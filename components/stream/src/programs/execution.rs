@@ -1,23 +1,33 @@
-//! A run that is executed for a program: its events become an answer in the program's form, and if the program leaves, the run is stopped, because nobody
-//! else waits for it.
+//! A run that is executed for a program: its events become an answer in the program's form. If the program leaves the stream that it reads, or does not read
+//! it, the run is stopped, because nobody else waits for it. Nobody can see whether a program has left that waits for a whole answer, so that has a limit.
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
+    future::{pending, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
 
 use completions_api::{Answer, Ending};
 use domain::Id;
 use futures::future::join;
-use orchestrator::request_handler::{self, Reading};
+use orchestrator::{
+    Opened,
+    request_handler::{self, Reading},
+};
 use storage::Database;
 use web::log::{Level, log};
 
-use super::{Programs, delivery::Sink};
+use super::{Programs, asking::WHOLE_PATIENCE, delivery::Sink};
 use crate::{COMPONENT, host::SpinHost, reader::RunReader};
+
+/// The code of an answer that a program has waited for long enough.
+pub(crate) const LATE: &str = "answer_late";
+
+/// What went wrong with the database may have passed after this time.
+const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
 /// A run that is being executed.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
@@ -50,8 +60,20 @@ struct Listening {
 
 impl Listening {
     fn write(&mut self, text: &str) {
+        if let Some(sink) = &mut self.sink
+            && !text.is_empty()
+            && !self.has_left
+            && !sink.write(text.as_bytes())
+        {
+            self.leave();
+        }
+    }
+
+    /// The program has left, or reads too slowly: then it must see that its stream is not whole.
+    fn leave(&mut self) {
+        self.has_left = true;
         if let Some(sink) = &mut self.sink {
-            self.has_left |= !text.is_empty() && (self.has_left || !sink.write(text.as_bytes()));
+            sink.break_off();
         }
     }
 }
@@ -86,11 +108,26 @@ impl Listener {
         self.0.borrow().answer.ending() == Some(&Ending::Complete)
     }
 
+    /// The run has not said how it ended.
+    fn has_no_end(&self) -> bool {
+        self.0.borrow().answer.ending().is_none()
+    }
+
+    /// Ends when a program has waited long enough for a whole answer.
+    async fn lateness(&self) {
+        let is_stream = self.0.borrow().sink.is_some();
+        if is_stream { pending().await } else { platform::sleep(WHOLE_PATIENCE).await }
+    }
+
     /// The run has no more events.
     pub(crate) fn end(&self) {
+        self.fail("answer_broke_off", "The answer broke off, and nobody goes on with it. Ask again.");
+    }
+
+    /// The answer is given up, unless it has ended.
+    fn fail(&self, code: &str, message: &str) {
         let mut listening = self.0.borrow_mut();
-        let broken = "The answer broke off, and nobody goes on with it. Ask again.";
-        let said = listening.answer.break_off("answer_broke_off", broken);
+        let said = listening.answer.break_off(code, message);
         listening.write(&said);
     }
 
@@ -106,9 +143,16 @@ impl Listener {
     /// Waits until the program has read everything, or has left.
     pub(crate) async fn ready(&self) -> bool {
         poll_fn(|context| {
-            let Listening { sink, has_left, .. } = &mut *self.0.borrow_mut();
-            match sink {
-                Some(sink) if !*has_left => sink.poll_ready(context).map(|is_there| *has_left = !is_there),
+            let listening = &mut *self.0.borrow_mut();
+            match &mut listening.sink {
+                // After the end nothing is written.
+                Some(sink) if !listening.has_left && listening.answer.ending().is_none() => {
+                    sink.poll_ready(context).map(|is_there| {
+                        if !is_there {
+                            listening.leave()
+                        }
+                    })
+                }
                 _ => Poll::Ready(()),
             }
         })
@@ -127,28 +171,43 @@ pub(crate) async fn read<D: Database + 'static>(
 ) {
     let settings = &programs.config.settings;
     let mut read = pin!(request_handler::read(&host, settings, reading, RunReader::Program(listener.clone())));
+    let mut late = pin!(listener.lateness());
     let has_ended = poll_fn(|context| match read.as_mut().poll(context) {
         Poll::Ready(()) => Poll::Ready(true),
         Poll::Pending if listener.is_done() => Poll::Ready(false),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending => late.as_mut().poll(context).map(|()| {
+            listener.fail(
+                LATE,
+                "The answer took longer than ten minutes, so it was stopped. Ask for less, or have it streamed.",
+            );
+            false
+        }),
     })
     .await;
-    let stop = async {
-        if listener.is_complete() {
-            return;
-        }
+    let stop = async || {
         // Its executor learns of it within a moment, and stores what was used. A run that has ended is not changed.
-        if let Err(error) = programs.app.store().request_cancel(user_id, run_id, false).await {
+        let asked = programs.app.store().request_cancel(user_id, run_id, false).await;
+        asked.map(drop).map_err(|error| {
             let fields = serde_json::json!({ "run_id": run_id, "cause": error.to_string() });
             log(COMPONENT, Level::Error, "a run that nobody waits for cannot be stopped", fields);
-        }
+        })
     };
-    if has_ended {
-        stop.await;
-    } else {
+    if !has_ended {
         // At once: either may wait for a connection that the other has.
-        join(stop, read).await;
+        let _ = join(stop(), read).await;
     }
+    let is_left = listener.has_no_end();
     listener.end();
+    if is_left {
+        // Something went wrong here, and no other reader comes who would end the run, with what was used. If it cannot be stopped, it must not go on.
+        platform::sleep(FAULT_PAUSE).await;
+        if stop().await.is_ok()
+            && let Ok(Opened::Events(reading)) = orchestrator::open(&host, user_id, run_id, 0).await
+        {
+            Box::pin(request_handler::read(&host, settings, reading, RunReader::Program(listener.clone()))).await;
+        }
+    } else if has_ended && !listener.is_complete() {
+        let _ = stop().await;
+    }
     platform::webhooks::wake_if_any(COMPONENT, &programs.app);
 }

@@ -92,6 +92,9 @@ pub(crate) async fn one<D: Database>(
 ) -> Result<Json<Model>> {
     if let Some(name) = assistants::name_in(&id) {
         let assistant = assistants::by_name(&programs, &session, name).await?;
+        if !assistants::may_answer(&session, &assistant) {
+            return Err(not_offered(&id).into());
+        }
         return Ok(Json(Model::of_assistant(&assistant)));
     }
     let store = programs.app.store();

@@ -35,6 +35,7 @@ fn settings(instructions: &str) -> ConversationSettings {
             ..ModelSettings::default()
         },
         unattended: true,
+        began_elsewhere: true,
     }
 }
 
@@ -92,7 +93,7 @@ fn a_run_goes_on_with_the_settings_that_it_was_made_with_and_so_does_its_retry(p
     fixture.set(user.id, conversation, &settings("Be long."));
     let claim = fixture.take(lease_of(&run), LAPSED_MS);
     assert_eq!((&claim.settings, &claim.offers.chosen), (&brief.model, &brief.model.tools));
-    assert!(claim.unattended, "as it was said");
+    assert!(claim.unattended && claim.began_elsewhere, "as it was said");
     let lease = lease_of(&run);
     assert_eq!(fixture.take(lease, LEASE_MS).settings, brief.model, "whoever takes it over");
     let ending =

@@ -130,7 +130,7 @@ fn an_assistant_answers_as_a_run_with_its_settings_and_what_the_program_says() {
         (&json!("assistant:translator"), &json!(13))
     );
     let claim = test.claim(answered.json["id"].as_str().unwrap());
-    assert_eq!((claim.run.model.as_str(), claim.unattended), ("gpt-5", true));
+    assert_eq!((claim.run.model.as_str(), claim.unattended, claim.began_elsewhere), ("gpt-5", true, true));
     let ModelSettings { instructions, temperature, max_output_tokens, tools, .. } = claim.settings;
     assert_eq!(instructions.as_deref(), Some("Answer in French.\n\nBe brief."));
     assert_eq!((temperature, max_output_tokens, tools), (Temperature::try_from(0.5).ok(), Some(900), Some(vec![])));
@@ -166,6 +166,20 @@ fn a_stream_comes_in_chunks_and_ends_with_done() {
     runs(&[SAID]);
     let broken = test.chat(body).text;
     assert!(broken.contains("answer_broke_off") && !broken.contains("[DONE]"), "{broken}");
+}
+
+#[test]
+fn who_does_not_take_a_stream_sees_that_it_is_not_whole() {
+    let test = Test::of_assistants();
+    test.assistant(&test.user, &contents("Translator"), &[]);
+    runs(&[SAID, SAID, end()]);
+    let body =
+        json!({"model": "assistant:Translator", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    LEAVES_AFTER.set(2);
+    let broken = test.chat(body).text;
+    assert_eq!(broken.matches("Bonjour").count(), 1, "{broken}");
+    assert_eq!(broken.matches("<broken off>").count(), 1, "{broken}");
+    assert!(broken.ends_with("<broken off>"), "{broken}");
 }
 
 #[test]
@@ -214,6 +228,11 @@ fn assistants_are_listed_as_models_by_the_name_that_finds_them() {
     assert_eq!(test.listed(&narrow), Vec::<String>::new());
     let refused = test.send(Method::POST, "/v1/chat/completions", Some(&narrow), Some(&ask("Mine")));
     assert_eq!(refusal(&refused), (403, "insufficient_scope"));
+    let refused = test.send(Method::GET, "/v1/models/assistant:Mine", Some(&narrow), None);
+    assert_eq!(refusal(&refused), (404, "model_not_found"));
+    // Nobody's name is that long, and it would be repeated in each piece of a stream.
+    let refused = test.chat(ask(&format!("Mine{}", " ".repeat(300))));
+    assert_eq!(refusal(&refused), (404, "model_not_found"));
 }
 
 #[test]
@@ -257,7 +276,8 @@ fn an_assistant_without_a_model_takes_the_default_one() {
     test.assistant(&test.user, &AssistantContents { model: None, ..contents("Any") }, &[]);
     runs(&[SAID, end()]);
     let answered = test.chat(ask("Any"));
-    assert_eq!(test.claim(answered.json["id"].as_str().unwrap()).run.model, "m");
+    let claim = test.claim(answered.json["id"].as_str().unwrap());
+    assert_eq!((claim.run.model.as_str(), claim.began_elsewhere), ("m", false), "nothing was said before");
 }
 
 #[test]

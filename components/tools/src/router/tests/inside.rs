@@ -57,3 +57,26 @@ fn a_tool_server_is_shown_who_calls_for_whom_and_in_which_run_and_one_elsewhere_
         assert_eq!(outside.proofs(), [format!("mcp-clock {} {}", test.user.id, lease.run_id)]);
     });
 }
+
+#[test]
+fn in_a_conversation_that_began_elsewhere_something_private_may_have_been_read() {
+    paused(|outside| async move {
+        let mut test = Test::new(outside);
+        test.config.policies = vec![toolbox::Policy::parse("wiki:*", toolbox::Effect::Allow).unwrap()];
+        test.offers().await;
+        let lease = test.lease().await;
+        let executor = json!({ "run_id": lease.run_id, "lease_owner": lease.owner });
+        let call = async |call_id: &str, began_elsewhere: bool| {
+            let body = json!({ "executor": executor, "call_id": call_id, "name": "wiki_read", "unattended": true,
+                "arguments": r#"{"page": "codes 483920 and 774411"}"#, "began_elsewhere": began_elsewhere });
+            let proof = test.fixture.proof("stream", COMPONENT, Some(test.user.id), lease.run_id);
+            let answered = test.send_as(Some(&proof), Method::POST, CALLS_PATH, Some(body)).await;
+            let last: Value = serde_json::from_str(answered.text.lines().next_back().unwrap()).unwrap();
+            (last["answer"]["is_error"].clone(), last["answer"]["content"].as_str().unwrap_or_default().to_owned())
+        };
+        let (is_error, words) = call("c1", true).await;
+        assert!(is_error == true && words.contains("wiki:read"), "{words}");
+        assert_eq!(test.asked("tools/call"), 0);
+        assert_eq!(call("c2", false).await.0, false);
+    });
+}
