@@ -105,7 +105,7 @@ export function Whole({ description }: { description: Description }) {
             <a class="text-button" href="/openapi.json">
               /openapi.json
             </a>
-            . What it says of an error are the codes; all errors have one form:
+            . Of errors it names the codes; all of them have one form:
           </p>
           <Shapes schema={{ $ref: "#/components/schemas/Problem" }} />
         </div>
@@ -181,7 +181,7 @@ function OneRoute({ route: { method, path, operation }, isAsked }: { route: Rout
   };
   return (
     <details ref={place} id={operation.operationId} class="scroll-mt-4" open={open} onToggle={toggled}>
-      <summary class="flex items-start gap-3 px-3.5 py-2.5 hover:bg-hover">
+      <summary class="flex items-start gap-3 px-3.5 py-2.5 -outline-offset-2 hover:bg-hover">
         <span
           class={`mt-0.5 w-14 shrink-0 rounded-md py-0.5 text-center font-mono text-xs font-semibold uppercase ${METHODS[method] ?? "bg-notice-tint text-notice"}`}
         >
