@@ -1,4 +1,4 @@
-//! Embeds the built page: every file of `static/dist` in up to three encodings, and a table of them. Without a built page it embeds one that
+//! Embeds the built page: every file of `static/dist` in two encodings, or as it is if they save nothing, and a table of them. Without a built page it embeds one that
 //! says how to build it, so that everything else works without npm.
 
 use std::{
@@ -37,15 +37,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut table = String::from("static ASSETS: &[Asset] = &[\n");
     for (index, (path, bytes)) in files.iter().enumerate() {
-        let identity = embed(&out, &format!("{index}"), bytes)?;
-        let brotli = embed_smaller(&out, &format!("{index}.br"), brotli(bytes)?, bytes.len())?;
-        let gzip = embed_smaller(&out, &format!("{index}.gz"), gzip(bytes)?, bytes.len())?;
+        let (brotli, gzip) = (brotli(bytes)?, gzip(bytes)?);
+        let forms = if brotli.len().max(gzip.len()) < bytes.len() {
+            let brotli = embed(&out, &format!("{index}.br"), &brotli)?;
+            let gzip = embed(&out, &format!("{index}.gz"), &gzip)?;
+            format!("Forms::Packed {{ brotli: {brotli}, gzip: {gzip}, plain_etag: {} }}", etag(bytes)?)
+        } else {
+            format!("Forms::Plain({})", embed(&out, &index.to_string(), bytes)?)
+        };
         let content_type = content_type(path)?;
         let hashed = path.starts_with("/assets/");
         writeln!(
             table,
-            "    Asset {{ path: {path:?}, content_type: {content_type:?}, hashed: {hashed}, identity: {identity}, \
-             brotli: {brotli}, gzip: {gzip} }},"
+            "    Asset {{ path: {path:?}, content_type: {content_type:?}, hashed: {hashed}, forms: {forms} }},"
         )?;
     }
     table.push_str("];\n");
@@ -83,20 +87,16 @@ fn without_spaces(json: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
 /// Writes the bytes beside the table and returns the expression that embeds them.
 fn embed(out: &Path, name: &str, bytes: &[u8]) -> Result<String, Box<dyn Error>> {
     fs::write(out.join(name), bytes)?;
-    // Half of a SHA-256 is enough to tell versions apart. The encodings have different bytes, so their tags differ too.
-    let etag = Sha256::digest(bytes).iter().take(16).try_fold(String::new(), |mut tag, byte| {
+    Ok(format!("Encoded {{ bytes: include_bytes!({name:?}), etag: {} }}", etag(bytes)?))
+}
+
+/// The expression of an entity tag. Half of a SHA-256 is enough to tell versions apart. The encodings have different bytes, so their tags differ too.
+fn etag(bytes: &[u8]) -> Result<String, Box<dyn Error>> {
+    let tag = Sha256::digest(bytes).iter().take(16).try_fold(String::new(), |mut tag, byte| {
         write!(tag, "{byte:02x}")?;
         Ok::<_, std::fmt::Error>(tag)
     })?;
-    Ok(format!("Encoded {{ bytes: include_bytes!({name:?}), etag: \"\\\"{etag}\\\"\" }}"))
-}
-
-/// Embeds an encoding only if it is smaller than the original.
-fn embed_smaller(out: &Path, name: &str, encoded: Vec<u8>, identity_len: usize) -> Result<String, Box<dyn Error>> {
-    if encoded.len() >= identity_len {
-        return Ok("None".to_owned());
-    }
-    Ok(format!("Some({})", embed(out, name, &encoded)?))
+    Ok(format!("\"\\\"{tag}\\\"\""))
 }
 
 fn brotli(bytes: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {

@@ -4,110 +4,6 @@
  */
 
 export interface paths {
-    "/.well-known/jwks.json": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Lists the public keys of this installation (RFC 7517).
-         * @description **Open** to everybody.
-         */
-        get: operations["listPublicKeys"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/.well-known/oauth-authorization-server": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Describes the authorization server of the gateway (RFC 8414).
-         * @description 404 while the installation does not know its address.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["getAuthorizationServer"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/.well-known/oauth-protected-resource": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The same at the address that clients ask first.
-         * @description **Open** to everybody.
-         */
-        get: operations["getFirstProtectedResource"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/.well-known/oauth-protected-resource/mcp": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Describes the gateway to OAuth clients (RFC 9728).
-         * @description 404 while the installation does not know its address.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["getProtectedResource"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/.well-known/oauth-protected-resource/mcp/{server}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Describes one server behind the gateway to OAuth clients (RFC 9728).
-         * @description **Open** to everybody.
-         */
-        get: operations["getProtectedResourceOfServer"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/account": {
         parameters: {
             query?: never;
@@ -118,81 +14,8 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Has one's own account erased.
-         * @description It is closed at once, and erased later. Until then, a log-in with `keep_account` takes it back. Whoever has neither a password nor a second factor
-         *     sends `{}` within ten minutes after they logged in.
-         *
-         *     **Needs** a session.
-         */
+        /** Has one's own account erased. */
         delete: operations["eraseOwnAccount"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/account/export": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Copies everything that is stored about the caller.
-         * @description A ZIP archive, written while it is read. It breaks off if something fails: then it has no end. Six times, then every ten minutes.
-         *
-         *     **Needs** a session.
-         */
-        get: operations["exportOwnAccount"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/account/receipt": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Reads how far an erasure is, and its receipt.
-         * @description For whoever has the token that came with the request. The account is gone, so there is no session; the token is in the body, because addresses are
-         *     logged.
-         *
-         *     **Open** to everybody.
-         */
-        post: operations["getErasureReceipt"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/account/receipt-keys": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Lists all public keys that ever signed here.
-         * @description They verify receipts. Keys that are retired sign no tokens, and what they said stays said.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["listReceiptKeys"];
-        put?: never;
-        post?: never;
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -205,12 +28,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists who did what.
-         * @description The newest first: tool calls, decisions, secrets, administration.
-         *
-         *     **Needs** a session or an API key, with the permission `audit:read`.
-         */
+        /** Lists who did what. */
         get: operations["listAuditRecords"];
         put?: never;
         post?: never;
@@ -227,34 +45,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Says how far the record is sealed.
-         * @description **Needs** a session or an API key, with the permission `audit:read`.
-         */
+        /** Says how far the record is sealed. */
         get: operations["getAuditChain"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/admin/audit/export": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Takes the record elsewhere.
-         * @description JSON lines in the words of OCSF, the oldest first, of any length, written while it is read. It breaks off if the database fails: whoever reads it
-         *     sees that the body has no end.
-         *
-         *     **Needs** a session or an API key, with the permission `audit:export`.
-         */
-        get: operations["exportAuditRecords"];
         put?: never;
         post?: never;
         delete?: never;
@@ -270,10 +62,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the accounts that are to be erased, or were.
-         * @description **Needs** a session or an API key, with the permission `users:erase`.
-         */
+        /** Lists the accounts that are to be erased, or were. */
         get: operations["listErasures"];
         put?: never;
         post?: never;
@@ -290,18 +79,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists all groups.
-         * @description By name.
-         *
-         *     **Needs** a session or an API key, with the permission `groups:manage`.
-         */
+        /** Lists all groups. */
         get: operations["listGroups"];
         put?: never;
-        /**
-         * Makes a group.
-         * @description **Needs** a session, with the permission `groups:manage`.
-         */
+        /** Makes a group. */
         post: operations["createGroup"];
         delete?: never;
         options?: never;
@@ -317,16 +98,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /**
-         * Changes a group.
-         * @description **Needs** a session, with the permission `groups:manage`.
-         */
+        /** Changes a group. */
         put: operations["updateGroup"];
         post?: never;
-        /**
-         * Deletes a group.
-         * @description **Needs** a session, with the permission `groups:manage`.
-         */
+        /** Deletes a group. */
         delete: operations["deleteGroup"];
         options?: never;
         head?: never;
@@ -340,12 +115,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the members of a group.
-         * @description The newest account first.
-         *
-         *     **Needs** a session or an API key, with the permission `groups:manage`.
-         */
+        /** Lists the members of a group. */
         get: operations["listGroupMembers"];
         put?: never;
         post?: never;
@@ -363,16 +133,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /**
-         * Adds somebody to a group.
-         * @description **Needs** a session, with the permission `groups:manage`.
-         */
+        /** Adds somebody to a group. */
         put: operations["addGroupMember"];
         post?: never;
-        /**
-         * Takes somebody out of a group.
-         * @description **Needs** a session, with the permission `groups:manage`.
-         */
+        /** Takes somebody out of a group. */
         delete: operations["removeGroupMember"];
         options?: never;
         head?: never;
@@ -386,18 +150,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists invitations.
-         * @description The newest first, without their secrets.
-         *
-         *     **Needs** a session or an API key, with the permission `invitations:manage`.
-         */
+        /** Lists invitations. */
         get: operations["listInvitations"];
         put?: never;
-        /**
-         * Invites somebody.
-         * @description **Needs** a session, with the permission `invitations:manage`.
-         */
+        /** Invites somebody. */
         post: operations["createInvitation"];
         delete?: never;
         options?: never;
@@ -415,12 +171,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Withdraws an invitation.
-         * @description 404 when it has been accepted.
-         *
-         *     **Needs** a session, with the permission `invitations:manage`.
-         */
+        /** Withdraws an invitation. */
         delete: operations["revokeInvitation"];
         options?: never;
         head?: never;
@@ -434,12 +185,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the keys of the installation.
-         * @description By purpose, the newest first.
-         *
-         *     **Needs** a session or an API key, with the permission `keys:manage`.
-         */
+        /** Lists the keys of the installation. */
         get: operations["listKeys"];
         put?: never;
         post?: never;
@@ -458,13 +204,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Replaces a key.
-         * @description With `revoke`, what those before have signed ends at once, also the caller's session. Nothing is changed if it was done within the last hour
-         *     (`master`: the last ten seconds), or if there is none yet.
-         *
-         *     **Needs** a session, with the permission `keys:manage`.
-         */
+        /** Replaces a key. */
         post: operations["rotateKey"];
         delete?: never;
         options?: never;
@@ -479,15 +219,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the limits that are set.
-         * @description **Needs** a session or an API key, with the permission `limits:manage`.
-         */
+        /** Lists the limits that are set. */
         get: operations["listLimits"];
-        /**
-         * Replaces all limits of a subject.
-         * @description **Needs** a session, with the permission `limits:manage`.
-         */
+        /** Replaces all limits of a subject. */
         put: operations["setLimits"];
         post?: never;
         delete?: never;
@@ -503,12 +237,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the providers of models.
-         * @description Those of the configuration first.
-         *
-         *     **Needs** a session or an API key, with the permission `providers:manage`.
-         */
+        /** Lists the providers of models. */
         get: operations["listModelProviders"];
         put?: never;
         post?: never;
@@ -526,18 +255,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /**
-         * Adds or changes a provider of models, if its test succeeds.
-         * @description A key goes to no other server than the one that it was entered for.
-         *
-         *     **Needs** a session, with the permission `providers:manage`.
-         */
+        /** Adds or changes a provider of models, if its test succeeds. */
         put: operations["setModelProvider"];
         post?: never;
-        /**
-         * Removes a provider of models.
-         * @description **Needs** a session, with the permission `providers:manage`.
-         */
+        /** Removes a provider of models. */
         delete: operations["removeModelProvider"];
         options?: never;
         head?: never;
@@ -553,12 +274,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Tests a provider of models.
-         * @description Also one that is configured.
-         *
-         *     **Needs** a session, with the permission `providers:manage`.
-         */
+        /** Tests a provider of models. */
         post: operations["testModelProvider"];
         delete?: never;
         options?: never;
@@ -573,17 +289,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists how long conversations are kept.
-         * @description **Needs** a session or an API key, with the permission `retention:manage`.
-         */
+        /** Lists how long conversations are kept. */
         get: operations["listRetentionRules"];
-        /**
-         * Sets how long conversations are kept, or removes a rule.
-         * @description What deletes more than before counts a day later.
-         *
-         *     **Needs** a session, with the permission `retention:manage`.
-         */
+        /** Sets how long conversations are kept, or removes a rule. */
         put: operations["setRetentionRule"];
         post?: never;
         delete?: never;
@@ -599,10 +307,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists all roles, and all permissions that there are.
-         * @description **Needs** a session or an API key, with the permission `users:read`.
-         */
+        /** Lists all roles, and all permissions that there are. */
         get: operations["listRoles"];
         put?: never;
         post?: never;
@@ -620,16 +325,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /**
-         * Makes or changes a role.
-         * @description **Needs** a session, with the permission `roles:manage`.
-         */
+        /** Makes or changes a role. */
         put: operations["setRole"];
         post?: never;
-        /**
-         * Deletes a role.
-         * @description **Needs** a session, with the permission `roles:manage`.
-         */
+        /** Deletes a role. */
         delete: operations["deleteRole"];
         options?: never;
         head?: never;
@@ -643,18 +342,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the accounts of programs.
-         * @description Their role and suspension are changed like those of people.
-         *
-         *     **Needs** a session or an API key, with the permission `service-accounts:manage`.
-         */
+        /** Lists the accounts of programs. */
         get: operations["listServiceAccounts"];
         put?: never;
-        /**
-         * Makes an account for a program.
-         * @description **Needs** a session, with the permission `service-accounts:manage`.
-         */
+        /** Makes an account for a program. */
         post: operations["createServiceAccount"];
         delete?: never;
         options?: never;
@@ -669,18 +360,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the API keys of a service account.
-         * @description **Needs** a session or an API key, with the permission `service-accounts:manage`.
-         */
+        /** Lists the API keys of a service account. */
         get: operations["listServiceAccountKeys"];
         put?: never;
-        /**
-         * Makes an API key for a service account.
-         * @description Unless scopes are chosen, the account's role alone says what the key may do.
-         *
-         *     **Needs** a session, with the permission `service-accounts:manage`.
-         */
+        /** Makes an API key for a service account. */
         post: operations["createServiceAccountKey"];
         delete?: never;
         options?: never;
@@ -698,10 +381,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Revokes an API key of a service account.
-         * @description **Needs** a session, with the permission `service-accounts:manage`.
-         */
+        /** Revokes an API key of a service account. */
         delete: operations["revokeServiceAccountKey"];
         options?: never;
         head?: never;
@@ -715,12 +395,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists who is signed in.
-         * @description The sessions of browsers, and of programs that people let in.
-         *
-         *     **Needs** a session or an API key, with the permission `sessions:manage`.
-         */
+        /** Lists who is signed in. */
         get: operations["listSessions"];
         put?: never;
         post?: never;
@@ -740,10 +415,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Ends a session.
-         * @description **Needs** a session, with the permission `sessions:manage`.
-         */
+        /** Ends a session. */
         delete: operations["endSession"];
         options?: never;
         head?: never;
@@ -757,12 +429,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists how the installation is configured.
-         * @description Without secrets. Settings are changed where it is deployed.
-         *
-         *     **Needs** a session or an API key, with the permission `settings:read`.
-         */
+        /** Lists how the installation is configured. */
         get: operations["listSettings"];
         put?: never;
         post?: never;
@@ -779,12 +446,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Says what each person used in the last days.
-         * @description Runs count by when they were started; deleted conversations are not counted.
-         *
-         *     **Needs** a session or an API key, with the permission `usage:read`.
-         */
+        /** Says what each person used in the last days. */
         get: operations["listUsage"];
         put?: never;
         post?: never;
@@ -801,12 +463,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists all accounts.
-         * @description The newest first.
-         *
-         *     **Needs** a session or an API key, with the permission `users:read`.
-         */
+        /** Lists all accounts. */
         get: operations["listAccounts"];
         put?: never;
         post?: never;
@@ -823,20 +480,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Reads an account.
-         * @description **Needs** a session or an API key, with the permission `users:read`.
-         */
-        get: operations["getAccount"];
+        get?: never;
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /**
-         * Changes the role of an account, suspends it, or resumes it.
-         * @description **Needs** a session, with the permission `users:manage`.
-         */
+        /** Changes the role of an account, suspends it, or resumes it. */
         patch: operations["updateAccount"];
         trace?: never;
     };
@@ -849,17 +499,9 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Has an account erased.
-         * @description It is closed at once, and erased after the days of grace or at once.
-         *
-         *     **Needs** a session, with the permission `users:erase`.
-         */
+        /** Has an account erased. */
         post: operations["eraseAccount"];
-        /**
-         * Takes an erasure back.
-         * @description **Needs** a session, with the permission `users:erase`.
-         */
+        /** Takes an erasure back. */
         delete: operations["keepAccount"];
         options?: never;
         head?: never;
@@ -875,12 +517,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Makes a link that sets a new password.
-         * @description Once, within a day. It is void when the account's roles or second factor change before. Hand it over yourself.
-         *
-         *     **Needs** a session, with the permission `users:manage`.
-         */
+        /** Makes a link that sets a new password. */
         post: operations["createPasswordResetLink"];
         delete?: never;
         options?: never;
@@ -898,12 +535,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Takes the second factor of an account away.
-         * @description For whoever has lost the app and the recovery codes. Ends the account's sessions and deletes its API keys.
-         *
-         *     **Needs** a session, with the permission `users:manage`.
-         */
+        /** Takes the second factor of an account away. */
         delete: operations["removeSecondFactorOf"];
         options?: never;
         head?: never;
@@ -917,16 +549,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the installation's webhooks.
-         * @description **Needs** a session or an API key, with the permission `webhooks:manage`.
-         */
+        /** Lists the installation's webhooks. */
         get: operations["listInstallationWebhooks"];
         put?: never;
-        /**
-         * Adds to the installation's webhooks.
-         * @description **Needs** a session, with the permission `webhooks:manage`.
-         */
+        /** Adds to the installation's webhooks. */
         post: operations["addInstallationWebhook"];
         delete?: never;
         options?: never;
@@ -944,10 +570,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Removes one of the installation's webhooks.
-         * @description **Needs** a session, with the permission `webhooks:manage`.
-         */
+        /** Removes one of the installation's webhooks. */
         delete: operations["removeInstallationWebhook"];
         options?: never;
         head?: never;
@@ -963,10 +586,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Sends a test to one of the installation's webhooks.
-         * @description **Needs** a session, with the permission `webhooks:manage`.
-         */
+        /** Sends a test to one of the installation's webhooks. */
         post: operations["testInstallationWebhook"];
         delete?: never;
         options?: never;
@@ -981,18 +601,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the assistants that one can use.
-         * @description One's own, and those that are shared with groups one is in.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Lists the assistants that one can use. */
         get: operations["listAssistants"];
         put?: never;
-        /**
-         * Makes an assistant.
-         * @description **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Makes an assistant. */
         post: operations["createAssistant"];
         delete?: never;
         options?: never;
@@ -1007,26 +619,14 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Reads an assistant.
-         * @description **Needs** a session or an API key, with the permission `conversations:read`.
-         */
-        get: operations["getAssistant"];
+        get?: never;
         put?: never;
         post?: never;
-        /**
-         * Deletes an assistant.
-         * @description **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Deletes an assistant. */
         delete: operations["deleteAssistant"];
         options?: never;
         head?: never;
-        /**
-         * Changes an assistant.
-         * @description What is left out stays. Conversations that were begun with it keep its settings of then.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Changes an assistant. */
         patch: operations["updateAssistant"];
         trace?: never;
     };
@@ -1037,20 +637,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists one's conversations.
-         * @description The newest activity first. Temporary chats are in no list.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Lists one's conversations. */
         get: operations["listConversations"];
         put?: never;
-        /**
-         * Begins a conversation.
-         * @description With `temporary`, it has neither a title nor days, is in no list, and goes thirty minutes after its last use.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Begins a conversation. */
         post: operations["createConversation"];
         delete?: never;
         options?: never;
@@ -1065,28 +655,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Reads a conversation.
-         * @description **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Reads a conversation. */
         get: operations["getConversation"];
         put?: never;
         post?: never;
-        /**
-         * Deletes a conversation.
-         * @description Its messages, runs and events go with it.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Deletes a conversation. */
         delete: operations["deleteConversation"];
         options?: never;
         head?: never;
-        /**
-         * Changes a conversation.
-         * @description Its title, its model, or how long it is kept.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Changes a conversation. */
         patch: operations["updateConversation"];
         trace?: never;
     };
@@ -1097,20 +674,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the messages of a conversation.
-         * @description A page of long messages ends early.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Lists the messages of a conversation. */
         get: operations["listMessages"];
         put?: never;
-        /**
-         * Sends a message and queues the run that answers it.
-         * @description The first reader of the run's events starts it. Sending is limited by the minute, by tokens and by money.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Sends a message and queues the run that answers it. */
         post: operations["sendMessage"];
         delete?: never;
         options?: never;
@@ -1125,10 +692,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the groups that one can share assistants with.
-         * @description **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Lists the groups that one can share assistants with. */
         get: operations["listGroupsToShareWith"];
         put?: never;
         post?: never;
@@ -1145,12 +709,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the models that the caller may use.
-         * @description Those that providers name, and those that their servers list and a pattern stands for.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Lists the models that the caller may use. */
         get: operations["listModels"];
         put?: never;
         post?: never;
@@ -1167,10 +726,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Reads a run.
-         * @description **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Reads a run. */
         get: operations["getRun"];
         put?: never;
         post?: never;
@@ -1189,13 +745,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Decides about a call that waits for the person.
-         * @description The readers of the events then get the rest of the run; the next of them goes on with it. `allow_always` also stores a policy of this person for
-         *     this tool of this server, so it needs `tools:manage`. The same decision again is no error.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Decides about a call that waits for the person. */
         post: operations["decideCall"];
         delete?: never;
         options?: never;
@@ -1212,13 +762,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Stops a run.
-         * @description Its executor learns of the request within a tick and ends it; a run without one, or that the person wants to end at once, is ended here: the executor's host may have died, or hang. Servers that work for it are asked to stop. A run
-         *     that has ended stays as it is.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Stops a run. */
         post: operations["cancelRun"];
         delete?: never;
         options?: never;
@@ -1233,14 +777,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Streams the events of a run.
-         * @description The first reader starts the run, and every reader gets all of its events, as server-sent events. `event` repeats the `type` of the data. `id` only
-         *     grows within a run: it counts the characters of the text so far, so that a run that another host takes over goes on at the same place. A reader
-         *     that lost the connection asks again with the last `id`. A comment line comes every ten seconds. docs/api.md describes the events.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Streams the events of a run. */
         get: operations["streamRunEvents"];
         put?: never;
         post?: never;
@@ -1259,12 +796,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Tries again to answer a message.
-         * @description A new run for the same message, if the last run of the conversation failed or was stopped.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:write`.
-         */
+        /** Tries again to answer a message. */
         post: operations["retryRun"];
         delete?: never;
         options?: never;
@@ -1279,12 +811,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the tools that the caller may call.
-         * @description All tools of all servers, with what holds for each. Of a server that does not answer, its last known tools are listed.
-         *
-         *     **Needs** a session or an API key, with the permission `tools:read`.
-         */
+        /** Lists the tools that the caller may call. */
         get: operations["listTools"];
         put?: never;
         post?: never;
@@ -1301,71 +828,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the servers elsewhere that the caller can connect.
-         * @description **Needs** a session or an API key, with the permission `tools:read`.
-         */
+        /** Lists the servers elsewhere that the caller can connect. */
         get: operations["listConnections"];
         put?: never;
-        /**
-         * Begins to connect a server, also to connect it again.
-         * @description Sets a cookie with which the person's browser must come back within fifteen minutes.
-         *
-         *     **Needs** a session or an API key, with the permission `tools:manage`.
-         */
+        /** Begins to connect a server, also to connect it again. */
         post: operations["connect"];
-        /**
-         * Disconnects a server.
-         * @description The tokens are revoked at its authorization server.
-         *
-         *     **Needs** a session or an API key, with the permission `tools:manage`.
-         */
+        /** Disconnects a server. */
         delete: operations["disconnect"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/tools/connections/callback/{server}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Takes a person back who agreed.
-         * @description The authorization server sends the browser here, and it goes on to the page, which says what came of it: `?connected=` and the server, or
-         *     `?connection_failed=` with `denied`, `expired`, `refused`, `too_many` or `unavailable`.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["comeBackFromServer"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/tools/connections/client/{server}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Describes this installation as an OAuth client of a server.
-         * @description For authorization servers that take its address as client id. 404 without a public https address.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["getClientDocument"];
-        put?: never;
-        post?: never;
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1378,26 +847,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the caller's policies, and those for everybody.
-         * @description The policies of the setting `tool_policies` are not among them.
-         *
-         *     **Needs** a session or an API key, with the permission `tools:read`.
-         */
-        get: operations["listPolicies"];
-        /**
-         * Sets a policy.
-         * @description It replaces the one with the same pattern. One for everybody needs `policies:manage` besides. An `allow` changes nothing for a tool that always
-         *     asks.
-         *
-         *     **Needs** a session or an API key, with the permission `tools:manage`.
-         */
+        get?: never;
+        /** Sets a policy. */
         put: operations["setPolicy"];
         post?: never;
-        /**
-         * Removes a policy.
-         * @description **Needs** a session or an API key, with the permission `tools:manage`.
-         */
+        /** Removes a policy. */
         delete: operations["removePolicy"];
         options?: never;
         head?: never;
@@ -1411,23 +865,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the secrets that the existing tools need from a person.
-         * @description **Needs** a session or an API key, with the permission `tools:read`.
-         */
+        /** Lists the secrets that the existing tools need from a person. */
         get: operations["listToolSecrets"];
-        /**
-         * Keeps a secret for a tool, encrypted.
-         * @description **Needs** a session or an API key, with the permission `tools:manage`.
-         */
+        /** Keeps a secret for a tool, encrypted. */
         put: operations["setToolSecret"];
         post?: never;
-        /**
-         * Forgets a secret.
-         * @description Also of a server that is not there any more.
-         *
-         *     **Needs** a session or an API key, with the permission `tools:manage`.
-         */
+        /** Forgets a secret. */
         delete: operations["removeToolSecret"];
         options?: never;
         head?: never;
@@ -1441,10 +884,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Says what one used lately, and what is left.
-         * @description **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Says what one used lately, and what is left. */
         get: operations["getOwnUsage"];
         put?: never;
         post?: never;
@@ -1461,16 +901,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists one's own webhooks.
-         * @description **Needs** a session or an API key, with the permission `webhooks:use`.
-         */
+        /** Lists one's own webhooks. */
         get: operations["listWebhooks"];
         put?: never;
-        /**
-         * Adds to one's own webhooks.
-         * @description **Needs** a session, with the permission `webhooks:use`.
-         */
+        /** Adds to one's own webhooks. */
         post: operations["addWebhook"];
         delete?: never;
         options?: never;
@@ -1488,10 +922,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Removes one of one's own webhooks.
-         * @description **Needs** a session, with the permission `webhooks:use`.
-         */
+        /** Removes one of one's own webhooks. */
         delete: operations["removeWebhook"];
         options?: never;
         head?: never;
@@ -1507,10 +938,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Sends a test to one of one's own webhooks.
-         * @description **Needs** a session, with the permission `webhooks:use`.
-         */
+        /** Sends a test to one of one's own webhooks. */
         post: operations["testWebhook"];
         delete?: never;
         options?: never;
@@ -1525,20 +953,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists one's own API keys.
-         * @description The newest first, also those that have expired.
-         *
-         *     **Needs** a session.
-         */
+        /** Lists one's own API keys. */
         get: operations["listOwnApiKeys"];
         put?: never;
-        /**
-         * Makes an API key for oneself.
-         * @description Without `scopes` it has those of the role `service`.
-         *
-         *     **Needs** a session.
-         */
+        /** Makes an API key for oneself. */
         post: operations["createOwnApiKey"];
         delete?: never;
         options?: never;
@@ -1556,10 +974,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Revokes one of one's own API keys.
-         * @description **Needs** a session.
-         */
+        /** Revokes one of one's own API keys. */
         delete: operations["revokeOwnApiKey"];
         options?: never;
         head?: never;
@@ -1575,12 +990,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Logs in with an address and a password.
-         * @description Sets the cookies of the session. A wrong password and an unknown address give the same answer after the same time.
-         *
-         *     **Open** to everybody.
-         */
+        /** Logs in with an address and a password. */
         post: operations["logIn"];
         delete?: never;
         options?: never;
@@ -1597,12 +1007,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Logs in with a code, after the password.
-         * @description Until it expires, a challenge can be answered again with another code.
-         *
-         *     **Open** to everybody.
-         */
+        /** Logs in with a code, after the password. */
         post: operations["answerChallenge"];
         delete?: never;
         options?: never;
@@ -1619,10 +1024,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Sets up the second factor that a log-in needs, and logs in.
-         * @description **Open** to everybody.
-         */
+        /** Sets up the second factor that a log-in needs, and logs in. */
         post: operations["confirmRequiredSecondFactor"];
         delete?: never;
         options?: never;
@@ -1639,10 +1041,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Begins to set up the second factor that a log-in needs.
-         * @description **Open** to everybody.
-         */
+        /** Begins to set up the second factor that a log-in needs. */
         post: operations["beginRequiredSecondFactor"];
         delete?: never;
         options?: never;
@@ -1659,35 +1058,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Ends the session of the cookie.
-         * @description With everything that was made in it, also tokens for programs, and clears the cookies.
-         *
-         *     **Open** to everybody.
-         */
+        /** Ends the session of the cookie. */
         post: operations["logOut"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/auth/mcp-token": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Makes a token for a program.
-         * @description It is valid at the gateway and nowhere else.
-         *
-         *     **Needs** a session, with the permission `gateway:use`.
-         */
-        post: operations["createGatewayToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1701,67 +1073,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Reads one's own account.
-         * @description **Needs** a session.
-         */
+        /** Reads one's own account. */
         get: operations["getOwnAccount"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /**
-         * Changes one's own name.
-         * @description **Needs** a session.
-         */
+        /** Changes one's own name. */
         patch: operations["renameOwnAccount"];
-        trace?: never;
-    };
-    "/auth/oidc/backchannel-logout": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Ends sessions because a provider says so (OpenID Connect Back-Channel Logout 1.0).
-         * @description They are over on every host within a second.
-         *
-         *     **Open** to everybody.
-         */
-        post: operations["logOutByProvider"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/auth/oidc/callback/{provider}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Takes a person back from a provider.
-         * @description Each provider has an address of its own, so that one cannot pass on what another said (RFC 9700, section 4.4). The browser goes on to `return_to`,
-         *     with the cookies of a session, or with `?sign_in=` and why there is none: `link_account`, `provider_unavailable`, `denied`, `expired`, `refused`,
-         *     `failed`, `email_missing`, `email_unverified`, `address_taken`, `signup_closed`, `invitation_invalid`, `account_suspended` or `erasure_pending`.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["comeBackFromProvider"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
         trace?: never;
     };
     "/auth/oidc/identities": {
@@ -1771,12 +1091,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the organisations' identities that open one's account.
-         * @description One of each provider at most.
-         *
-         *     **Needs** a session.
-         */
+        /** Lists the organisations' identities that open one's account. */
         get: operations["listIdentities"];
         put?: never;
         post?: never;
@@ -1795,12 +1110,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Takes an identity off one's account.
-         * @description The sessions that began with it end except the one that asks, and the roles that it gave.
-         *
-         *     **Needs** a session.
-         */
+        /** Takes an identity off one's account. */
         post: operations["removeIdentity"];
         delete?: never;
         options?: never;
@@ -1817,12 +1127,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Links an account that has a password to somebody at a provider.
-         * @description With the cookie `ea_link`, which coming back from the provider has set.
-         *
-         *     **Open** to everybody.
-         */
+        /** Links an account that has a password to somebody at a provider. */
         post: operations["linkIdentity"];
         delete?: never;
         options?: never;
@@ -1837,20 +1142,9 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Sends the browser to a provider.
-         * @description With a cookie for fifteen minutes. From another site's link, whoever is signed in is sent to `return_to` and stays so.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["leaveForProvider"];
+        get?: never;
         put?: never;
-        /**
-         * Begins to sign in at a provider with an invitation, or to keep an account.
-         * @description Answers with the address, because a secret or a wish is sent.
-         *
-         *     **Open** to everybody.
-         */
+        /** Begins to sign in at a provider with an invitation, or to keep an account. */
         post: operations["leaveForProviderWith"];
         delete?: never;
         options?: never;
@@ -1867,13 +1161,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Changes one's own password.
-         * @description Ends all sessions of the account and begins another in this browser, ends its links to providers, deletes its API keys, and uses up links that
-         *     would reset it. If the session before began at a provider, a log-out there ends the new one too.
-         *
-         *     **Needs** a session.
-         */
+        /** Changes one's own password. */
         post: operations["changePassword"];
         delete?: never;
         options?: never;
@@ -1890,36 +1178,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Sets a new password with a link that an administrator handed over.
-         * @description Once. Ends all sessions of the account, deletes its API keys, ends its links to providers if it had a password, and clears the cookies.
-         *
-         *     **Open** to everybody.
-         */
+        /** Sets a new password with a link that an administrator handed over. */
         post: operations["resetPassword"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/auth/refresh": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Renews the session of the cookie.
-         * @description A refresh token can be used again for thirty seconds and gives the same answer, in case the first was lost. One that is used later, or after its
-         *     successor was used, ends the whole session.
-         *
-         *     **Needs** the cookie `ea_refresh`.
-         */
-        post: operations["refreshSession"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1933,10 +1193,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Reads the state of one's own second factor.
-         * @description **Needs** a session.
-         */
+        /** Reads the state of one's own second factor. */
         get: operations["getSecondFactor"];
         put?: never;
         post?: never;
@@ -1955,13 +1212,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Sets up a second factor.
-         * @description That it is the person was shown when it began, and what was given then is void when the account has changed since. Ends all other sessions; the
-         *     first one deletes the account's API keys.
-         *
-         *     **Needs** a session.
-         */
+        /** Sets up a second factor. */
         post: operations["confirmSecondFactor"];
         delete?: never;
         options?: never;
@@ -1978,10 +1229,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Makes new recovery codes instead of all before.
-         * @description **Needs** a session.
-         */
+        /** Makes new recovery codes instead of all before. */
         post: operations["renewRecoveryCodes"];
         delete?: never;
         options?: never;
@@ -1998,10 +1246,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Removes one's own second factor.
-         * @description **Needs** a session.
-         */
+        /** Removes one's own second factor. */
         post: operations["removeSecondFactor"];
         delete?: never;
         options?: never;
@@ -2018,12 +1263,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /**
-         * Begins to set up a second factor.
-         * @description The first, or one instead of another.
-         *
-         *     **Needs** a session.
-         */
+        /** Begins to set up a second factor. */
         post: operations["beginSecondFactor"];
         delete?: never;
         options?: never;
@@ -2038,109 +1278,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Says whether an account can be made.
-         * @description For the page to know before it shows the form.
-         *
-         *     **Open** to everybody.
-         */
+        /** Says whether an account can be made. */
         get: operations["getSignUpState"];
         put?: never;
-        /**
-         * Makes an account and logs in to it.
-         * @description The first account is an administrator's, later ones are members', or have the role of the invitation.
-         *
-         *     **Open** to everybody.
-         */
+        /** Makes an account and logs in to it. */
         post: operations["signUp"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Says that the process answers.
-         * @description **Open** to everybody.
-         */
-        get: operations["getHealth"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/mcp": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Speaks MCP about the tools of all servers.
-         * @description The Model Context Protocol, revisions 2026-07-28 and 2025-11-25, over Streamable HTTP without sessions. Tools have the names that models see:
-         *     server, `_`, tool. A cookie is not enough here; the gateway cannot ask for approval, so a call that needs it says which policy would allow it.
-         *
-         *     **Needs** an API key or a token for the gateway, with the permission `gateway:use`.
-         */
-        post: operations["callGateway"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/mcp/{server}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Speaks MCP about one server.
-         * @description The Model Context Protocol, revisions 2026-07-28 and 2025-11-25, over Streamable HTTP without sessions. Its tools, resources and prompts have
-         *     their own names and URIs.
-         *
-         *     **Needs** an API key or a token for the gateway, with the permission `gateway:use`.
-         */
-        post: operations["callGatewayOfServer"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/metrics": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Says what all instances of all hosts have counted.
-         * @description And what is there at this moment, as Prometheus reads it, or as OpenMetrics.
-         *
-         *     **Needs** a session or an API key, with the permission `metrics:read`.
-         */
-        get: operations["getMetrics"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2154,41 +1296,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Says what a program asks for.
-         * @description With the query of `/oauth/authorize`. The metadata document of a client is requested here.
-         *
-         *     **Needs** a session, with the permission `gateway:use`.
-         */
+        /** Says what a program asks for. */
         get: operations["showAuthorization"];
         put?: never;
-        /**
-         * Lets a program in, or not.
-         * @description **Needs** a session, with the permission `gateway:use`.
-         */
+        /** Lets a program in, or not. */
         post: operations["decideAuthorization"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/oauth/authorize": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Sends a person to the page where they decide about a program.
-         * @description For the browser of a person whom a program sends (RFC 6749, section 4.1.1). Whatever was sent, it goes on to the page.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["authorize"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -2202,12 +1314,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Lists the programs that the caller has let in.
-         * @description The newest first.
-         *
-         *     **Needs** a session.
-         */
+        /** Lists the programs that the caller has let in. */
         get: operations["listGrants"];
         put?: never;
         post?: never;
@@ -2227,211 +1334,8 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /**
-         * Ends what a program was let in for.
-         * @description It is out on every host within a second.
-         *
-         *     **Needs** a session.
-         */
+        /** Ends what a program was let in for. */
         delete: operations["endGrant"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/oauth/register": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Registers a program (RFC 7591).
-         * @description Nothing is stored: the `client_id` is the registration, signed. What else is sent is ignored, and `token_endpoint_auth_method` is always `none`.
-         *
-         *     **Open** to everybody.
-         */
-        post: operations["registerClient"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/oauth/revoke": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Gives a token back and ends its grant (RFC 7009).
-         * @description Whatever token is sent, the answer is the same, unless the database does not answer: then the program tries again.
-         *
-         *     **Open** to everybody.
-         */
-        post: operations["revokeToken"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/oauth/token": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Exchanges a code or a refresh token for tokens (RFC 6749).
-         * @description **Open** to everybody.
-         */
-        post: operations["exchangeToken"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/ready": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Says whether the installation can work.
-         * @description Within about two seconds: whether the database can be written to, and whether each setting is right.
-         *
-         *     **Open** to everybody.
-         */
-        get: operations["getReadiness"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/chat/completions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Has a model answer, in the form of Chat Completions.
-         * @description The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. The model `assistant:NAME` is an assistant that
-         *     answers with the installation's tools; then the scopes `conversations:write` and `tools:call:*` are needed, too. Errors are problems that have a field `error`
-         *     besides, as clients of OpenAI's API look for it.
-         *
-         *     **Needs** a session or an API key, with the permission `models:call`.
-         */
-        post: operations["createChatCompletion"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/embeddings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Has a model turn texts into vectors.
-         * @description The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
-         *     `error` besides, as clients of OpenAI's API look for it.
-         *
-         *     **Needs** a session or an API key, with the permission `models:call`.
-         */
-        post: operations["createEmbeddings"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/models": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Lists the models that a program may use.
-         * @description **Needs** a session or an API key, with the permission `models:call`.
-         */
-        get: operations["listProgramModels"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/models/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Reads a model.
-         * @description One that the program may not use is not there.
-         *
-         *     **Needs** a session or an API key, with the permission `models:call`.
-         */
-        get: operations["getProgramModel"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/responses": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Has a model answer, in the form of Responses.
-         * @description The request goes on to a provider as it came, and its answer back, within limits, budgets and permissions. Errors are problems that have a field
-         *     `error` besides, as clients of OpenAI's API look for it.
-         *
-         *     **Needs** a session or an API key, with the permission `models:call`.
-         */
-        post: operations["createResponse"];
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2641,23 +1545,6 @@ export interface components {
             redirect_host: string;
             redirect_to: string;
         };
-        /** @description RFC 8414, section 2; `authorization_response_iss_parameter_supported` is RFC 9207's, `client_id_metadata_document_supported` the draft's. */
-        AuthorizationServerMetadata: {
-            authorization_endpoint: string;
-            authorization_response_iss_parameter_supported: boolean;
-            client_id_metadata_document_supported: boolean;
-            code_challenge_methods_supported: string[];
-            grant_types_supported: string[];
-            issuer: string;
-            registration_endpoint: string;
-            response_modes_supported: string[];
-            response_types_supported: string[];
-            revocation_endpoint: string;
-            revocation_endpoint_auth_methods_supported: string[];
-            scopes_supported: string[];
-            token_endpoint: string;
-            token_endpoint_auth_methods_supported: string[];
-        };
         /**
          * @description A connection that was begun.
          * @example {
@@ -2690,35 +1577,6 @@ export interface components {
         Challenged: {
             /** @description Of the problem that the log-in answered with. */
             challenge: string;
-        };
-        /** @description A setting or a part of the installation, and whether it works. */
-        Check: {
-            /** @description What is wrong and what to do. */
-            detail?: string;
-            /** @description The variable's or the part's name. */
-            name: string;
-            /** @description The result. */
-            status: components["schemas"]["CheckStatus"];
-        };
-        /**
-         * @description The result of a check.
-         * @enum {string}
-         */
-        CheckStatus: "ok" | "warning" | "failed";
-        /**
-         * @description What a program says of itself (RFC 7591, section 2), as far as it matters here.
-         * @example {
-         *       "client_name": "My editor",
-         *       "redirect_uris": [
-         *         "http://127.0.0.1/callback"
-         *       ]
-         *     }
-         */
-        ClientMetadata: {
-            /** @description Its name for people. */
-            client_name?: string | null;
-            /** @description Where people are sent back to: up to ten. */
-            redirect_uris?: string[] | null;
         };
         /**
          * @description A challenge, and a code.
@@ -2877,20 +1735,6 @@ export interface components {
             user_id: components["schemas"]["Id"];
         };
         /**
-         * @description How far an erasure is.
-         * @example {
-         *       "erase_at": "2026-01-08T12:00:00.000Z",
-         *       "erased_at": null,
-         *       "receipt": null
-         *     }
-         */
-        ErasureReceipt: {
-            erase_at: components["schemas"]["Timestamp"];
-            erased_at: components["schemas"]["Timestamp"] | null;
-            /** @description A JWT that the keys of `/api/account/receipt-keys` verify, once it is done. */
-            receipt: string | null;
-        };
-        /**
          * @description How an account is to be erased.
          * @example {
          *       "at_once": false
@@ -2962,15 +1806,6 @@ export interface components {
             name: string;
             /** @description The names of roles. */
             roles: string[];
-        };
-        /**
-         * @description That the process answers.
-         * @example {
-         *       "status": "ok"
-         *     }
-         */
-        Health: {
-            status: string;
         };
         /**
          * Format: uuid
@@ -3085,12 +1920,6 @@ export interface components {
             /** @description What the keys before have signed ends at once: for a key that somebody else may have. */
             revoke?: boolean;
         };
-        /** @description Public keys as a JWK set (RFC 7517). */
-        KeySet: {
-            keys: {
-                [key: string]: unknown;
-            }[];
-        };
         /**
          * @description Where the browser goes on.
          * @example {
@@ -3204,6 +2033,15 @@ export interface components {
             updated_at: components["schemas"]["Timestamp"];
         };
         /**
+         * @description Where the browser goes on, to log out at the provider as well.
+         * @example {
+         *       "location": "https://login.example.com/logout"
+         *     }
+         */
+        LoggedOut: {
+            location: string;
+        };
+        /**
          * @description An address and a password.
          * @example {
          *       "email": "ada@example.com",
@@ -3217,20 +2055,6 @@ export interface components {
             /** @description Takes back the erasure of the account that the person asked for themselves. */
             keep_account?: boolean;
             password: string;
-        };
-        /**
-         * @description Where the browser goes on, to log out at the provider as well.
-         * @example {
-         *       "location": "https://login.example.com/logout"
-         *     }
-         */
-        LoggedOut: {
-            location: string;
-        };
-        /** @description An error as OAuth 2.0 writes it (RFC 6749, section 5.2). */
-        LogoutRefusal: {
-            error: string;
-            error_description: string;
         };
         /** @description A key that was just made. */
         MadeApiKey: components["schemas"]["ApiKey"] & {
@@ -3639,44 +2463,6 @@ export interface components {
             /** @description An https address where the installation allows webhooks. It is never told again. */
             url: string;
         };
-        /**
-         * @description Why a program gets nothing, as OAuth writes it (RFC 6749, section 5.2): programs read `error`, people `error_description`.
-         * @example {
-         *       "error": "invalid_grant",
-         *       "error_description": "The code was used before. Sign in again."
-         *     }
-         */
-        OAuthError: {
-            /** @description Such as `invalid_request` or `invalid_grant`. */
-            error: string;
-            /** @description What is wrong. */
-            error_description: string;
-        };
-        /**
-         * @description Tokens for a program (RFC 6749, section 5.1).
-         * @example {
-         *       "access_token": "eyJhbGciOi...",
-         *       "expires_in": 900,
-         *       "refresh_token": "...",
-         *       "scope": "gateway:use tools:call:*",
-         *       "token_type": "Bearer"
-         *     }
-         */
-        OAuthTokens: {
-            /** @description Valid at the gateway and nowhere else. */
-            access_token: string;
-            /**
-             * Format: int64
-             * @description In seconds.
-             */
-            expires_in: number;
-            /** @description Replaces the one before. */
-            refresh_token: string;
-            /** @description What was allowed, separated by spaces. */
-            scope: string;
-            /** @description `Bearer`. */
-            token_type: string;
-        };
         /** @description The error as OpenAI's clients read it (openapi.yaml of its API, `ErrorResponse`). */
         OpenAiError: {
             /** @description OpenAI's own code where it has one, or `code`. */
@@ -3990,10 +2776,6 @@ export interface components {
             pattern: string;
             scope: components["schemas"]["PolicyScope"];
         };
-        /** @description The caller's policies, and those for everybody. */
-        PolicyList: {
-            items: components["schemas"]["Policy"][];
-        };
         /**
          * @description For whom a policy holds.
          * @enum {string}
@@ -4028,31 +2810,6 @@ export interface components {
             type: string;
         };
         /**
-         * @description A model as OpenAI's API says it.
-         * @example {
-         *       "created": 0,
-         *       "id": "gpt-4.1-mini",
-         *       "object": "model",
-         *       "owned_by": "default"
-         *     }
-         */
-        ProgramModel: {
-            /**
-             * Format: int64
-             * @description In seconds since 1970. Of a provider's model, nobody says it; clients want a number.
-             */
-            created: number;
-            id: string;
-            object: string;
-            /** @description The provider that is asked first, or `assistants`. */
-            owned_by: string;
-        };
-        /** @description The models that a program may use, as OpenAI's API lists them. */
-        ProgramModelList: {
-            data: components["schemas"]["ProgramModel"][];
-            object: string;
-        };
-        /**
          * @description What programs used.
          * @example {
          *       "completion_tokens": 560,
@@ -4080,14 +2837,6 @@ export interface components {
             /** @description The password, or a code. */
             password?: string | null;
         };
-        /** @description The gateway as a protected resource (RFC 9728, section 2). */
-        ProtectedResource: {
-            authorization_servers: string[];
-            bearer_methods_supported: string[];
-            resource: string;
-            resource_name: string;
-            scopes_supported: string[];
-        };
         /**
          * @description The API that a provider has for answers.
          * @enum {string}
@@ -4106,16 +2855,6 @@ export interface components {
             /** @description Takes back the erasure of the account. Only a request of our own page can want that, and no link that somebody was sent. */
             keep_account?: boolean;
             provider: string;
-        };
-        /**
-         * @description What a provider sends (OpenID Connect Back-Channel Logout 1.0, section 2.5).
-         * @example {
-         *       "logout_token": "..."
-         *     }
-         */
-        ProviderLogout: {
-            /** @description A JWT of the provider. */
-            logout_token: string;
         };
         /** @description A model of a provider: its name, or with what is known about it. A name may be a pattern, such as `gpt-*`. */
         ProviderModel: string | components["schemas"]["ProviderModelFacts"];
@@ -4174,43 +2913,10 @@ export interface components {
             run: components["schemas"]["Run"];
         };
         /**
-         * @description Whether the installation can work.
-         * @example {
-         *       "checks": [
-         *         {
-         *           "name": "database",
-         *           "status": "ok"
-         *         }
-         *       ],
-         *       "status": "ready"
-         *     }
-         */
-        Readiness: {
-            checks: components["schemas"]["Check"][];
-            /** @description `ready` or `not_ready`. */
-            status: string;
-        };
-        /**
          * @description How much a model reasons before it answers. Which of these a model knows, its server says.
          * @enum {string}
          */
         ReasoningEffort: "none" | "minimal" | "low" | "medium" | "high" | "xhigh";
-        /** @description Public keys as a JWK set (RFC 7517). */
-        ReceiptKeys: {
-            keys: {
-                [key: string]: unknown;
-            }[];
-        };
-        /**
-         * @description What opens a receipt.
-         * @example {
-         *       "receipt_token": "..."
-         *     }
-         */
-        ReceiptRequest: {
-            /** @description It came with the request for the erasure. */
-            receipt_token: string;
-        };
         /**
          * @description Recovery codes. They are shown only now.
          * @example {
@@ -4221,21 +2927,6 @@ export interface components {
          */
         RecoveryCodes: {
             recovery_codes: string[];
-        };
-        /** @description A program that was registered (RFC 7591, section 3.2.1). */
-        RegisteredClient: {
-            /** @description The registration itself, signed. */
-            client_id: string;
-            /**
-             * Format: int64
-             * @description In seconds since 1970.
-             */
-            client_id_issued_at: number;
-            client_name: string;
-            grant_types: string[];
-            redirect_uris: string[];
-            response_types: string[];
-            token_endpoint_auth_method: string;
         };
         /**
          * @description An erasure that was asked for.
@@ -4318,16 +3009,6 @@ export interface components {
             days: number;
             /** @description `installation`, or `role:` and a name. */
             subject: string;
-        };
-        /**
-         * @description What `/oauth/revoke` takes (RFC 7009, section 2.1).
-         * @example {
-         *       "token": "..."
-         *     }
-         */
-        RevocationRequest: {
-            /** @description A refresh token or an access token. */
-            token: string;
         };
         /**
          * @description A set of permissions.
@@ -4739,32 +3420,6 @@ export interface components {
             token_type: string;
         };
         /**
-         * @description What `/oauth/token` takes, each once (RFC 6749, sections 4.1.3 and 6).
-         * @example {
-         *       "client_id": "...",
-         *       "code": "...",
-         *       "code_verifier": "...",
-         *       "grant_type": "authorization_code",
-         *       "redirect_uri": "http://127.0.0.1/callback"
-         *     }
-         */
-        TokenRequest: {
-            /** @description The program. */
-            client_id: string;
-            /** @description With `authorization_code`: the code. */
-            code?: string | null;
-            /** @description With `authorization_code`: what the challenge was made of (RFC 7636). */
-            code_verifier?: string | null;
-            /** @description `authorization_code` or `refresh_token`. */
-            grant_type: string;
-            /** @description With `authorization_code`: as when the code was asked for. */
-            redirect_uri?: string | null;
-            /** @description With `refresh_token`: the token. */
-            refresh_token?: string | null;
-            /** @description The gateway, or a server behind it (RFC 8707). */
-            resource?: string | null;
-        };
-        /**
          * @description A tool.
          * @example {
          *       "always_asks": false,
@@ -4985,531 +3640,14 @@ export interface components {
             next_cursor: string | null;
         };
     };
-    responses: {
-        /** @description - `erased`: What was stored for the account was erased. */
-        Erased: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "erased",
-                 *       "detail": "What was stored for the account was erased.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 410,
-                 *       "title": "Gone",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "erased";
-                    /** @constant */
-                    status?: 410;
-                };
-            };
-        };
-        /** @description - `headers_too_large`: The headers are too long together. */
-        HeadersTooLarge: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "headers_too_large",
-                 *       "detail": "The headers are too long together.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 431,
-                 *       "title": "Request Header Fields Too Large",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "headers_too_large";
-                    /** @constant */
-                    status?: 431;
-                };
-            };
-        };
-        /** @description - `internal`: Something went wrong here. */
-        Internal: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "internal",
-                 *       "detail": "Something went wrong here.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 500,
-                 *       "title": "Internal Server Error",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "internal";
-                    /** @constant */
-                    status?: 500;
-                };
-            };
-        };
-        /** @description - `invalid_field`: A value does not fit; `field` names it. */
-        InvalidField: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "invalid_field",
-                 *       "detail": "A value does not fit; `field` names it.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 422,
-                 *       "title": "Unprocessable Entity",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "invalid_field";
-                    /** @constant */
-                    status?: 422;
-                };
-            };
-        };
-        /** @description - `invalid_json`: The body is no JSON, or other than the route takes. */
-        InvalidJson: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "invalid_json",
-                 *       "detail": "The body is no JSON, or other than the route takes.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 400,
-                 *       "title": "Bad Request",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "invalid_json";
-                    /** @constant */
-                    status?: 400;
-                };
-            };
-        };
-        /** @description - `not_found`: There is no such thing, or it belongs to somebody else. */
-        NotFound: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "not_found",
-                 *       "detail": "There is no such thing, or it belongs to somebody else.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 404,
-                 *       "title": "Not Found",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "not_found";
-                    /** @constant */
-                    status?: 404;
-                };
-            };
-        };
-        /** @description - `too_large`: The body is too long. */
-        TooLarge: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "too_large",
-                 *       "detail": "The body is too long.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 413,
-                 *       "title": "Payload Too Large",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "too_large";
-                    /** @constant */
-                    status?: 413;
-                };
-            };
-        };
-        /** @description - `too_slow`: The body came too slowly. */
-        TooSlow: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "too_slow",
-                 *       "detail": "The body came too slowly.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 408,
-                 *       "title": "Request Timeout",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "too_slow";
-                    /** @constant */
-                    status?: 408;
-                };
-            };
-        };
-        /** @description - `unauthenticated`: There is no valid token or key. */
-        Unauthenticated: {
-            headers: {
-                "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "unauthenticated",
-                 *       "detail": "There is no valid token or key.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 401,
-                 *       "title": "Unauthorized",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "unauthenticated";
-                    /** @constant */
-                    status?: 401;
-                };
-            };
-        };
-        /**
-         * @description - `unavailable`: The database does not answer, or a key to read with is missing.
-         *     - `key_missing`: The database does not answer, or a key to read with is missing.
-         *     - `key_damaged`: The database does not answer, or a key to read with is missing.
-         */
-        Unavailable: {
-            headers: {
-                "Retry-After": components["headers"]["Retry-After"];
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "unavailable",
-                 *       "detail": "The database does not answer, or a key to read with is missing.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 503,
-                 *       "title": "Service Unavailable",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "key_damaged" | "key_missing" | "unavailable";
-                    /** @constant */
-                    status?: 503;
-                };
-            };
-        };
-        /** @description - `unsupported_media_type`: The body is not declared as JSON. */
-        UnsupportedMediaType: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "unsupported_media_type",
-                 *       "detail": "The body is not declared as JSON.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 415,
-                 *       "title": "Unsupported Media Type",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "unsupported_media_type";
-                    /** @constant */
-                    status?: 415;
-                };
-            };
-        };
-        /** @description - `unwritable`: Nothing can be stored: the disk is full or read-only. */
-        Unwritable: {
-            headers: {
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "code": "unwritable",
-                 *       "detail": "Nothing can be stored: the disk is full or read-only.",
-                 *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                 *       "status": 507,
-                 *       "title": "Insufficient Storage",
-                 *       "type": "about:blank"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"] & {
-                    /** @enum {unknown} */
-                    code?: "unwritable";
-                    /** @constant */
-                    status?: 507;
-                };
-            };
-        };
-    };
+    responses: never;
     parameters: never;
     requestBodies: never;
-    headers: {
-        /** @description What is left of the limits that counted (the draft of RateLimit header fields). */
-        RateLimit: string;
-        /** @description The limits that counted. */
-        "RateLimit-Policy": string;
-        /** @description When to try again, in seconds. */
-        "Retry-After": number;
-        /** @description How to get in (RFC 9110, section 11.6.1). */
-        "WWW-Authenticate": string;
-        /** @description The id of the request, which the log has too. */
-        "X-Request-Id": string;
-    };
+    headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    listPublicKeys: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The keys. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["KeySet"];
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getAuthorizationServer: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description What it can do. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AuthorizationServerMetadata"];
-                };
-            };
-            /** @description - `not_found`: the installation does not know its address. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "the installation does not know its address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getFirstProtectedResource: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The metadata of `/mcp`. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProtectedResource"];
-                };
-            };
-            /** @description - `not_found`: the installation does not know its address. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "the installation does not know its address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getProtectedResource: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The metadata. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProtectedResource"];
-                };
-            };
-            /** @description - `not_found`: the installation does not know its address. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "the installation does not know its address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getProtectedResourceOfServer: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The server's name. */
-                server: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The metadata. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProtectedResource"];
-                };
-            };
-            404: components["responses"]["NotFound"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
     eraseOwnAccount: {
         parameters: {
             query?: never;
@@ -5526,307 +3664,26 @@ export interface operations {
             /** @description When, and what opens the receipt. */
             202: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RequestedErasure"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `log_in_again`: the log-in is longer ago than ten minutes.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "log_in_again",
-                     *       "detail": "the log-in is longer ago than ten minutes.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed" | "log_in_again";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `last_administrator`: nobody could look after the installation.
-             *     - `changed_meanwhile`: the account was changed in the same moment.
-             *     - `second_factor_unreadable`: the key that it was encrypted with is missing; use the password.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "last_administrator",
-                     *       "detail": "nobody could look after the installation.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "last_administrator" | "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    exportOwnAccount: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The archive. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/zip": number[];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /** @description - `key_not_allowed`: An API key is not taken here. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            /** @description - `rate_limited`: it was copied too often. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "it was copied too often.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getErasureReceipt: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ReceiptRequest"];
-            };
-        };
-        responses: {
-            /** @description How far it is. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErasureReceipt"];
-                };
-            };
-            400: components["responses"]["InvalidJson"];
-            /** @description - `cross_origin`: the request comes from another site's page. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "cross_origin",
-                     *       "detail": "the request comes from another site's page.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /** @description - `not_found`: there is no such erasure. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "there is no such erasure.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    listReceiptKeys: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The keys. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ReceiptKeys"];
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listAuditRecords: {
         parameters: {
             query?: {
-                /** @description Only those of this account. */
-                user_id?: components["schemas"]["Id"];
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description Only those of this account. */
+                user_id?: components["schemas"]["Id"];
             };
             header?: never;
             path?: never;
@@ -5837,47 +3694,12 @@ export interface operations {
             /** @description A page of records. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AuditRecord"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `audit:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `audit:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     getAuditChain: {
@@ -5892,118 +3714,26 @@ export interface operations {
             /** @description How far. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["AuditChain"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `audit:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `audit:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    exportAuditRecords: {
-        parameters: {
-            query?: {
-                /** @description Only those of this account. */
-                user_id?: components["schemas"]["Id"];
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The events, one in a line. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/jsonl": string;
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `audit:export`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `audit:export`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listErasures: {
         parameters: {
             query?: {
-                /** @description Only those that are not done. */
-                pending?: boolean;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description Only those that are not done. */
+                pending?: boolean;
             };
             header?: never;
             path?: never;
@@ -6014,47 +3744,12 @@ export interface operations {
             /** @description A page of erasures. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Erasure"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `users:erase`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `users:erase`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listGroups: {
@@ -6069,46 +3764,12 @@ export interface operations {
             /** @description All groups. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Group"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `groups:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `groups:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     createGroup: {
@@ -6127,82 +3788,12 @@ export interface operations {
             /** @description The group. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Group"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `groups:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `name_taken`: there is a group of this name.
-             *     - `too_many_groups`: there are 500 already.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "name_taken",
-                     *       "detail": "there is a group of this name.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "name_taken" | "too_many_groups";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     updateGroup: {
@@ -6223,80 +3814,12 @@ export interface operations {
             /** @description The group, as it is now. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Group"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `groups:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /** @description - `name_taken`: there is a group of this name. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "name_taken",
-                     *       "detail": "there is a group of this name.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "name_taken";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     deleteGroup: {
@@ -6313,60 +3836,22 @@ export interface operations {
             /** @description It is gone. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `groups:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listGroupMembers: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path: {
@@ -6379,48 +3864,12 @@ export interface operations {
             /** @description A page of accounts, without `group_roles`. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Account"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `groups:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `groups:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     addGroupMember: {
@@ -6438,73 +3887,10 @@ export interface operations {
             /** @description They are in it. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `groups:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /** @description - `too_many_groups`: they are in sixteen already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_groups",
-                     *       "detail": "they are in sixteen already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_groups";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removeGroupMember: {
@@ -6522,60 +3908,22 @@ export interface operations {
             /** @description They are not in it. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `groups:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listInvitations: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -6586,47 +3934,12 @@ export interface operations {
             /** @description A page of invitations. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Invitation"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `invitations:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `invitations:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     createInvitation: {
@@ -6645,54 +3958,12 @@ export interface operations {
             /** @description The invitation with its link. It is shown only now. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeInvitation"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `invitations:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     revokeInvitation: {
@@ -6709,48 +3980,10 @@ export interface operations {
             /** @description It makes no account any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `invitations:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listKeys: {
@@ -6765,46 +3998,12 @@ export interface operations {
             /** @description All keys. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Key"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `keys:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `keys:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     rotateKey: {
@@ -6823,82 +4022,12 @@ export interface operations {
             /** @description The keys for the purpose. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RotatedKeys"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `keys:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `keys:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `key_configured`: it is in the configuration, and `detail` says how it is rotated there.
-             *     - `not_revocable`: a master key signs nothing.
-             *     - `too_many_keys`: earlier master keys are still needed.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_configured",
-                     *       "detail": "it is in the configuration, and `detail` says how it is rotated there.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_configured" | "not_revocable" | "too_many_keys";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listLimits: {
@@ -6913,46 +4042,12 @@ export interface operations {
             /** @description The limits. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LimitList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `limits:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `limits:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     setLimits: {
@@ -6971,78 +4066,12 @@ export interface operations {
             /** @description Its limits. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LimitSubject"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `limits:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `limits:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `too_many_limits`: there are too many already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_limits",
-                     *       "detail": "there are too many already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_limits";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listModelProviders: {
@@ -7057,46 +4086,12 @@ export interface operations {
             /** @description All providers. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ModelProvider"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `providers:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `providers:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     setModelProvider: {
@@ -7118,109 +4113,12 @@ export interface operations {
             /** @description The provider, and what came of the test. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SavedModelProvider"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `providers:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `providers:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `provider_configured`: it is changed where the installation is deployed.
-             *     - `too_many_providers`: there are 20 already.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "provider_configured",
-                     *       "detail": "it is changed where the installation is deployed.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_configured" | "too_many_providers";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            /**
-             * @description - `provider_test_failed`: it does not answer; `detail` says what its server said, and nothing is stored.
-             *     - `invalid_field`: A value does not fit; `field` names it.
-             */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "provider_test_failed",
-                     *       "detail": "it does not answer; `detail` says what its server said, and nothing is stored.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 422,
-                     *       "title": "Unprocessable Entity",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_field" | "provider_test_failed";
-                        /** @constant */
-                        status?: 422;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removeModelProvider: {
@@ -7238,72 +4136,10 @@ export interface operations {
             /** @description It is gone. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `providers:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `providers:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /** @description - `provider_configured`: it is removed where the installation is deployed. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "provider_configured",
-                     *       "detail": "it is removed where the installation is deployed.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_configured";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     testModelProvider: {
@@ -7321,74 +4157,12 @@ export interface operations {
             /** @description Whether it answers. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ProviderTest"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `providers:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `providers:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            /** @description - `invalid_field`: its address is not allowed any more, or its key cannot be opened. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "invalid_field",
-                     *       "detail": "its address is not allowed any more, or its key cannot be opened.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 422,
-                     *       "title": "Unprocessable Entity",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_field";
-                        /** @constant */
-                        status?: 422;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listRetentionRules: {
@@ -7403,46 +4177,12 @@ export interface operations {
             /** @description All rules. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_RetentionRule"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `retention:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `retention:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     setRetentionRule: {
@@ -7461,53 +4201,12 @@ export interface operations {
             /** @description All rules. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_RetentionRule"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `retention:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `retention:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listRoles: {
@@ -7522,46 +4221,12 @@ export interface operations {
             /** @description Roles and permissions. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RoleList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `users:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `users:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     setRole: {
@@ -7583,83 +4248,12 @@ export interface operations {
             /** @description The role. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Role"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `roles:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `built_in`: it stays as it is.
-             *     - `too_many_roles`: there are 50 already.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "built_in",
-                     *       "detail": "it stays as it is.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "built_in" | "too_many_roles";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     deleteRole: {
@@ -7677,88 +4271,22 @@ export interface operations {
             /** @description It is gone. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `roles:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /**
-             * @description - `built_in`: it stays as it is.
-             *     - `role_in_use`: accounts, groups or open invitations have it.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "built_in",
-                     *       "detail": "it stays as it is.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "built_in" | "role_in_use";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listServiceAccounts: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -7769,47 +4297,12 @@ export interface operations {
             /** @description A page of accounts. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ServiceAccount"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `service-accounts:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `service-accounts:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     createServiceAccount: {
@@ -7828,79 +4321,12 @@ export interface operations {
             /** @description The account. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ServiceAccount"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `service-accounts:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `name_taken`: there is one of this name. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "name_taken",
-                     *       "detail": "there is one of this name.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "name_taken";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listServiceAccountKeys: {
@@ -7917,47 +4343,12 @@ export interface operations {
             /** @description All keys. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ApiKey"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `service-accounts:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `service-accounts:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     createServiceAccountKey: {
@@ -7978,80 +4369,12 @@ export interface operations {
             /** @description The key. It is shown only now. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeApiKey"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `service-accounts:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /** @description - `too_many_keys`: there are 50 already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_keys",
-                     *       "detail": "there are 50 already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_keys";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     revokeServiceAccountKey: {
@@ -8069,62 +4392,24 @@ export interface operations {
             /** @description It opens nothing any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `service-accounts:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listSessions: {
         parameters: {
             query?: {
-                /** @description Only those of this account. */
-                user_id?: components["schemas"]["Id"];
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description Only those of this account. */
+                user_id?: components["schemas"]["Id"];
             };
             header?: never;
             path?: never;
@@ -8135,47 +4420,12 @@ export interface operations {
             /** @description A page of sessions. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_OpenSession"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `sessions:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `sessions:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     endSession: {
@@ -8192,47 +4442,10 @@ export interface operations {
             /** @description It has ended. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `sessions:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `sessions:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listSettings: {
@@ -8247,51 +4460,19 @@ export interface operations {
             /** @description All settings. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Setting"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `settings:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `settings:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listUsage: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /** @description How many: thirty, unless said otherwise. */
                 days?: number;
                 /**
@@ -8299,8 +4480,6 @@ export interface operations {
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -8311,61 +4490,26 @@ export interface operations {
             /** @description A page of people. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["UsagePage"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `usage:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `usage:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listAccounts: {
         parameters: {
             query?: {
-                /** @description A part of an address or a name. */
-                q?: string;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
+                /** @description A part of an address or a name. */
+                q?: string;
             };
             header?: never;
             path?: never;
@@ -8376,104 +4520,12 @@ export interface operations {
             /** @description A page of accounts. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Account"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `users:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `users:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getAccount: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["Id"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The account. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Account"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `users:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `users:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     updateAccount: {
@@ -8494,84 +4546,12 @@ export interface operations {
             /** @description The account, as it is now. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Account"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `users:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `own_account`: nobody changes their own role or suspends themselves.
-             *     - `last_administrator`: nobody could look after the installation.
-             *     - `changed_meanwhile`: somebody else has changed it in the same moment.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "own_account",
-                     *       "detail": "nobody changes their own role or suspends themselves.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "last_administrator" | "own_account";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     eraseAccount: {
@@ -8592,84 +4572,12 @@ export interface operations {
             /** @description The erasure. */
             202: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Erasure"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `users:erase`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `own_account`: one's own is erased in the settings of the account.
-             *     - `last_administrator`: nobody could look after the installation.
-             *     - `changed_meanwhile`: somebody else has changed it in the same moment.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "own_account",
-                     *       "detail": "one's own is erased in the settings of the account.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "last_administrator" | "own_account";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     keepAccount: {
@@ -8686,73 +4594,10 @@ export interface operations {
             /** @description The account is kept. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `users:erase`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /** @description - `erasure_begun`: what is erased cannot be brought back. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "erasure_begun",
-                     *       "detail": "what is erased cannot be brought back.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "erasure_begun";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     createPasswordResetLink: {
@@ -8769,78 +4614,12 @@ export interface operations {
             /** @description The link. It is shown only now. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["PasswordResetLink"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `users:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /**
-             * @description - `no_password`: it is a service account.
-             *     - `changed_meanwhile`: somebody else has changed it in the same moment.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "no_password",
-                     *       "detail": "it is a service account.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "no_password";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removeSecondFactorOf: {
@@ -8857,73 +4636,10 @@ export interface operations {
             /** @description It has none any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `beyond_own_role`: it would give or take more than the caller may do.
-             *     - `forbidden`: None of the roles has the permission `users:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "beyond_own_role",
-                     *       "detail": "it would give or take more than the caller may do.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "beyond_own_role" | "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /** @description - `own_account`: one's own is removed in the settings of the account. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "own_account",
-                     *       "detail": "one's own is removed in the settings of the account.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "own_account";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listInstallationWebhooks: {
@@ -8938,46 +4654,12 @@ export interface operations {
             /** @description All of them. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     addInstallationWebhook: {
@@ -8996,78 +4678,12 @@ export interface operations {
             /** @description The webhook. Its secret is told only now. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeWebhook"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `too_many_webhooks`: there are too many already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_webhooks",
-                     *       "detail": "there are too many already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_webhooks";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removeInstallationWebhook: {
@@ -9084,47 +4700,10 @@ export interface operations {
             /** @description It is gone, with what waits for it. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     testInstallationWebhook: {
@@ -9141,85 +4720,22 @@ export interface operations {
             /** @description It is sent soon; the list says what came of it. */
             202: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:manage`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            /** @description - `rate_limited`: too many tests in a minute. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many tests in a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listAssistants: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -9230,47 +4746,12 @@ export interface operations {
             /** @description A page of assistants. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Assistant"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     createAssistant: {
@@ -9289,139 +4770,12 @@ export interface operations {
             /** @description The assistant. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Assistant"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: the model may not be used, or the assistant may not be shared with all of these groups; `permission` names what is missing.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "the model may not be used, or the assistant may not be shared with all of these groups; `permission` names what is missing.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `name_taken`: one has an assistant of this name.
-             *     - `too_many_assistants`: one has a hundred already.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "name_taken",
-                     *       "detail": "one has an assistant of this name.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "name_taken" | "too_many_assistants";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    getAssistant: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["Id"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The assistant. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Assistant"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     deleteAssistant: {
@@ -9438,48 +4792,10 @@ export interface operations {
             /** @description It is gone. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: somebody else shares it.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "somebody else shares it.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     updateAssistant: {
@@ -9500,95 +4816,24 @@ export interface operations {
             /** @description The assistant, as it is now. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Assistant"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: the model may not be used, or the assistant may not be shared with all of these groups; `permission` names what is missing.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "the model may not be used, or the assistant may not be shared with all of these groups; `permission` names what is missing.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `name_taken`: its owner has an assistant of this name.
-             *     - `changed_meanwhile`: somebody else has changed it in the same moment.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "name_taken",
-                     *       "detail": "its owner has an assistant of this name.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "name_taken";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listConversations: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -9599,47 +4844,12 @@ export interface operations {
             /** @description A page of conversations. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ListedConversation"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     createConversation: {
@@ -9658,54 +4868,12 @@ export interface operations {
             /** @description The conversation. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Conversation"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: the caller's roles do not have the model.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "the caller's roles do not have the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     getConversation: {
@@ -9722,47 +4890,12 @@ export interface operations {
             /** @description The conversation. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Conversation"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     deleteConversation: {
@@ -9779,47 +4912,10 @@ export interface operations {
             /** @description It is gone. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:write`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     updateConversation: {
@@ -9840,95 +4936,24 @@ export interface operations {
             /** @description The conversation, as it is now. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Conversation"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: the caller's roles do not have the model.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "the caller's roles do not have the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `temporary`: a temporary chat has neither a title nor days.
-             *     - `changed_meanwhile`: its settings were changed in the same moment.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "temporary",
-                     *       "detail": "a temporary chat has neither a title nor days.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "temporary";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listMessages: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
                 /** @description `asc`: the oldest first, unless asked otherwise. `desc`: the newest first. */
                 order?: string;
             };
@@ -9943,48 +4968,12 @@ export interface operations {
             /** @description A page of messages. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Message"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     sendMessage: {
@@ -10008,9 +4997,6 @@ export interface operations {
             /** @description The same message and run as before: a request with this `Idempotency-Key` was answered already. */
             200: {
                 headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10020,116 +5006,12 @@ export interface operations {
             /** @description The message, and its run. */
             201: {
                 headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SentMessage"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: the caller's roles do not have the model.
-             *     - `insufficient_scope`: the key lacks `tools:call:*`, as a run calls tools with all that its person may do.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "the caller's roles do not have the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /** @description - `run_active`: the previous answer is still being written. */
-            409: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "run_active",
-                     *       "detail": "the previous answer is still being written.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "run_active";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /**
-             * @description - `rate_limited`: too many in a minute; `limit` says which.
-             *     - `budget`: a budget of tokens or money is used up.
-             */
-            429: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many in a minute; `limit` says which.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "budget" | "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listGroupsToShareWith: {
@@ -10144,46 +5026,12 @@ export interface operations {
             /** @description The groups. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_NamedGroup"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listModels: {
@@ -10198,46 +5046,12 @@ export interface operations {
             /** @description The models. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Model"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     getRun: {
@@ -10254,47 +5068,12 @@ export interface operations {
             /** @description The run. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     decideCall: {
@@ -10315,85 +5094,12 @@ export interface operations {
             /** @description The decision, and the run. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DecidedCall"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: `allow_always` needs the permission `tools:manage`.
-             *     - `insufficient_scope`: the key lacks `tools:call:*` or `tools:manage`.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "`allow_always` needs the permission `tools:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `already_decided`: another decision was made before.
-             *     - `approval_expired`: the question has expired, or the run has ended.
-             *     - `always_asks`: the tool asks before every call, so that only this one can be allowed; the question stays open.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "already_decided",
-                     *       "detail": "another decision was made before.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "already_decided" | "always_asks" | "approval_expired";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     cancelRun: {
@@ -10413,50 +5119,12 @@ export interface operations {
             /** @description The run, as it is now. */
             202: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Run"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:write`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     streamRunEvents: {
@@ -10466,10 +5134,10 @@ export interface operations {
                 last_event_id?: string;
             };
             header?: {
-                /** @description The last event that was seen; browsers send it by themselves. It goes before `last_event_id`. */
-                "Last-Event-ID"?: string;
                 /** @description The language of this installation's tools. */
                 "Accept-Language"?: string;
+                /** @description The last event that was seen; browsers send it by themselves. It goes before `last_event_id`. */
+                "Last-Event-ID"?: string;
                 /** @description The person's time zone, such as `Europe/Berlin`. It stays that of the run's first call. */
                 "Time-Zone"?: string;
             };
@@ -10483,7 +5151,6 @@ export interface operations {
             /** @description The events. The data of each is JSON of this form. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10497,46 +5164,10 @@ export interface operations {
             /** @description The run has ended, and the reader has all its events. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     retryRun: {
@@ -10553,114 +5184,12 @@ export interface operations {
             /** @description The new run. */
             201: {
                 headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["QueuedRun"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: the caller's roles do not have the model.
-             *     - `insufficient_scope`: the key lacks `tools:call:*`.
-             *     - `forbidden`: None of the roles has the permission `conversations:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "the caller's roles do not have the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /**
-             * @description - `run_active`: an answer is being written already.
-             *     - `not_retryable`: it is not the last run, or it neither failed nor was stopped.
-             */
-            409: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "run_active",
-                     *       "detail": "an answer is being written already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_retryable" | "run_active";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            /**
-             * @description - `rate_limited`: too many in a minute; `limit` says which.
-             *     - `budget`: a budget of tokens or money is used up.
-             */
-            429: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many in a minute; `limit` says which.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "budget" | "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listTools: {
@@ -10675,46 +5204,12 @@ export interface operations {
             /** @description The tools, and what is missing. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ToolList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listConnections: {
@@ -10729,46 +5224,12 @@ export interface operations {
             /** @description The servers, and how far the caller is. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ConnectionList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     connect: {
@@ -10787,129 +5248,12 @@ export interface operations {
             /** @description Where the person goes on. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["BegunConnection"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `no_public_url`: the installation does not know its address. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "no_public_url",
-                     *       "detail": "the installation does not know its address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "no_public_url";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too often in a minute. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too often in a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            /** @description - `connection_failed`: `detail` says what is wrong with the server or its authorization server. */
-            502: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "connection_failed",
-                     *       "detail": "`detail` says what is wrong with the server or its authorization server.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 502,
-                     *       "title": "Bad Gateway",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "connection_failed";
-                        /** @constant */
-                        status?: 502;
-                    };
-                };
-            };
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     disconnect: {
@@ -10927,165 +5271,10 @@ export interface operations {
             /** @description There is no connection any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    comeBackFromServer: {
-        parameters: {
-            query?: {
-                /** @description What the attempt was begun with. */
-                state?: string;
-                /** @description What is exchanged for tokens. */
-                code?: string;
-                /** @description Who sends it. */
-                iss?: string;
-                /** @description Why there is no code. */
-                error?: string;
-            };
-            header?: never;
-            path: {
-                /** @description The server's name. */
-                server: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description To the page. */
-            303: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            404: components["responses"]["NotFound"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getClientDocument: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description The server's name. */
-                server: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The metadata of a client (RFC 7591, section 2). */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-            404: components["responses"]["NotFound"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    listPolicies: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The policies. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PolicyList"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     setPolicy: {
@@ -11104,79 +5293,12 @@ export interface operations {
             /** @description The policy. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Policy"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: a policy for everybody needs the permission `policies:manage`.
-             *     - `forbidden`: None of the roles has the permission `tools:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "a policy for everybody needs the permission `policies:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `too_many_policies`: there are 500 already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_policies",
-                     *       "detail": "there are 500 already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_policies";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removePolicy: {
@@ -11196,48 +5318,10 @@ export interface operations {
             /** @description There is no such policy any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: a policy for everybody needs the permission `policies:manage`.
-             *     - `forbidden`: None of the roles has the permission `tools:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "a policy for everybody needs the permission `policies:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listToolSecrets: {
@@ -11252,46 +5336,12 @@ export interface operations {
             /** @description The secrets. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ToolSecretList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     setToolSecret: {
@@ -11310,87 +5360,21 @@ export interface operations {
             /** @description The secret. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ToolSecret"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `too_many_secrets`: there are 200 already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_secrets",
-                     *       "detail": "there are 200 already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_secrets";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removeToolSecret: {
         parameters: {
             query: {
-                /** @description Whose tools needed it. */
-                server: string;
                 /** @description Its name. */
                 name: string;
+                /** @description Whose tools needed it. */
+                server: string;
             };
             header?: never;
             path?: never;
@@ -11401,47 +5385,10 @@ export interface operations {
             /** @description There is no such secret any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `tools:manage`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `tools:manage`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     getOwnUsage: {
@@ -11456,46 +5403,12 @@ export interface operations {
             /** @description The last thirty days, and the budgets. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["OwnUsage"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `conversations:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listWebhooks: {
@@ -11510,46 +5423,12 @@ export interface operations {
             /** @description All of them. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["WebhookList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:use`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:use`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     addWebhook: {
@@ -11568,78 +5447,12 @@ export interface operations {
             /** @description The webhook. Its secret is told only now. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeWebhook"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:use`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:use`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `too_many_webhooks`: there are too many already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_webhooks",
-                     *       "detail": "there are too many already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_webhooks";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removeWebhook: {
@@ -11656,47 +5469,10 @@ export interface operations {
             /** @description It is gone, with what waits for it. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:use`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:use`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     testWebhook: {
@@ -11713,73 +5489,10 @@ export interface operations {
             /** @description It is sent soon; the list says what came of it. */
             202: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `webhooks:use`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `webhooks:use`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            /** @description - `rate_limited`: too many tests in a minute. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many tests in a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     listOwnApiKeys: {
@@ -11794,43 +5507,12 @@ export interface operations {
             /** @description All keys. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ApiKey"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /** @description - `key_not_allowed`: An API key is not taken here. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     createOwnApiKey: {
@@ -11849,77 +5531,12 @@ export interface operations {
             /** @description The key. It is shown only now. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["MadeApiKey"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `too_many_keys`: there are 50 already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_many_keys",
-                     *       "detail": "there are 50 already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_many_keys";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     revokeOwnApiKey: {
@@ -11936,46 +5553,10 @@ export interface operations {
             /** @description It opens nothing any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     logIn: {
@@ -11994,133 +5575,12 @@ export interface operations {
             /** @description The session. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `invalid_credentials`: the address or the password is wrong.
-             *     - `second_factor_required`: send a code with the `challenge`.
-             *     - `second_factor_setup_required`: a role needs a second factor, to be set up with the `challenge`.
-             *     - `invalid_code`: with `keep_account`, the code does not count.
-             */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "invalid_credentials",
-                     *       "detail": "the address or the password is wrong.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_code" | "invalid_credentials" | "second_factor_required" | "second_factor_setup_required";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /**
-             * @description - `account_suspended`: only with the right password.
-             *     - `erasure_pending`: the account is going to be erased.
-             *     - `cross_origin`: the request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "account_suspended",
-                     *       "detail": "only with the right password.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "account_suspended" | "cross_origin" | "erasure_pending";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `second_factor_unreadable`: the key that it was encrypted with is missing. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_unreadable",
-                     *       "detail": "the key that it was encrypted with is missing.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts; nothing was checked. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts; nothing was checked.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     answerChallenge: {
@@ -12139,128 +5599,12 @@ export interface operations {
             /** @description The session, and its cookies. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `challenge_expired`: begin with the password again.
-             *     - `invalid_code`: the code does not count.
-             *     - `invalid_credentials`: the account was changed in the same moment.
-             */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "challenge_expired",
-                     *       "detail": "begin with the password again.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "challenge_expired" | "invalid_code" | "invalid_credentials";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /** @description - `cross_origin`: the request comes from another site's page. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "cross_origin",
-                     *       "detail": "the request comes from another site's page.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `second_factor_unreadable`: the key that it was encrypted with is missing; use a recovery code. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_unreadable",
-                     *       "detail": "the key that it was encrypted with is missing; use a recovery code.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts; nothing was checked. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts; nothing was checked.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     confirmRequiredSecondFactor: {
@@ -12279,101 +5623,12 @@ export interface operations {
             /** @description The session with the recovery codes, and its cookies. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `challenge_expired`: begin with the password again.
-             *     - `invalid_credentials`: the account was changed in the same moment.
-             */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "challenge_expired",
-                     *       "detail": "begin with the password again.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "challenge_expired" | "invalid_credentials";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /** @description - `cross_origin`: the request comes from another site's page. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "cross_origin",
-                     *       "detail": "the request comes from another site's page.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `second_factor_exists`: there is one already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_exists",
-                     *       "detail": "there is one already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "second_factor_exists";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     beginRequiredSecondFactor: {
@@ -12392,98 +5647,12 @@ export interface operations {
             /** @description What is set up. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SecondFactorSetup"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /** @description - `challenge_expired`: begin with the password again. */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "challenge_expired",
-                     *       "detail": "begin with the password again.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "challenge_expired";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /** @description - `cross_origin`: the request comes from another site's page. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "cross_origin",
-                     *       "detail": "the request comes from another site's page.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `second_factor_exists`: there is one already. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_exists",
-                     *       "detail": "there is one already.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "second_factor_exists";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     logOut: {
@@ -12498,7 +5667,6 @@ export interface operations {
             /** @description The same, and where the browser ends its session at the provider that it signed in with. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -12508,96 +5676,10 @@ export interface operations {
             /** @description The browser has no session any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description - `cross_origin`: the request comes from another site's page. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "cross_origin",
-                     *       "detail": "the request comes from another site's page.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    createGatewayToken: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The token. */
-            201: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Token"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `gateway:use`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `gateway:use`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     getOwnAccount: {
@@ -12612,43 +5694,12 @@ export interface operations {
             /** @description The account. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /** @description - `key_not_allowed`: An API key is not taken here. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     renameOwnAccount: {
@@ -12667,139 +5718,12 @@ export interface operations {
             /** @description The account. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    logOutByProvider: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/x-www-form-urlencoded": components["schemas"]["ProviderLogout"];
-            };
-        };
-        responses: {
-            /** @description They are over. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description - `invalid_request`: the token is not valid, or was used before. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["LogoutRefusal"];
-                    /**
-                     * @example {
-                     *       "code": "invalid_request",
-                     *       "detail": "the token is not valid, or was used before.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_request";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            413: components["responses"]["TooLarge"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    comeBackFromProvider: {
-        parameters: {
-            query?: {
-                state?: string;
-                code?: string;
-                error?: string;
-                iss?: string;
-            };
-            header?: never;
-            path: {
-                /** @description Its name. */
-                provider: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description To the page. */
-            303: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            404: components["responses"]["NotFound"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listIdentities: {
@@ -12814,43 +5738,12 @@ export interface operations {
             /** @description The identities. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["IdentityList"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /** @description - `key_not_allowed`: An API key is not taken here. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     removeIdentity: {
@@ -12869,130 +5762,10 @@ export interface operations {
             /** @description It opens the account no more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /** @description - `not_found`: there is no such identity. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "there is no such identity.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `only_way_in`: the account has no password.
-             *     - `changed_meanwhile`: the account was changed in the same moment.
-             *     - `second_factor_unreadable`: the key that it was encrypted with is missing; use the password.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "only_way_in",
-                     *       "detail": "the account has no password.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "only_way_in" | "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     linkIdentity: {
@@ -13011,186 +5784,12 @@ export interface operations {
             /** @description The account, and the cookies of a session. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `invalid_credentials`: the password is wrong.
-             *     - `second_factor_required`: send a code.
-             *     - `invalid_code`: the code does not count.
-             */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "invalid_credentials",
-                     *       "detail": "the password is wrong.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_code" | "invalid_credentials" | "second_factor_required";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /**
-             * @description - `link_invalid`: it took too long, or the account has changed.
-             *     - `account_suspended`: the account is suspended.
-             *     - `erasure_pending`: the account is going to be erased.
-             *     - `cross_origin`: the request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "link_invalid",
-                     *       "detail": "it took too long, or the account has changed.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "account_suspended" | "cross_origin" | "erasure_pending" | "link_invalid";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `second_factor_unreadable`: the key that it was encrypted with is missing; use the password. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_unreadable",
-                     *       "detail": "the key that it was encrypted with is missing; use the password.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts; nothing was checked. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts; nothing was checked.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    leaveForProvider: {
-        parameters: {
-            query: {
-                /** @description Its name. */
-                provider: string;
-                /** @description Where to go afterwards, a path of the page. Anything else counts as `/`. */
-                return_to?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description To the provider, or back to the page with a code in `sign_in`. */
-            303: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description - `not_found`: there is no such provider. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "there is no such provider.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     leaveForProviderWith: {
@@ -13209,75 +5808,12 @@ export interface operations {
             /** @description Where the browser goes on. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Leave"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `invitation_invalid`: it is no invitation.
-             *     - `cross_origin`: the request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "invitation_invalid",
-                     *       "detail": "it is no invitation.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "invitation_invalid";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /** @description - `not_found`: there is no such provider. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "there is no such provider.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     changePassword: {
@@ -13296,132 +5832,12 @@ export interface operations {
             /** @description The new session, and its cookies. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `second_factor_setup_required`: a role needs a second factor by now.
-             *     - `invalid_credentials`: the account was changed in the same moment.
-             *     - `unauthenticated`: There is no valid token or key.
-             */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_setup_required",
-                     *       "detail": "a role needs a second factor by now.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_credentials" | "second_factor_setup_required" | "unauthenticated";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `changed_meanwhile`: the account was changed in the same moment. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "changed_meanwhile",
-                     *       "detail": "the account was changed in the same moment.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts; nothing was checked. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts; nothing was checked.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     resetPassword: {
@@ -13440,132 +5856,10 @@ export interface operations {
             /** @description The password is set. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `link_invalid`: the link has expired or has been used.
-             *     - `cross_origin`: the request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "link_invalid",
-                     *       "detail": "the link has expired or has been used.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "link_invalid";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    refreshSession: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The session, and new cookies. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Session"];
-                };
-            };
-            /**
-             * @description - `session_revoked`: it was used from two places.
-             *     - `session_expired`: it was not used for thirty days.
-             *     - `session_ended`: it was logged out or revoked.
-             *     - `account_suspended`: the account is suspended.
-             *     - `second_factor_setup_required`: a role needs a second factor by now, which a log-in sets up.
-             *     - `unauthenticated`: There is no valid token or key.
-             */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "session_revoked",
-                     *       "detail": "it was used from two places.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "account_suspended" | "second_factor_setup_required" | "session_ended" | "session_expired" | "session_revoked" | "unauthenticated";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /** @description - `cross_origin`: the request comes from another site's page. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "cross_origin",
-                     *       "detail": "the request comes from another site's page.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     getSecondFactor: {
@@ -13580,43 +5874,12 @@ export interface operations {
             /** @description Whether there is one. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SecondFactor"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /** @description - `key_not_allowed`: An API key is not taken here. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     confirmSecondFactor: {
@@ -13635,77 +5898,12 @@ export interface operations {
             /** @description The recovery codes. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `changed_meanwhile`: the account was changed in the same moment. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "changed_meanwhile",
-                     *       "detail": "the account was changed in the same moment.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     renewRecoveryCodes: {
@@ -13724,107 +5922,12 @@ export interface operations {
             /** @description The codes. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["RecoveryCodes"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `no_second_factor`: there is none.
-             *     - `changed_meanwhile`: the account was changed in the same moment.
-             *     - `second_factor_unreadable`: the key that it was encrypted with is missing; use the password.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "no_second_factor",
-                     *       "detail": "there is none.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "changed_meanwhile" | "no_second_factor" | "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     removeSecondFactor: {
@@ -13843,104 +5946,10 @@ export interface operations {
             /** @description There is none any more. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `second_factor_needed`: a role needs one.
-             *     - `second_factor_unreadable`: the key that it was encrypted with is missing; use the password.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_needed",
-                     *       "detail": "a role needs one.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "second_factor_needed" | "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     beginSecondFactor: {
@@ -13959,103 +5968,12 @@ export interface operations {
             /** @description What is set up. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SecondFactorSetup"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `second_factor_unreadable`: the key that it was encrypted with is missing; use the password. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_unreadable",
-                     *       "detail": "the key that it was encrypted with is missing; use the password.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "second_factor_unreadable";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
         };
     };
     getSignUpState: {
@@ -14070,16 +5988,12 @@ export interface operations {
             /** @description Whether, and how. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SignUpState"];
                 };
             };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     signUp: {
@@ -14098,509 +6012,26 @@ export interface operations {
             /** @description The session, and its cookies. */
             201: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            400: components["responses"]["InvalidJson"];
-            /**
-             * @description - `second_factor_setup_required`: the account was made, and its role needs a second factor.
-             *     - `invalid_credentials`: the account was changed in the same moment.
-             */
-            401: {
-                headers: {
-                    "WWW-Authenticate": components["headers"]["WWW-Authenticate"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "second_factor_setup_required",
-                     *       "detail": "the account was made, and its role needs a second factor.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 401,
-                     *       "title": "Unauthorized",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_credentials" | "second_factor_setup_required";
-                        /** @constant */
-                        status?: 401;
-                    };
-                };
-            };
-            /**
-             * @description - `signup_closed`: no account is made this way.
-             *     - `invitation_invalid`: it has expired, was withdrawn or has been used.
-             *     - `cross_origin`: the request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "signup_closed",
-                     *       "detail": "no account is made this way.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "invitation_invalid" | "signup_closed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `email_taken`: there is an account with this address. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "email_taken",
-                     *       "detail": "there is an account with this address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "email_taken";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: too many attempts; nothing was checked. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many attempts; nothing was checked.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    getHealth: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description It does. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Health"];
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    callGateway: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The language of this installation's tools. */
-                "Accept-Language"?: string;
-                /** @description The person's time zone, such as `Europe/Berlin`. */
-                "Time-Zone"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        /** @description A message of JSON-RPC, of at most 1 MiB. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "id": 1,
-                 *       "jsonrpc": "2.0",
-                 *       "method": "tools/list"
-                 *     }
-                 */
-                "application/json": unknown;
-            };
-        };
-        responses: {
-            /** @description The answer, as JSON-RPC. A call with a `progressToken` whose tool reports progress is answered as a stream. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "text/event-stream": {
-                        data: string;
-                        event?: string;
-                        id?: string;
-                    };
-                };
-            };
-            /** @description A notification was taken. */
-            202: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request is wrong, as an error of JSON-RPC. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_json",
-                     *       "detail": "The body is no JSON, or other than the route takes.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_json";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `insufficient_scope`: the token or key lacks the scope, which `WWW-Authenticate` names.
-             *     - `forbidden`: None of the roles has the permission `gateway:use`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "insufficient_scope",
-                     *       "detail": "the token or key lacks the scope, which `WWW-Authenticate` names.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /** @description There is no such method or server. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            /** @description No body: it is not declared as JSON. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    callGatewayOfServer: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description The language of this installation's tools. */
-                "Accept-Language"?: string;
-                /** @description The person's time zone, such as `Europe/Berlin`. */
-                "Time-Zone"?: string;
-            };
-            path: {
-                /** @description The server's name. */
-                server: string;
-            };
-            cookie?: never;
-        };
-        /** @description A message of JSON-RPC, of at most 1 MiB. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "id": 1,
-                 *       "jsonrpc": "2.0",
-                 *       "method": "tools/list"
-                 *     }
-                 */
-                "application/json": unknown;
-            };
-        };
-        responses: {
-            /** @description The answer, as JSON-RPC. A call with a `progressToken` whose tool reports progress is answered as a stream. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "text/event-stream": {
-                        data: string;
-                        event?: string;
-                        id?: string;
-                    };
-                };
-            };
-            /** @description A notification was taken. */
-            202: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request is wrong, as an error of JSON-RPC. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_json",
-                     *       "detail": "The body is no JSON, or other than the route takes.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_json";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `insufficient_scope`: the token or key lacks the scope, which `WWW-Authenticate` names.
-             *     - `forbidden`: None of the roles has the permission `gateway:use`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "insufficient_scope",
-                     *       "detail": "the token or key lacks the scope, which `WWW-Authenticate` names.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /** @description There is no such method or server. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "There is no such thing, or it belongs to somebody else.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            /** @description No body: it is not declared as JSON. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    getMetrics: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The metrics. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/openmetrics-text": string;
-                    "text/plain": string;
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `metrics:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `metrics:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     showAuthorization: {
         parameters: {
             query?: {
                 client_id?: string;
-                redirect_uri?: string;
-                response_type?: string;
-                response_mode?: string;
-                scope?: string;
-                state?: string;
                 code_challenge?: string;
                 code_challenge_method?: string;
+                redirect_uri?: string;
                 resource?: string;
+                response_mode?: string;
+                response_type?: string;
+                scope?: string;
+                state?: string;
             };
             header?: never;
             path?: never;
@@ -14611,127 +6042,12 @@ export interface operations {
             /** @description What the person decides about, or an error for the program, which it gets if the person goes back there. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["ShownAuthorization"];
                 };
             };
-            /**
-             * @description - `client_unknown`: nobody knows the program.
-             *     - `redirect_refused`: the address to go back to is not one of its own.
-             *     - `invalid_request`: the request is too long.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "client_unknown",
-                     *       "detail": "nobody knows the program.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "client_unknown" | "invalid_request" | "redirect_refused";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `gateway:use`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `gateway:use`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /** @description - `not_found`: the installation does not know its address. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "the installation does not know its address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `rate_limited`: beyond twenty documents a minute. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "beyond twenty documents a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     decideAuthorization: {
@@ -14750,125 +6066,24 @@ export interface operations {
             /** @description Where the person goes on, with a code or an error for the program. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["DecidedAuthorization"];
                 };
             };
-            /**
-             * @description - `request_expired`: an hour after it was shown.
-             *     - `invalid_json`: The body is no JSON, or other than the route takes.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "request_expired",
-                     *       "detail": "an hour after it was shown.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_json" | "request_expired";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `gateway:use`.
-             *     - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `gateway:use`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            410: components["responses"]["Erased"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    authorize: {
-        parameters: {
-            query?: {
-                client_id?: string;
-                redirect_uri?: string;
-                response_type?: string;
-                response_mode?: string;
-                scope?: string;
-                state?: string;
-                code_challenge?: string;
-                code_challenge_method?: string;
-                resource?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description To the page. */
-            303: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listGrants: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
                 /**
                  * @description How many items are wanted at most.
                  * @example 50
                  */
                 limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -14879,44 +6094,12 @@ export interface operations {
             /** @description A page of them. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Grant"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /** @description - `key_not_allowed`: An API key is not taken here. */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     endGrant: {
@@ -14933,2016 +6116,9 @@ export interface operations {
             /** @description It is out. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `key_not_allowed`: An API key is not taken here.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "key_not_allowed",
-                     *       "detail": "An API key is not taken here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "key_not_allowed";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    registerClient: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ClientMetadata"];
-            };
-        };
-        responses: {
-            /** @description The registration. */
-            201: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RegisteredClient"];
-                };
-            };
-            /** @description `invalid_redirect_uri`, or `invalid_client_metadata`. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OAuthError"];
-                    /**
-                     * @example {
-                     *       "code": "invalid_json",
-                     *       "detail": "The body is no JSON, or other than the route takes.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_json";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            413: components["responses"]["TooLarge"];
-            415: components["responses"]["UnsupportedMediaType"];
-            422: components["responses"]["InvalidField"];
-            /** @description - `temporarily_unavailable`: too many requests come from one address. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OAuthError"];
-                    /**
-                     * @example {
-                     *       "code": "temporarily_unavailable",
-                     *       "detail": "too many requests come from one address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "temporarily_unavailable";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    revokeToken: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/x-www-form-urlencoded": components["schemas"]["RevocationRequest"];
-            };
-        };
-        responses: {
-            /** @description The token opens nothing. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description - `invalid_request`: there is no token. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OAuthError"];
-                    /**
-                     * @example {
-                     *       "code": "invalid_request",
-                     *       "detail": "there is no token.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_request";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            413: components["responses"]["TooLarge"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    exchangeToken: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/x-www-form-urlencoded": components["schemas"]["TokenRequest"];
-            };
-        };
-        responses: {
-            /** @description The tokens. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OAuthTokens"];
-                };
-            };
-            /** @description `invalid_request`, `invalid_grant`, `invalid_target` or `unsupported_grant_type`. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OAuthError"];
-                };
-            };
-            /** @description - `not_found`: the installation does not know its address. */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "not_found",
-                     *       "detail": "the installation does not know its address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            413: components["responses"]["TooLarge"];
-            /** @description - `temporarily_unavailable`: too many requests come from one address. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["OAuthError"];
-                    /**
-                     * @example {
-                     *       "code": "temporarily_unavailable",
-                     *       "detail": "too many requests come from one address.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "temporarily_unavailable";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    getReadiness: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description It can. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Readiness"];
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            /** @description It cannot; `checks` say why. */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Readiness"];
-                    /**
-                     * @example {
-                     *       "code": "unavailable",
-                     *       "detail": "The database does not answer, or a key to read with is missing.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 503,
-                     *       "title": "Service Unavailable",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_damaged" | "key_missing" | "unavailable";
-                        /** @constant */
-                        status?: 503;
-                    };
-                };
-            };
-        };
-    };
-    createChatCompletion: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description As in OpenAI's API, of at most 6 MiB. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "messages": [
-                 *         {
-                 *           "content": "Hello",
-                 *           "role": "user"
-                 *         }
-                 *       ],
-                 *       "model": "gpt-4.1-mini"
-                 *     }
-                 */
-                "application/json": unknown;
-            };
-        };
-        responses: {
-            /** @description The provider's answer, as it came; a stream if the request wants one. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "text/event-stream": {
-                        data: string;
-                        event?: string;
-                        id?: string;
-                    };
-                };
-            };
-            /**
-             * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route.
-             *     - `context_length`: what the assistant would have to read is longer than its model reads.
-             *     - `invalid_json`: The body is no JSON, or other than the route takes.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_request",
-                     *       "detail": "it cannot be passed on.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "api_not_offered" | "context_length" | "invalid_json" | "invalid_request" | "provider_refused";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: none of the roles has the model.
-             *     - `forbidden`: None of the roles has the permission `models:call`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "none of the roles has the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /**
-             * @description - `model_not_found`: the installation does not offer the model, or there is no such assistant.
-             *     - `not_found`: the account has been deleted.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "model_not_found",
-                     *       "detail": "the installation does not offer the model, or there is no such assistant.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "model_not_found" | "not_found" | "provider_refused";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            /**
-             * @description - `too_slow`: The body came too slowly.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            408: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "too_slow",
-                     *       "detail": "The body came too slowly.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 408,
-                     *       "title": "Request Timeout",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "too_slow";
-                        /** @constant */
-                        status?: 408;
-                    };
-                };
-            };
-            /**
-             * @description - `cancelled`: somebody stopped the assistant.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            409: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "cancelled",
-                     *       "detail": "somebody stopped the assistant.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cancelled" | "provider_refused";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            /**
-             * @description - `erased`: What was stored for the account was erased.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            410: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "erased",
-                     *       "detail": "What was stored for the account was erased.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 410,
-                     *       "title": "Gone",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "erased" | "provider_refused";
-                        /** @constant */
-                        status?: 410;
-                    };
-                };
-            };
-            /**
-             * @description - `too_large`: The body is too long.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "too_large",
-                     *       "detail": "The body is too long.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 413,
-                     *       "title": "Payload Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "too_large";
-                        /** @constant */
-                        status?: 413;
-                    };
-                };
-            };
-            /**
-             * @description - `unsupported_media_type`: The body is not declared as JSON.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unsupported_media_type",
-                     *       "detail": "The body is not declared as JSON.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 415,
-                     *       "title": "Unsupported Media Type",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "unsupported_media_type";
-                        /** @constant */
-                        status?: 415;
-                    };
-                };
-            };
-            /**
-             * @description - `invalid_field`: A value does not fit; `field` names it.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_field",
-                     *       "detail": "A value does not fit; `field` names it.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 422,
-                     *       "title": "Unprocessable Entity",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_field" | "provider_refused";
-                        /** @constant */
-                        status?: 422;
-                    };
-                };
-            };
-            /**
-             * @description - `rate_limited`: too many in a minute.
-             *     - `budget`: a budget of tokens or money is used up.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            429: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many in a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "budget" | "provider_refused" | "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            /**
-             * @description - `headers_too_large`: The headers are too long together.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            431: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "headers_too_large",
-                     *       "detail": "The headers are too long together.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 431,
-                     *       "title": "Request Header Fields Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "headers_too_large" | "provider_refused";
-                        /** @constant */
-                        status?: 431;
-                    };
-                };
-            };
-            /**
-             * @description - `internal`: Something went wrong here.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "internal",
-                     *       "detail": "Something went wrong here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 500,
-                     *       "title": "Internal Server Error",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "internal" | "provider_refused";
-                        /** @constant */
-                        status?: 500;
-                    };
-                };
-            };
-            /**
-             * @description - `provider_unreachable`: it cannot be reached.
-             *     - `provider_empty`: its answer is empty.
-             *     - `provider_key_refused`: it refuses the installation's key.
-             *     - `provider_account_empty`: nothing is left there.
-             *     - `provider_moved`: it has another address.
-             *     - `answer_unfit`: the assistant's answer does not fit the form that is wanted.
-             *     - `run_failed`: the assistant came to no end.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            502: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "provider_unreachable",
-                     *       "detail": "it cannot be reached.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 502,
-                     *       "title": "Bad Gateway",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "answer_unfit" | "provider_account_empty" | "provider_empty" | "provider_key_refused" | "provider_moved" | "provider_refused" | "provider_unreachable" | "run_failed";
-                        /** @constant */
-                        status?: 502;
-                    };
-                };
-            };
-            /**
-             * @description - `unavailable`: The database does not answer, or a key to read with is missing.
-             *     - `key_missing`: The database does not answer, or a key to read with is missing.
-             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unavailable",
-                     *       "detail": "The database does not answer, or a key to read with is missing.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 503,
-                     *       "title": "Service Unavailable",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_damaged" | "key_missing" | "provider_refused" | "unavailable";
-                        /** @constant */
-                        status?: 503;
-                    };
-                };
-            };
-            /**
-             * @description - `provider_silent`: it does not answer in time.
-             *     - `answer_late`: the assistant took longer than ten minutes for an answer that is not streamed, and was stopped.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            504: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "provider_silent",
-                     *       "detail": "it does not answer in time.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 504,
-                     *       "title": "Gateway Timeout",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "answer_late" | "provider_refused" | "provider_silent";
-                        /** @constant */
-                        status?: 504;
-                    };
-                };
-            };
-            /**
-             * @description - `unwritable`: Nothing can be stored: the disk is full or read-only.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            507: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unwritable",
-                     *       "detail": "Nothing can be stored: the disk is full or read-only.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 507,
-                     *       "title": "Insufficient Storage",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "unwritable";
-                        /** @constant */
-                        status?: 507;
-                    };
-                };
-            };
-            /** @description `provider_refused`: the provider refuses it or fails, in its words and with its status. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused";
-                    };
-                };
-            };
-        };
-    };
-    createEmbeddings: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description As in OpenAI's API, of at most 6 MiB. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "input": "Hello",
-                 *       "model": "text-embedding-3-small"
-                 *     }
-                 */
-                "application/json": unknown;
-            };
-        };
-        responses: {
-            /** @description The provider's answer, as it came. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                };
-            };
-            /**
-             * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route, or the model is an assistant.
-             *     - `invalid_json`: The body is no JSON, or other than the route takes.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_request",
-                     *       "detail": "it cannot be passed on.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "api_not_offered" | "invalid_json" | "invalid_request" | "provider_refused";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: none of the roles has the model.
-             *     - `forbidden`: None of the roles has the permission `models:call`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "none of the roles has the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /**
-             * @description - `model_not_found`: the installation does not offer the model.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "model_not_found",
-                     *       "detail": "the installation does not offer the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "model_not_found" | "provider_refused";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            /**
-             * @description - `too_slow`: The body came too slowly.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            408: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "too_slow",
-                     *       "detail": "The body came too slowly.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 408,
-                     *       "title": "Request Timeout",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "too_slow";
-                        /** @constant */
-                        status?: 408;
-                    };
-                };
-            };
-            /**
-             * @description - `erased`: What was stored for the account was erased.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            410: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "erased",
-                     *       "detail": "What was stored for the account was erased.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 410,
-                     *       "title": "Gone",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "erased" | "provider_refused";
-                        /** @constant */
-                        status?: 410;
-                    };
-                };
-            };
-            /**
-             * @description - `too_large`: The body is too long.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "too_large",
-                     *       "detail": "The body is too long.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 413,
-                     *       "title": "Payload Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "too_large";
-                        /** @constant */
-                        status?: 413;
-                    };
-                };
-            };
-            /**
-             * @description - `unsupported_media_type`: The body is not declared as JSON.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unsupported_media_type",
-                     *       "detail": "The body is not declared as JSON.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 415,
-                     *       "title": "Unsupported Media Type",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "unsupported_media_type";
-                        /** @constant */
-                        status?: 415;
-                    };
-                };
-            };
-            /**
-             * @description - `invalid_field`: A value does not fit; `field` names it.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_field",
-                     *       "detail": "A value does not fit; `field` names it.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 422,
-                     *       "title": "Unprocessable Entity",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_field" | "provider_refused";
-                        /** @constant */
-                        status?: 422;
-                    };
-                };
-            };
-            /**
-             * @description - `rate_limited`: too many in a minute.
-             *     - `budget`: a budget of tokens or money is used up.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            429: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many in a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "budget" | "provider_refused" | "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            /**
-             * @description - `headers_too_large`: The headers are too long together.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            431: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "headers_too_large",
-                     *       "detail": "The headers are too long together.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 431,
-                     *       "title": "Request Header Fields Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "headers_too_large" | "provider_refused";
-                        /** @constant */
-                        status?: 431;
-                    };
-                };
-            };
-            /**
-             * @description - `internal`: Something went wrong here.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "internal",
-                     *       "detail": "Something went wrong here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 500,
-                     *       "title": "Internal Server Error",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "internal" | "provider_refused";
-                        /** @constant */
-                        status?: 500;
-                    };
-                };
-            };
-            /**
-             * @description - `provider_unreachable`: it cannot be reached.
-             *     - `provider_empty`: its answer is empty.
-             *     - `provider_key_refused`: it refuses the installation's key.
-             *     - `provider_account_empty`: nothing is left there.
-             *     - `provider_moved`: it has another address.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            502: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "provider_unreachable",
-                     *       "detail": "it cannot be reached.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 502,
-                     *       "title": "Bad Gateway",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_account_empty" | "provider_empty" | "provider_key_refused" | "provider_moved" | "provider_refused" | "provider_unreachable";
-                        /** @constant */
-                        status?: 502;
-                    };
-                };
-            };
-            /**
-             * @description - `unavailable`: The database does not answer, or a key to read with is missing.
-             *     - `key_missing`: The database does not answer, or a key to read with is missing.
-             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unavailable",
-                     *       "detail": "The database does not answer, or a key to read with is missing.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 503,
-                     *       "title": "Service Unavailable",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_damaged" | "key_missing" | "provider_refused" | "unavailable";
-                        /** @constant */
-                        status?: 503;
-                    };
-                };
-            };
-            /**
-             * @description - `provider_silent`: it does not answer in time.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            504: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "provider_silent",
-                     *       "detail": "it does not answer in time.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 504,
-                     *       "title": "Gateway Timeout",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "provider_silent";
-                        /** @constant */
-                        status?: 504;
-                    };
-                };
-            };
-            /**
-             * @description - `unwritable`: Nothing can be stored: the disk is full or read-only.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            507: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unwritable",
-                     *       "detail": "Nothing can be stored: the disk is full or read-only.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 507,
-                     *       "title": "Insufficient Storage",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "unwritable";
-                        /** @constant */
-                        status?: 507;
-                    };
-                };
-            };
-            /** @description `provider_refused`: the provider refuses it or fails, in its words and with its status. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused";
-                    };
-                };
-            };
-        };
-    };
-    listProgramModels: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The models. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProgramModelList"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `models:call`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `models:call`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    getProgramModel: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Its name, which may have slashes. */
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The model. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ProgramModel"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `models:call`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `models:call`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /**
-             * @description - `model_not_found`: there is no such model.
-             *     - `not_found`: There is no such thing, or it belongs to somebody else.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "model_not_found",
-                     *       "detail": "there is no such model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "model_not_found" | "not_found";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    createResponse: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** @description As in OpenAI's API, of at most 6 MiB. */
-        requestBody: {
-            content: {
-                /**
-                 * @example {
-                 *       "input": "Hello",
-                 *       "model": "gpt-4.1-mini"
-                 *     }
-                 */
-                "application/json": unknown;
-            };
-        };
-        responses: {
-            /** @description The provider's answer, as it came; a stream if the request wants one. */
-            200: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "text/event-stream": {
-                        data: string;
-                        event?: string;
-                        id?: string;
-                    };
-                };
-            };
-            /**
-             * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route, or the model is an assistant.
-             *     - `invalid_json`: The body is no JSON, or other than the route takes.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_request",
-                     *       "detail": "it cannot be passed on.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "api_not_offered" | "invalid_json" | "invalid_request" | "provider_refused";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: none of the roles has the model.
-             *     - `forbidden`: None of the roles has the permission `models:call`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "none of the roles has the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope" | "provider_refused";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            /**
-             * @description - `model_not_found`: the installation does not offer the model.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            404: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "model_not_found",
-                     *       "detail": "the installation does not offer the model.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 404,
-                     *       "title": "Not Found",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "model_not_found" | "provider_refused";
-                        /** @constant */
-                        status?: 404;
-                    };
-                };
-            };
-            /**
-             * @description - `too_slow`: The body came too slowly.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            408: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "too_slow",
-                     *       "detail": "The body came too slowly.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 408,
-                     *       "title": "Request Timeout",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "too_slow";
-                        /** @constant */
-                        status?: 408;
-                    };
-                };
-            };
-            /**
-             * @description - `erased`: What was stored for the account was erased.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            410: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "erased",
-                     *       "detail": "What was stored for the account was erased.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 410,
-                     *       "title": "Gone",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "erased" | "provider_refused";
-                        /** @constant */
-                        status?: 410;
-                    };
-                };
-            };
-            /**
-             * @description - `too_large`: The body is too long.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "too_large",
-                     *       "detail": "The body is too long.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 413,
-                     *       "title": "Payload Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "too_large";
-                        /** @constant */
-                        status?: 413;
-                    };
-                };
-            };
-            /**
-             * @description - `unsupported_media_type`: The body is not declared as JSON.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unsupported_media_type",
-                     *       "detail": "The body is not declared as JSON.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 415,
-                     *       "title": "Unsupported Media Type",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "unsupported_media_type";
-                        /** @constant */
-                        status?: 415;
-                    };
-                };
-            };
-            /**
-             * @description - `invalid_field`: A value does not fit; `field` names it.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "invalid_field",
-                     *       "detail": "A value does not fit; `field` names it.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 422,
-                     *       "title": "Unprocessable Entity",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_field" | "provider_refused";
-                        /** @constant */
-                        status?: 422;
-                    };
-                };
-            };
-            /**
-             * @description - `rate_limited`: too many in a minute.
-             *     - `budget`: a budget of tokens or money is used up.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            429: {
-                headers: {
-                    RateLimit: components["headers"]["RateLimit"];
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many in a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "budget" | "provider_refused" | "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            /**
-             * @description - `headers_too_large`: The headers are too long together.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            431: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "headers_too_large",
-                     *       "detail": "The headers are too long together.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 431,
-                     *       "title": "Request Header Fields Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "headers_too_large" | "provider_refused";
-                        /** @constant */
-                        status?: 431;
-                    };
-                };
-            };
-            /**
-             * @description - `internal`: Something went wrong here.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            500: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "internal",
-                     *       "detail": "Something went wrong here.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 500,
-                     *       "title": "Internal Server Error",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "internal" | "provider_refused";
-                        /** @constant */
-                        status?: 500;
-                    };
-                };
-            };
-            /**
-             * @description - `provider_unreachable`: it cannot be reached.
-             *     - `provider_empty`: its answer is empty.
-             *     - `provider_key_refused`: it refuses the installation's key.
-             *     - `provider_account_empty`: nothing is left there.
-             *     - `provider_moved`: it has another address.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            502: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "provider_unreachable",
-                     *       "detail": "it cannot be reached.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 502,
-                     *       "title": "Bad Gateway",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_account_empty" | "provider_empty" | "provider_key_refused" | "provider_moved" | "provider_refused" | "provider_unreachable";
-                        /** @constant */
-                        status?: 502;
-                    };
-                };
-            };
-            /**
-             * @description - `unavailable`: The database does not answer, or a key to read with is missing.
-             *     - `key_missing`: The database does not answer, or a key to read with is missing.
-             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unavailable",
-                     *       "detail": "The database does not answer, or a key to read with is missing.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 503,
-                     *       "title": "Service Unavailable",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "key_damaged" | "key_missing" | "provider_refused" | "unavailable";
-                        /** @constant */
-                        status?: 503;
-                    };
-                };
-            };
-            /**
-             * @description - `provider_silent`: it does not answer in time.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            504: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "provider_silent",
-                     *       "detail": "it does not answer in time.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 504,
-                     *       "title": "Gateway Timeout",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "provider_silent";
-                        /** @constant */
-                        status?: 504;
-                    };
-                };
-            };
-            /**
-             * @description - `unwritable`: Nothing can be stored: the disk is full or read-only.
-             *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
-             */
-            507: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    /**
-                     * @example {
-                     *       "code": "unwritable",
-                     *       "detail": "Nothing can be stored: the disk is full or read-only.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 507,
-                     *       "title": "Insufficient Storage",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused" | "unwritable";
-                        /** @constant */
-                        status?: 507;
-                    };
-                };
-            };
-            /** @description `provider_refused`: the provider refuses it or fails, in its words and with its status. */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": unknown;
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "provider_refused";
-                    };
-                };
             };
         };
     };

@@ -23,6 +23,8 @@ const CHROMIUM =
 const START_LIMIT_MS = 300_000;
 /** Longer than anything that a test waits for, even on a busy machine. */
 const WAIT_LIMIT_MS = 30_000;
+/** Of a page whose test failed: enough to see where it was. */
+const SHOWN_CHARS = 2_000;
 
 const QUIET = [
   "--no-sandbox",
@@ -123,8 +125,13 @@ export async function person(t, { signedUp = true, ...options } = {}) {
     (message) => /CSP refused|Content Security Policy/.test(message.text()) && trouble.push(message.text()),
   );
   context.on("weberror", (error) => trouble.push(String(error.error())));
+  const unanswered = new Set();
+  context.on("request", (request) => unanswered.add(request));
+  context.on("requestfinished", (request) => unanswered.delete(request));
   context.on("dialog", (dialog) => (trouble.push(`a dialog: ${dialog.message()}`), dialog.dismiss()));
   t.after(async () => {
+    const failure = t.error?.cause;
+    if (failure instanceof Error) failure.message += await surroundings(context, unanswered);
     await context.close();
     assert.deepEqual(trouble, []);
   });
@@ -137,6 +144,16 @@ export async function person(t, { signedUp = true, ...options } = {}) {
   await page.goto("/");
   if (signedUp) await signUp(page, account);
   return { context, page, account };
+}
+
+/** For whoever reads why a test failed: what a person would see, and what the page still waits for. */
+async function surroundings(context, unanswered) {
+  const pages = context.pages().map(async (page) => {
+    const text = await page.locator("body").innerText().catch(String);
+    return `\n${page.url()} showed: ${text.replace(/\s+/g, " ").slice(0, SHOWN_CHARS)}`;
+  });
+  const requests = [...unanswered].map((request) => `\nunanswered: ${request.method()} ${request.url()}`);
+  return [...(await Promise.all(pages)), ...requests].join("");
 }
 
 export async function signUp(page, account) {

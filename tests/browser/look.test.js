@@ -240,21 +240,33 @@ test("the keyboard alone is enough", async (t) => {
 });
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`the description of the API is shown in ${colorScheme}, on a phone, and asks nobody else for anything`, async (t) => {
+  test(`the description of the API is shown in ${colorScheme}, on a phone, with little, and asks nobody else for anything`, async (t) => {
     const viewport = { width: 360, height: 740 };
-    const { page } = await person(t, { signedUp: false, colorScheme, viewport });
+    const { context, page } = await person(t, { signedUp: false, colorScheme, viewport });
     const asked = [];
     page.on("request", (request) => asked.push(new URL(request.url())));
     await page.goto("/docs");
-    await page.getByRole("heading", { name: /^Edge Assistant/ }).waitFor();
-    await page.locator("#operations-tag-Conversations").click();
-    const route = page.locator("#operations-Conversations-sendMessage");
-    await route.locator(".opblock-summary-control").click();
-    await route.getByText("run_active").first().waitFor();
-    assert.equal(await page.locator("html.dark-mode").count(), colorScheme === "dark" ? 1 : 0);
+    await page.getByRole("heading", { name: "Edge Assistant API" }).waitFor();
+    await page.getByRole("searchbox", { name: "Search routes" }).fill("messages post");
+    const route = page.locator("#sendMessage");
+    await route.locator("summary").first().click();
+    await route.getByText("run_active").waitFor();
+    await route.getByText("ResponseFormatWanted", { exact: true }).click();
+    await route.getByText("json_schema", { exact: true }).first().waitFor();
+    assert.equal(await page.getByText("/api/conversations", { exact: true }).count(), 0, "what was not searched for");
+    await assertAccessible(page, "the description of the API");
     assert.ok((await overflow(page)) <= 0);
-    assert.equal(await page.getByRole("button", { name: /Authorize|Try it out|Execute/ }).count(), 0);
+    assert.equal(await page.getByRole("button").count(), 0, "nothing is sent from here");
+    const bytes = await page.evaluate(() =>
+      performance.getEntriesByType("resource").reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
+    );
+    assert.ok(bytes < 100_000, `${bytes} bytes`);
     const elsewhere = asked.filter(({ protocol, hostname }) => protocol !== "data:" && hostname !== "127.0.0.1");
     assert.deepEqual(elsewhere.map(String), []);
+
+    // Its address leads there.
+    const other = await context.newPage();
+    await other.goto(page.url());
+    await other.locator("#sendMessage").getByText("run_active").waitFor();
   });
 }

@@ -86,7 +86,7 @@ pub(crate) struct Ask {
     request_body = Ask,
     responses(
         (status = 202, description = "The erasure.", body = ErasureBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`own_account`: one's own is erased in the settings of the account. `last_administrator`: nobody could look after the installation. `changed_meanwhile`: somebody else has changed it in the same moment."),
     ),
 ))]
@@ -124,7 +124,7 @@ pub(crate) async fn request<D: Database>(
     params(("id" = Id, Path)),
     responses(
         (status = 204, description = "The account is kept."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`erasure_begun`: what is erased cannot be brought back."),
     ),
 ))]

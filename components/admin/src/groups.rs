@@ -108,7 +108,7 @@ fn saved(saved: GroupSaved) -> Result<GroupBody> {
     request_body = Contents,
     responses(
         (status = 201, description = "The group.", body = GroupBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`name_taken`: there is a group of this name. `too_many_groups`: there are 500 already."),
     ),
 ))]
@@ -137,7 +137,7 @@ async fn changeable<D: Database>(admin: &Admin<D>, session: &Session, id: Id) ->
     request_body = Contents,
     responses(
         (status = 200, description = "The group, as it is now.", body = GroupBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`name_taken`: there is a group of this name."),
     ),
 ))]
@@ -160,7 +160,7 @@ pub(crate) async fn update<D: Database>(
     params(("id" = Id, Path)),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
     ),
 ))]
 pub(crate) async fn delete<D: Database>(
@@ -202,7 +202,7 @@ pub(crate) async fn members<D: Database>(
     params(("id" = Id, Path), ("user_id" = Id, Path)),
     responses(
         (status = 204, description = "They are in it."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`too_many_groups`: they are in sixteen already."),
     ),
 ))]
@@ -231,7 +231,7 @@ pub(crate) async fn add_member<D: Database>(
     params(("id" = Id, Path), ("user_id" = Id, Path)),
     responses(
         (status = 204, description = "They are not in it."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
     ),
 ))]
 pub(crate) async fn remove_member<D: Database>(

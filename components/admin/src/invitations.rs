@@ -103,7 +103,7 @@ struct NewBody {
     request_body = New,
     responses(
         (status = 201, description = "The invitation with its link. It is shown only now.", body = NewBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
     ),
 ))]
 pub(crate) async fn create<D: Database>(
@@ -134,7 +134,7 @@ pub(crate) async fn create<D: Database>(
     params(("id" = Id, Path)),
     responses(
         (status = 204, description = "It makes no account any more."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
     ),
 ))]
 pub(crate) async fn revoke<D: Database>(

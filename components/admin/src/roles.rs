@@ -93,7 +93,7 @@ pub(crate) struct Contents {
     request_body = Contents,
     responses(
         (status = 200, description = "The role.", body = RoleBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`built_in`: it stays as it is. `too_many_roles`: there are 50 already."),
     ),
 ))]
@@ -138,7 +138,7 @@ fn unfit(error: &InvalidRole) -> Problem {
     params(("name" = String, Path, description = "Small letters, digits and hyphens.")),
     responses(
         (status = 204, description = "It is gone."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`built_in`: it stays as it is. `role_in_use`: accounts, groups or open invitations have it."),
     ),
 ))]

@@ -84,7 +84,7 @@ pub(crate) struct New {
     request_body = New,
     responses(
         (status = 201, description = "The account.", body = ServiceAccountBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`name_taken`: there is one of this name."),
     ),
 ))]
@@ -148,7 +148,7 @@ pub(crate) async fn keys<D: Database>(
     request_body = NewKey,
     responses(
         (status = 201, description = "The key. It is shown only now.", body = api_keys::MadeBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`too_many_keys`: there are 50 already."),
     ),
 ))]
@@ -168,7 +168,7 @@ pub(crate) async fn create_key<D: Database>(
     params(("id" = Id, Path), ("key_id" = Id, Path)),
     responses(
         (status = 204, description = "It opens nothing any more."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
     ),
 ))]
 pub(crate) async fn revoke_key<D: Database>(

@@ -137,7 +137,7 @@ pub(crate) struct Change {
     request_body = Change,
     responses(
         (status = 200, description = "The account, as it is now.", body = UserBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`own_account`: nobody changes their own role or suspends themselves. `last_administrator`: nobody could look after the installation. `changed_meanwhile`: somebody else has changed it in the same moment."),
     ),
 ))]
@@ -200,7 +200,7 @@ struct LinkBody {
     params(("id" = Id, Path)),
     responses(
         (status = 201, description = "The link. It is shown only now.", body = LinkBody),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`no_password`: it is a service account. `changed_meanwhile`: somebody else has changed it in the same moment."),
     ),
 ))]
@@ -236,7 +236,7 @@ pub(crate) async fn make_reset_link<D: Database>(
     params(("id" = Id, Path)),
     responses(
         (status = 204, description = "It has none any more."),
-        (status = 403, description = "`beyond_own_role`: it would give or take more than the caller may do."),
+        (status = 403, description = "`beyond_own_role`."),
         (status = 409, description = "`own_account`: one's own is removed in the settings of the account."),
     ),
 ))]

@@ -66,7 +66,7 @@ pub(crate) struct NewPassword {
         (status = 200, description = "The new session, and its cookies.", body = crate::routes::SessionBody),
         (status = 401, description = "`second_factor_setup_required`: a role needs a second factor by now. `invalid_credentials`: the account was changed in the same moment."),
         (status = 409, description = "`changed_meanwhile`: the account was changed in the same moment."),
-        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn change_password<D: Database>(
@@ -112,7 +112,7 @@ pub(crate) struct ResetPassword {
     request_body = ResetPassword,
     responses(
         (status = 204, description = "The password is set."),
-        (status = 403, description = "`link_invalid`: the link has expired or has been used. `cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`link_invalid`: the link has expired or has been used. `cross_origin`."),
     ),
 ))]
 pub(crate) async fn reset_password<D: Database>(

@@ -53,7 +53,7 @@ struct Requested {
         (status = 202, description = "When, and what opens the receipt.", body = Requested),
         (status = 403, description = "`log_in_again`: the log-in is longer ago than ten minutes."),
         (status = 409, description = "`last_administrator`: nobody could look after the installation. `changed_meanwhile`: the account was changed in the same moment. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
-        (status = 429, description = "`rate_limited`: too many attempts."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn request<D: Database>(
@@ -195,7 +195,7 @@ impl From<Erasure> for ReceiptBody {
     request_body = Ask,
     responses(
         (status = 200, description = "How far it is.", body = ReceiptBody),
-        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`cross_origin`."),
         (status = 404, description = "`not_found`: there is no such erasure."),
     ),
 ))]

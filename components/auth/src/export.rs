@@ -52,7 +52,7 @@ Passwords, secrets, keys and tokens are not in it: most are not stored in a form
     get, path = "/api/account/export", tag = "Account", operation_id = "exportOwnAccount",
     responses(
         (status = 200, description = "The archive.", content((Vec<u8> = "application/zip"))),
-        (status = 429, description = "`rate_limited`: it was copied too often."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn read<D: Database + 'static>(State(auth): State<Auth<D>>, session: Session) -> Result<Response> {

@@ -183,9 +183,9 @@ pub(crate) fn suspended(status: StatusCode) -> Problem {
     responses(
         (status = 200, description = "The session.", body = SessionBody),
         (status = 401, description = "`invalid_credentials`: the address or the password is wrong. `second_factor_required`: send a code with the `challenge`. `second_factor_setup_required`: a role needs a second factor, to be set up with the `challenge`. `invalid_code`: with `keep_account`, the code does not count."),
-        (status = 403, description = "`account_suspended`: only with the right password. `erasure_pending`: the account is going to be erased. `cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`account_suspended`: only with the right password. `erasure_pending`: the account is going to be erased. `cross_origin`."),
         (status = 409, description = "`second_factor_unreadable`: the key that it was encrypted with is missing."),
-        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 async fn log_in<D: Database>(
@@ -340,7 +340,7 @@ pub(crate) fn presented_token(headers: &HeaderMap) -> Option<RefreshToken> {
     responses(
         (status = 200, description = "The session, and new cookies.", body = SessionBody),
         (status = 401, description = "`session_revoked`: it was used from two places. `session_expired`: it was not used for thirty days. `session_ended`: it was logged out or revoked. `account_suspended`: the account is suspended. `second_factor_setup_required`: a role needs a second factor by now, which a log-in sets up."),
-        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`cross_origin`."),
     ),
 ))]
 async fn refresh<D: Database>(State(auth): State<Auth<D>>, method: Method, headers: HeaderMap) -> Result<Response> {
@@ -384,7 +384,7 @@ pub(crate) fn over(code: &'static str, detail: &'static str) -> Problem {
     responses(
         (status = 204, description = "The browser has no session any more."),
         (status = 200, description = "The same, and where the browser ends its session at the provider that it signed in with.", body = LoggedOut),
-        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`cross_origin`."),
     ),
 ))]
 async fn log_out<D: Database>(State(auth): State<Auth<D>>, method: Method, headers: HeaderMap) -> Result<Response> {

@@ -180,7 +180,7 @@ pub(crate) async fn read<D: Database>(State(auth): State<Auth<D>>, session: Sess
     responses(
         (status = 200, description = "What is set up.", body = SetupBody),
         (status = 409, description = "`second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
-        (status = 429, description = "`rate_limited`: too many attempts."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn setup<D: Database>(
@@ -222,7 +222,7 @@ pub(crate) async fn confirm<D: Database>(
     responses(
         (status = 204, description = "There is none any more."),
         (status = 409, description = "`second_factor_needed`: a role needs one. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
-        (status = 429, description = "`rate_limited`: too many attempts."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn remove<D: Database>(
@@ -249,7 +249,7 @@ pub(crate) async fn remove<D: Database>(
     responses(
         (status = 201, description = "The codes.", body = RecoveryCodesBody),
         (status = 409, description = "`no_second_factor`: there is none. `changed_meanwhile`: the account was changed in the same moment. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
-        (status = 429, description = "`rate_limited`: too many attempts."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn renew_recovery_codes<D: Database>(

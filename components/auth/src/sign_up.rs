@@ -103,9 +103,9 @@ pub(crate) async fn state<D: Database>(State(auth): State<Auth<D>>) -> Result<Js
     responses(
         (status = 201, description = "The session, and its cookies.", body = crate::routes::SessionBody),
         (status = 401, description = "`second_factor_setup_required`: the account was made, and its role needs a second factor. `invalid_credentials`: the account was changed in the same moment."),
-        (status = 403, description = "`signup_closed`: no account is made this way. `invitation_invalid`: it has expired, was withdrawn or has been used. `cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`signup_closed`: no account is made this way. `invitation_invalid`: it has expired, was withdrawn or has been used. `cross_origin`."),
         (status = 409, description = "`email_taken`: there is an account with this address."),
-        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn create<D: Database>(

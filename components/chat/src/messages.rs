@@ -101,7 +101,7 @@ pub(crate) async fn list<D: Database>(
         (status = 200, description = "The same message and run as before: a request with this `Idempotency-Key` was answered already.", body = SentBody),
         (status = 403, description = "`forbidden`: the caller's roles do not have the model. `insufficient_scope`: the key lacks `tools:call:*`, as a run calls tools with all that its person may do."),
         (status = 409, description = "`run_active`: the previous answer is still being written."),
-        (status = 429, description = "`rate_limited`: too many in a minute; `limit` says which. `budget`: a budget of tokens or money is used up."),
+        (status = 429, description = "`rate_limited`. `budget`."),
     ),
 ))]
 pub(crate) async fn send<D: Database>(

@@ -135,7 +135,7 @@ async fn store_ended_tasks<D: Database>(chat: &Chat<D>, lease: Lease, last_id: &
         (status = 201, description = "The new run.", body = QueuedBody),
         (status = 403, description = "`forbidden`: the caller's roles do not have the model. `insufficient_scope`: the key lacks `tools:call:*`."),
         (status = 409, description = "`run_active`: an answer is being written already. `not_retryable`: it is not the last run, or it neither failed nor was stopped."),
-        (status = 429, description = "`rate_limited`: too many in a minute; `limit` says which. `budget`: a budget of tokens or money is used up."),
+        (status = 429, description = "`rate_limited`. `budget`."),
     ),
 ))]
 pub(crate) async fn retry<D: Database>(

@@ -177,7 +177,7 @@ struct BegunBody {
     responses(
         (status = 200, description = "Where the person goes on.", body = BegunBody),
         (status = 409, description = "`no_public_url`: the installation does not know its address."),
-        (status = 429, description = "`rate_limited`: too often in a minute."),
+        (status = 429, description = "`rate_limited`."),
         (status = 502, description = "`connection_failed`: `detail` says what is wrong with the server or its authorization server."),
     ),
 ))]

@@ -7,7 +7,7 @@ use problem::{Problem, REQUEST_ID};
 use uuid::Uuid;
 use web::Site;
 
-use crate::assets::{self, Asset, DOCS, Encoded, PAGE};
+use crate::assets::{self, Asset, DOCS, PAGE};
 
 /// The parts of a request that matter.
 #[derive(Clone, Copy, Debug)]
@@ -33,13 +33,7 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      require-trusted-types-for 'script'; trusted-types 'none'",
 );
 
-/// The page with the description of the API is somebody else's code (Swagger UI), which writes HTML: out of `/openapi.json`, and cleaned before. So it may
-/// do that, and nothing else that our page may not (docs/adr/0051).
-const CONTENT_SECURITY_POLICY_OF_DOCS: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'",
-);
-/// Where that page is.
+/// Where the description of the API is shown.
 const DOCS_ADDRESS: &str = "/docs";
 
 /// The page's only browser permission: writing to the clipboard when a person presses "Copy".
@@ -65,10 +59,9 @@ const MAX_REQUEST_ID_CHARS: usize = 64;
 #[must_use]
 pub fn answer(asked: &Asked<'_>) -> Response<Bytes> {
     let request_id = request_id(asked.headers);
-    let mut response = match find(asked) {
-        Ok(asset) => serve(asset, asked),
-        Err(problem) => problem.to_response(&request_id).map(Bytes::from),
-    };
+    let mut response = find(asked)
+        .and_then(|asset| serve(asset, asked))
+        .unwrap_or_else(|problem| problem.to_response(&request_id).map(Bytes::from));
     if asked.method == Method::HEAD {
         // No `Content-Length` of the GET response either: hosts compare it with the body.
         *response.body_mut() = Bytes::new();
@@ -77,9 +70,7 @@ pub fn answer(asked: &Asked<'_>) -> Response<Bytes> {
         response.headers_mut().insert(header::CONTENT_LENGTH, length);
     }
     let headers = response.headers_mut();
-    let is_docs = file(asked.path) == DOCS;
-    let policy = if is_docs { CONTENT_SECURITY_POLICY_OF_DOCS } else { CONTENT_SECURITY_POLICY };
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
@@ -122,34 +113,27 @@ fn file(path: &str) -> &str {
     }
 }
 
-fn serve(asset: &'static Asset, asked: &Asked<'_>) -> Response<Bytes> {
-    let encoding =
-        choose(&joined(asked.headers, header::ACCEPT_ENCODING), |encoding| in_encoding(asset, encoding).is_some());
-    let Encoded { bytes, etag } = in_encoding(asset, encoding).unwrap_or(&asset.identity);
-    let fresh = is_known(&joined(asked.headers, header::IF_NONE_MATCH), etag);
+fn serve(asset: &Asset, asked: &Asked<'_>) -> Result<Response<Bytes>, Box<Problem>> {
+    let is_there = |encoding| encoding == Encoding::Identity || asset.is_packed();
+    let encoding = choose(&joined(asked.headers, header::ACCEPT_ENCODING), is_there);
+    let etag = asset.etag(encoding);
+    let is_fresh = is_known(&joined(asked.headers, header::IF_NONE_MATCH), etag);
 
-    let mut response = Response::new(if fresh { Bytes::new() } else { Bytes::from_static(bytes) });
+    let mut response = Response::new(Bytes::new());
     let headers = response.headers_mut();
     headers.insert(header::ETAG, HeaderValue::from_static(etag));
     headers.insert(header::CACHE_CONTROL, if asset.hashed { FOR_EVER } else { ASK_AGAIN });
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    if fresh {
+    if is_fresh {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        return response;
+        return Ok(response);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
     if encoding != Encoding::Identity {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
     }
-    response
-}
-
-fn in_encoding(asset: &'static Asset, encoding: Encoding) -> Option<&'static Encoded> {
-    match encoding {
-        Encoding::Brotli => asset.brotli.as_ref(),
-        Encoding::Gzip => asset.gzip.as_ref(),
-        Encoding::Identity => Some(&asset.identity),
-    }
+    *response.body_mut() = asset.bytes(encoding).map_err(Problem::internal)?;
+    Ok(response)
 }
 
 /// Whether the client already has this version: `If-None-Match`, which compares weakly (RFC 9110 section 13.1.2).

@@ -252,7 +252,7 @@ pub(crate) async fn remove_own<D: Database>(
     params(("id" = Id, Path)),
     responses(
         (status = 202, description = "It is sent soon; the list says what came of it."),
-        (status = 429, description = "`rate_limited`: too many tests in a minute."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn test_own<D: Database + 'static>(
@@ -317,7 +317,7 @@ pub(crate) async fn remove_all<D: Database>(
     params(("id" = Id, Path)),
     responses(
         (status = 202, description = "It is sent soon; the list says what came of it."),
-        (status = 429, description = "`rate_limited`: too many tests in a minute."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn test_all<D: Database + 'static>(

@@ -76,7 +76,7 @@ pub(crate) struct Removal {
         (status = 204, description = "It opens the account no more."),
         (status = 404, description = "`not_found`: there is no such identity."),
         (status = 409, description = "`only_way_in`: the account has no password. `changed_meanwhile`: the account was changed in the same moment. `second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
-        (status = 429, description = "`rate_limited`: too many attempts."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn remove<D: Database>(

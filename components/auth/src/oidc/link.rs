@@ -44,9 +44,9 @@ pub(crate) struct Link {
     responses(
         (status = 200, description = "The account, and the cookies of a session.", body = crate::routes::UserBody),
         (status = 401, description = "`invalid_credentials`: the password is wrong. `second_factor_required`: send a code. `invalid_code`: the code does not count."),
-        (status = 403, description = "`link_invalid`: it took too long, or the account has changed. `account_suspended`: the account is suspended. `erasure_pending`: the account is going to be erased. `cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`link_invalid`: it took too long, or the account has changed. `account_suspended`: the account is suspended. `erasure_pending`: the account is going to be erased. `cross_origin`."),
         (status = 409, description = "`second_factor_unreadable`: the key that it was encrypted with is missing; use the password."),
-        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn link<D: Database>(

@@ -236,7 +236,7 @@ pub(crate) struct Leave {
     request_body = LogInTo,
     responses(
         (status = 200, description = "Where the browser goes on.", body = Leave),
-        (status = 403, description = "`invitation_invalid`: it is no invitation. `cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`invitation_invalid`: it is no invitation. `cross_origin`."),
         (status = 404, description = "`not_found`: there is no such provider."),
     ),
 ))]

@@ -67,9 +67,9 @@ async fn challenged<D: Database>(auth: &Auth<D>, challenge: &str) -> Result<(Use
     responses(
         (status = 200, description = "The session, and its cookies.", body = crate::routes::SessionBody),
         (status = 401, description = "`challenge_expired`: begin with the password again. `invalid_code`: the code does not count. `invalid_credentials`: the account was changed in the same moment."),
-        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`cross_origin`."),
         (status = 409, description = "`second_factor_unreadable`: the key that it was encrypted with is missing; use a recovery code."),
-        (status = 429, description = "`rate_limited`: too many attempts; nothing was checked."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn log_in<D: Database>(
@@ -93,7 +93,7 @@ pub(crate) async fn log_in<D: Database>(
     responses(
         (status = 200, description = "What is set up.", body = SetupBody),
         (status = 401, description = "`challenge_expired`: begin with the password again."),
-        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`cross_origin`."),
         (status = 409, description = "`second_factor_exists`: there is one already."),
     ),
 ))]
@@ -118,7 +118,7 @@ pub(crate) async fn log_in_setup<D: Database>(
     responses(
         (status = 201, description = "The session with the recovery codes, and its cookies.", body = crate::routes::SessionBody),
         (status = 401, description = "`challenge_expired`: begin with the password again. `invalid_credentials`: the account was changed in the same moment."),
-        (status = 403, description = "`cross_origin`: the request comes from another site's page."),
+        (status = 403, description = "`cross_origin`."),
         (status = 409, description = "`second_factor_exists`: there is one already."),
     ),
 ))]

@@ -80,10 +80,12 @@ pub fn compare_open(part: utoipa::openapi::OpenApi) {
 
 /// Completes a component's part, and holds the document against it, or writes it.
 fn held(mut part: Value, routes: &[Route]) {
+    let mut answers = Map::new();
     for Route { path, method, access } in routes {
         let operation = &mut part["paths"][path][method.as_str().to_lowercase()];
-        common::complete(operation, path, method, access);
+        answers.extend(common::complete(operation, path, method, access));
     }
+    part["components"]["responses"] = Value::Object(answers);
     schemas::tidy(&mut part);
     let document = written();
     let joined = joined(&document, &part);
@@ -175,9 +177,11 @@ fn joined(document: &Value, part: &Value) -> Value {
     let last = last.iter().filter(|tag| !ours.contains(&tag["name"]));
     let all = first.iter().cloned().chain(tags(part)).chain(last.cloned()).collect();
     joined["tags"] = Value::Array(all);
-    let named = |document: &Value| document["components"]["schemas"].as_object().cloned().unwrap_or_default();
-    for (name, schema) in named(document).into_iter().chain(named(part)) {
-        joined["components"]["schemas"][name] = schema;
+    for kind in ["schemas", "responses"] {
+        let named = |document: &Value| document["components"][kind].as_object().cloned().unwrap_or_default();
+        for (name, value) in named(document).into_iter().chain(named(part)) {
+            joined["components"][kind][name] = value;
+        }
     }
     schemas::keep_used(&mut joined);
     joined

@@ -1,7 +1,8 @@
 //! What every route has in common and no handler repeats: who may call it, the problems that anything here can answer, and the headers of answers.
 //!
-//! A handler describes its own problems by their codes: `(status = 409, description = "`run_active`: an answer is being written.")`. The body of such
-//! an answer is added here.
+//! A handler describes its own problems by their codes: `(status = 409, description = "`run_active`: an answer is being written.")`. One that several
+//! routes have is in [`COMMON`], and named without words: `(status = 429, description = "`rate_limited`.")`. The body of such an answer is added here.
+//! An answer that has nothing but what is common is described once, and routes refer to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,73 +11,40 @@ use serde_json::{Map, Value, json};
 
 use super::Access;
 
-/// A problem that handlers do not name: its status, its name in the document, its codes, and when it is answered.
+/// A problem that several routes have in the same words: its status, its code, and when it is answered.
 struct Common {
     status: u16,
-    name: &'static str,
-    codes: &'static [&'static str],
+    code: &'static str,
     when: &'static str,
 }
 
-const COMMON: [Common; 13] = [
-    Common {
-        status: 400,
-        name: "InvalidJson",
-        codes: &["invalid_json"],
-        when: "The body is no JSON, or other than the route takes.",
-    },
-    Common {
-        status: 401,
-        name: "Unauthenticated",
-        codes: &["unauthenticated"],
-        when: "There is no valid token or key.",
-    },
-    Common {
-        status: 403,
-        name: "Forbidden",
-        codes: &["forbidden", "insufficient_scope"],
-        when: "A role or a scope does not allow it; `permission` names what is missing.",
-    },
-    Common {
-        status: 404,
-        name: "NotFound",
-        codes: &["not_found"],
-        when: "There is no such thing, or it belongs to somebody else.",
-    },
-    Common { status: 408, name: "TooSlow", codes: &["too_slow"], when: "The body came too slowly." },
-    Common { status: 410, name: "Erased", codes: &["erased"], when: "What was stored for the account was erased." },
-    Common { status: 413, name: "TooLarge", codes: &["too_large"], when: "The body is too long." },
-    Common {
-        status: 415,
-        name: "UnsupportedMediaType",
-        codes: &["unsupported_media_type"],
-        when: "The body is not declared as JSON.",
-    },
-    Common {
-        status: 422,
-        name: "InvalidField",
-        codes: &["invalid_field"],
-        when: "A value does not fit; `field` names it.",
-    },
-    Common {
-        status: 431,
-        name: "HeadersTooLarge",
-        codes: &["headers_too_large"],
-        when: "The headers are too long together.",
-    },
-    Common { status: 500, name: "Internal", codes: &["internal"], when: "Something went wrong here." },
-    Common {
-        status: 503,
-        name: "Unavailable",
-        codes: &["unavailable", "key_missing", "key_damaged"],
-        when: "The database does not answer, or a key to read with is missing.",
-    },
-    Common {
-        status: 507,
-        name: "Unwritable",
-        codes: &["unwritable"],
-        when: "Nothing can be stored: the disk is full or read-only.",
-    },
+const fn common(status: u16, code: &'static str, when: &'static str) -> Common {
+    Common { status, code, when }
+}
+
+/// By status, and in the order in which they are told.
+const COMMON: [Common; 21] = [
+    common(400, "invalid_json", "The body is no JSON, or other than the route takes."),
+    common(401, "unauthenticated", "There is no valid token or key."),
+    common(403, "beyond_own_role", "It would give or take more than the caller may do."),
+    common(403, "forbidden", "None of the roles has the permission."),
+    common(403, "insufficient_scope", "The key or token lacks the scope."),
+    common(403, "key_not_allowed", "An API key is not taken here."),
+    common(403, "cross_origin", "The request comes from another site's page."),
+    common(404, "not_found", "There is no such thing, or it belongs to somebody else."),
+    common(408, "too_slow", "The body came too slowly."),
+    common(410, "erased", "What was stored for the account was erased."),
+    common(413, "too_large", "The body is too long."),
+    common(415, "unsupported_media_type", "The body is not declared as JSON."),
+    common(422, "invalid_field", "A value does not fit; `field` names it."),
+    common(429, "rate_limited", "Too many in a while; nothing was done. `limit`, if it is there, says which."),
+    common(429, "budget", "A budget of tokens or money is used up; `limit` says which."),
+    common(431, "headers_too_large", "The headers are too long together."),
+    common(500, "internal", "Something went wrong here."),
+    common(503, "unavailable", "The database does not answer."),
+    common(503, "key_missing", "A key to read with is missing."),
+    common(503, "key_damaged", "A key to read with is damaged."),
+    common(507, "unwritable", "Nothing can be stored: the disk is full or read-only."),
 ];
 
 /// How the description of an error without a body begins.
@@ -93,8 +61,8 @@ const JSON: &str = "application/json";
 /// The code of a used up budget. Whoever can get it is told in every answer what is left.
 const BUDGET: &str = "`budget`";
 
-/// Adds to an operation what it has in common with others.
-pub(super) fn complete(operation: &mut Value, path: &str, method: &http::Method, access: &Access) {
+/// Adds to an operation what it has in common with others. Returns the answers to which it refers, by their names.
+pub(super) fn complete(operation: &mut Value, path: &str, method: &http::Method, access: &Access) -> Map<String, Value> {
     for field in ["summary", "operationId"] {
         assert!(operation[field].is_string(), "{method} {path} needs a {field}");
     }
@@ -110,24 +78,26 @@ pub(super) fn complete(operation: &mut Value, path: &str, method: &http::Method,
         .get("429")
         .is_some_and(|limited| limited["description"].as_str().unwrap_or_default().contains(BUDGET));
     let passed_on = passed_on(responses, &mut problems);
+    let mut referred = Map::new();
     for (status, response) in responses.iter_mut() {
         // Any other.
         let Ok(status) = status.parse::<u16>() else { continue };
         let said = response["description"].as_str().unwrap_or_default().to_owned();
-        let (mut codes, has_form) = (named(&said), response["content"].is_object());
+        let (mut codes, has_form) = (named(&said, status), response["content"].is_object());
         if status >= 400 && !said.starts_with(NO_BODY) && (!has_form || !codes.is_empty()) {
             assert!(
                 !codes.is_empty(),
                 "{method} {path}: {status} is described by a code, such as `run_active`: and why"
             );
             codes.extend(problems.remove(&status).unwrap_or_default());
-            let mut said = problem(status, &codes);
             // In a form of its own, or as a problem.
             if has_form {
+                let mut said = problem(status, &codes);
                 response["content"][PROBLEM] = said["content"][PROBLEM].take();
                 response["description"] = said["description"].take();
             } else {
-                *response = said;
+                *response = refusal(status, codes, is_budgeted, &mut referred);
+                continue;
             }
         } else if let Some(common) = problems.remove(&status).filter(|_| has_form) {
             response["content"][PROBLEM] = problem(status, &common)["content"][PROBLEM].take();
@@ -138,27 +108,46 @@ pub(super) fn complete(operation: &mut Value, path: &str, method: &http::Method,
         headers(response, status, is_budgeted);
     }
     for (status, codes) in problems {
-        let common = COMMON.iter().find(|common| common.status == status).expect("it is in the table");
-        let is_whole = codes.iter().map(|(code, _)| code.as_str()).eq(common.codes.iter().copied());
-        let response = if is_whole && status != 403 {
-            json!({ "$ref": format!("#/components/responses/{}", common.name) })
-        } else {
-            let mut response = problem(status, &codes);
-            headers(&mut response, status, is_budgeted);
-            response
-        };
-        responses.insert(status.to_string(), response);
+        responses.insert(status.to_string(), refusal(status, codes, is_budgeted, &mut referred));
     }
     for (status, form) in passed_on {
         responses[&status]["content"][JSON] = form;
     }
+    referred
+}
+
+/// An answer with a problem that has one of these codes. If it has only what is common, it is a reference, and the answer is added to those referred to.
+fn refusal(status: u16, mut codes: Codes, is_budgeted: bool, referred: &mut Map<String, Value>) -> Value {
+    let place = |code: &str, when: &str| {
+        COMMON.iter().position(|common| (common.status, common.code, common.when) == (status, code, when))
+    };
+    let is_common = codes.iter().all(|(code, when)| place(code, when).is_some());
+    if is_common {
+        codes.sort_by_key(|(code, when)| place(code, when));
+        codes.dedup();
+    }
+    let mut response = problem(status, &codes);
+    headers(&mut response, status, is_budgeted);
+    if !is_common {
+        return response;
+    }
+    let names: Vec<String> = codes.iter().map(|(code, _)| in_camel_case(code)).collect();
+    let name = names.join("Or");
+    let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+    referred.insert(name, response);
+    reference
+}
+
+fn in_camel_case(code: &str) -> String {
+    let words = code.split('_').map(|word| word.split_at(1.min(word.len())));
+    words.map(|(first, rest)| first.to_uppercase() + rest).collect()
 }
 
 /// The problems that a server elsewhere may have, which are passed on with its status, whatever that is: of the answer `default`. They are added to those
 /// of every other error. Its form is returned, beside each status.
 fn passed_on(responses: &mut Map<String, Value>, problems: &mut BTreeMap<u16, Codes>) -> Vec<(String, Value)> {
     let Some(said) = responses.get_mut("default") else { return Vec::new() };
-    let codes = named(said["description"].as_str().unwrap_or_default());
+    let codes = named(said["description"].as_str().unwrap_or_default(), None);
     let form = said["content"][JSON].clone();
     said["content"][PROBLEM] = problem(None, &codes)["content"][PROBLEM].take();
     let described = responses.keys().filter_map(|status| status.parse().ok());
@@ -180,39 +169,25 @@ fn common_problems(operation: &Value, path: &str, method: &http::Method, access:
     let parameters = || operation["parameters"].as_array().into_iter().flatten();
     let has_query = parameters().any(|parameter| parameter["in"] == "query");
     let is_secured = matches!(access, Access::Secured { .. } | Access::OwnProof);
-    let mut problems: BTreeMap<u16, Codes> = COMMON
-        .iter()
-        .filter(|common| match common.status {
-            400 | 415 => has_json,
-            408 | 413 => has_body,
-            422 => has_json || has_query,
-            401 | 410 => is_secured,
-            403 => false,
-            404 => path.contains('{'),
-            507 => !method.is_safe(),
-            _ => true,
-        })
-        .map(|common| {
-            (common.status, common.codes.iter().map(|code| ((*code).to_owned(), common.when.to_owned())).collect())
-        })
-        .collect();
-    let mut forbidden = Vec::new();
-    if let Access::Secured { permission, session, key, .. } = access {
-        if let Some(permission) = permission {
-            forbidden.push(("forbidden", format!("None of the roles has the permission `{permission}`.")));
+    let is_there = |common: &&Common| match (common.status, common.code, access) {
+        (400 | 415, ..) => has_json,
+        (408 | 413, ..) => has_body,
+        (422, ..) => has_json || has_query,
+        (401 | 410, ..) => is_secured,
+        (403, "forbidden", Access::Secured { permission, .. }) => permission.is_some(),
+        (403, "insufficient_scope", Access::Secured { permission, session, key, .. }) => {
+            permission.is_some() && (*key || !*session)
         }
-        if permission.is_some() && (*key || !*session) {
-            forbidden.push(("insufficient_scope", "The key or token lacks that scope.".to_owned()));
-        }
-        if !key {
-            forbidden.push(("key_not_allowed", "An API key is not taken here.".to_owned()));
-        }
-        if *session && !method.is_safe() {
-            forbidden.push(("cross_origin", "The request comes from another site's page.".to_owned()));
-        }
-    }
-    if !forbidden.is_empty() {
-        problems.insert(403, forbidden.into_iter().map(|(code, when)| (code.to_owned(), when)).collect());
+        (403, "key_not_allowed", Access::Secured { key, .. }) => !key,
+        (403, "cross_origin", Access::Secured { session, .. }) => *session && !method.is_safe(),
+        (403 | 429, ..) => false,
+        (404, ..) => path.contains('{'),
+        (507, ..) => !method.is_safe(),
+        _ => true,
+    };
+    let mut problems: BTreeMap<u16, Codes> = BTreeMap::new();
+    for Common { status, code, when } in COMMON.iter().filter(is_there) {
+        problems.entry(*status).or_default().push(((*code).to_owned(), (*when).to_owned()));
     }
     problems
 }
@@ -267,26 +242,31 @@ fn headers(response: &mut Value, status: u16, is_budgeted: bool) {
     }
 }
 
-/// The codes that a description names, with their words: each is in backticks, with a colon behind them.
-fn named(description: &str) -> Codes {
+/// The codes that a description names, with their words: each is in backticks, with a colon behind them. One that is common with this status may begin a
+/// sentence without words, and has those of the table.
+fn named(description: &str, status: impl Into<Option<u16>>) -> Codes {
+    let status = status.into();
+    let known = |code: &str| {
+        COMMON.iter().find(|common| Some(common.status) == status && common.code == code).map(|common| common.when)
+    };
     let mut codes = Codes::new();
     let mut pieces = description.split('`').peekable();
+    let mut is_beginning = true;
     while let Some(words) = pieces.next() {
+        is_beginning = words.trim_end().ends_with('.') || is_beginning && words.trim().is_empty();
         if let Some((_, before)) = codes.last_mut() {
             before.push_str(words);
         }
         let (Some(quoted), Some(after)) = (pieces.next(), pieces.peek_mut()) else { break };
         let is_code = !quoted.is_empty() && quoted.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        match after.strip_prefix(": ").filter(|_| is_code) {
-            Some(rest) => {
-                *after = rest;
-                codes.push((quoted.to_owned(), String::new()));
-            }
-            None => {
-                if let Some((_, before)) = codes.last_mut() {
-                    before.push_str(&format!("`{quoted}`"));
-                }
-            }
+        let following: &str = after;
+        let own = following.strip_prefix(": ").filter(|_| is_code).map(|rest| (rest, ""));
+        let common = following.strip_prefix('.').filter(|_| is_beginning).zip(known(quoted));
+        if let Some((rest, when)) = own.or(common) {
+            *after = rest;
+            codes.push((quoted.to_owned(), when.to_owned()));
+        } else if let Some((_, before)) = codes.last_mut() {
+            before.push_str(&format!("`{quoted}`"));
         }
     }
     codes.into_iter().map(|(code, words)| (code, words.trim_end().to_owned())).collect()
@@ -355,16 +335,6 @@ fn schemas() -> Map<String, Value> {
 
 /// The document without any operation.
 pub(super) fn document() -> Value {
-    let responses: Map<String, Value> = COMMON
-        .iter()
-        .filter(|common| common.status != 403)
-        .map(|Common { status, name, codes, when }| {
-            let codes = codes.iter().map(|code| ((*code).to_owned(), (*when).to_owned())).collect();
-            let mut response = problem(*status, &codes);
-            headers(&mut response, *status, false);
-            ((*name).to_owned(), response)
-        })
-        .collect();
     let header = |description: &str, schema: Value| json!({ "description": description, "schema": schema });
     json!({
         "openapi": "3.1.1",
@@ -379,7 +349,6 @@ pub(super) fn document() -> Value {
         "paths": {},
         "components": {
             "schemas": schemas(),
-            "responses": responses,
             "headers": {
                 "X-Request-Id": header("The id of the request, which the log has too.", json!({ "type": "string" })),
                 "WWW-Authenticate": header("How to get in (RFC 9110, section 11.6.1).", json!({ "type": "string" })),
@@ -405,12 +374,39 @@ mod tests {
 
     #[test]
     fn codes_are_named_with_their_words() {
-        let codes = named("`run_active`: one is `queued` or works. `budget`: it is used up; see `GET /api/usage`.");
+        let codes = named("`run_active`: one is `queued` or works. `budget`: it is used up; see `GET /api/usage`.", 409);
         let codes: Vec<_> = codes.iter().map(|(code, words)| (code.as_str(), words.as_str())).collect();
         assert_eq!(
             codes,
             [("run_active", "one is `queued` or works."), ("budget", "it is used up; see `GET /api/usage`.")]
         );
-        assert!(named("It is wrong.").is_empty() && named("Use `a`, or `b`.").is_empty());
+        assert!(named("It is wrong.", 409).is_empty() && named("Use `a`, or `b`.", 409).is_empty());
+    }
+
+    #[test]
+    fn a_common_code_may_be_named_without_words() {
+        let codes = |description, status| {
+            named(description, status).into_iter().map(|(code, words)| format!("{code} {words}")).collect::<Vec<_>>()
+        };
+        let both = codes("`rate_limited`. `budget`.", 429);
+        let begins = |told: &String, words| told.starts_with(words);
+        assert!(begins(&both[0], "rate_limited Too many") && begins(&both[1], "budget A budget"), "{both:?}");
+        assert_eq!(codes("`other`: see `budget`.", 429), ["other see `budget`."]);
+        assert_eq!(codes("`rate_limited`.", 403), [""; 0]);
+        assert_eq!(codes("`rate_limited`. `budget`: that of the day.", 429)[1], "budget that of the day.");
+    }
+
+    #[test]
+    fn an_answer_with_nothing_of_its_own_is_described_once() {
+        let mut referred = Map::new();
+        let common = |code: &str| named(&format!("`{code}`."), 403).remove(0);
+        let codes = vec![common("cross_origin"), common("forbidden"), common("cross_origin")];
+        let answer = refusal(403, codes, false, &mut referred);
+        assert_eq!(answer, json!({ "$ref": "#/components/responses/ForbiddenOrCrossOrigin" }));
+        assert!(referred["ForbiddenOrCrossOrigin"]["content"][PROBLEM].is_object());
+        let own = ("forbidden".to_owned(), "Not the model.".to_owned());
+        let answer = refusal(403, vec![own, common("cross_origin")], false, &mut referred);
+        assert!(answer["content"][PROBLEM].is_object());
+        assert_eq!(referred.len(), 1);
     }
 }
