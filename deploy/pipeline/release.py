@@ -114,6 +114,12 @@ def serve_with(name):
 # ---- Prometheus ----
 
 
+def address(text):
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError("it is not an address: set the variable PROMETHEUS of the environment, docs/pipeline.md")
+    return text
+
+
 def alerts(prometheus):
     """Our alerts that are pending or fire: {(name, labels, since): state}."""
     request = urllib.request.Request(f"{prometheus.rstrip('/')}/api/v1/rules?type=alert")
@@ -252,7 +258,8 @@ def remove():
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     prometheus = argparse.ArgumentParser(add_help=False)
-    prometheus.add_argument("--prometheus", required=True, metavar="URL", help="with PROMETHEUS_TOKEN, if it wants a token")
+    # A variable that nobody has set is an empty one.
+    prometheus.add_argument("--prometheus", required=True, type=address, metavar="URL", help="with PROMETHEUS_TOKEN, if it wants a token")
     steps = parser.add_subparsers(dest="step", required=True)
     step = steps.add_parser("begin", parents=[prometheus], help=begin.__doc__)
     step.add_argument("image")

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 url=${1:?name a service, or an address}
+: "${EA_API_KEY:?name an API key for the smoke test: docs/pipeline.md}"
 if [[ $url == service/* ]]; then
   kubectl port-forward "$url" 3000:80 > /dev/null &
   trap 'kill $!' EXIT

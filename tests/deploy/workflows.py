@@ -88,6 +88,12 @@ class Scripts(unittest.TestCase):
         code, said = run(beside_python("shellcheck"), *SCRIPTS.glob("*.sh"), ROOT / ".ci/run")
         self.assertEqual(code, 0, said)
 
+    def test_what_is_not_set_is_named_at_once(self):
+        script = SCRIPTS / "required.sh"
+        self.assertEqual(run("env", "A=1", "B=2", script, "A", "B"), (0, ""))
+        code, said = run("env", "A=1", "B=", script, "A", "B", "C")
+        self.assertEqual((code, said.split(".")[0]), (1, "not set: B C"))
+
     def test_a_release_with_other_migrations_than_that_of_an_environment_changes_the_schema(self):
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder, "deploy/pipeline/changes-schema.sh")

@@ -1,7 +1,7 @@
 //! `/api/assistants`: settings under a name, one's own or shared with groups; and `/api/groups`, with which one can share.
 
 use axum::{extract::State, response::Response};
-use domain::{AssistantContents, Id, ModelSettings, Timestamp};
+use domain::{AssistantContents, Id, ModelSettings, Timestamp, limits::MAX_ASSISTANT_NAME_CHARS};
 use http::StatusCode;
 use permissions::{
     Action, Required,
@@ -22,8 +22,6 @@ use crate::{
     settings::{MAX_SETTINGS_BYTES, SettingsChange, present},
 };
 
-/// A name is a word or a few.
-const MAX_NAME_CHARS: usize = 60;
 /// A description is a line or two in a list.
 const MAX_DESCRIPTION_CHARS: usize = 500;
 /// As many groups as somebody can be in.
@@ -281,8 +279,8 @@ async fn contents<D: Database>(
         name.trim().clone_into(&mut contents.name);
     }
     let length = contents.name.chars().count();
-    if !(1..=MAX_NAME_CHARS).contains(&length) || contents.name.contains(char::is_control) {
-        let detail = format!("Use 1 to {MAX_NAME_CHARS} characters on one line.");
+    if !(1..=MAX_ASSISTANT_NAME_CHARS).contains(&length) || contents.name.contains(char::is_control) {
+        let detail = format!("Use 1 to {MAX_ASSISTANT_NAME_CHARS} characters on one line.");
         return Err(Problem::invalid_field("name", detail).into());
     }
     if let Some(description) = &change.description {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use platform::{instance, sleep, within};
-use storage::{Database, StorageError, Store, master_keys::MasterKeyUse};
+use storage::{Database, StorageError, Store, master_keys::MasterKeyUse, master_sealed::Resealed};
 use web::{
     App,
     log::{Level, log},
@@ -45,9 +45,10 @@ pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
     }
     NEXT.set(now.checked_add(PAUSE));
     platform::spawn(async move {
+        let mut resealed = Resealed::default();
         sleep(STEP_PAUSE).await;
         while now.elapsed() < WORK {
-            match step(app.store()).await {
+            match step(app.store(), &mut resealed).await {
                 Ok(true) => sleep(STEP_PAUSE).await,
                 Ok(false) => return,
                 Err(error) => {
@@ -62,11 +63,14 @@ pub(crate) fn go_on<D: Database + 'static>(app: App<D>) {
     });
 }
 
-async fn step(store: &Store<impl Database>) -> Result<bool, StorageError> {
+async fn step(store: &Store<impl Database>, resealed: &mut Resealed) -> Result<bool, StorageError> {
     if !store.has_encryption_work().await? {
         return Ok(false);
     }
-    if store.seal_next_rows().await? || store.rewrap_next_keys().await? || store.reseal_next_with_master().await? {
+    if store.seal_next_rows().await?
+        || store.rewrap_next_keys().await?
+        || store.reseal_next_with_master(resealed).await?
+    {
         return Ok(true);
     }
     store.forget_master_keys().await?;
@@ -218,7 +222,7 @@ mod tests {
             let both = format!("{NEW},{OLD}");
             let rotating = told(&both).await;
             assert!(rotating[1].0 == Status::Warning && rotating[1].1.contains("keep the older"), "{rotating:?}");
-            assert!(step(&with(&both)).await.unwrap());
+            assert!(step(&with(&both), &mut Resealed::default()).await.unwrap());
             let rotated = told(&both).await;
             assert!(rotated[0].1.contains("630dcd2966c43366") && rotated[1].0 == Status::Ok, "{rotated:?}");
             assert!(told(NEW).await.iter().all(|(status, _)| *status == Status::Ok));

@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use completions_api::Wanted;
+use domain::limits::MAX_MESSAGE_BYTES;
 use http::{HeaderMap, StatusCode};
 use permissions::table::{ConversationsRead, ConversationsWrite};
 use problem::Problem;
@@ -24,10 +25,8 @@ use crate::{
     router::Chat,
 };
 
-/// The longest message: a book chapter, or a log file.
-const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 /// JSON may write one byte as six.
-const MAX_BODY_BYTES: usize = 6 * (MAX_CONTENT_BYTES + json_schema::MAX_SCHEMA_BYTES) + 8 * 1024;
+const MAX_BODY_BYTES: usize = 6 * (MAX_MESSAGE_BYTES + json_schema::MAX_SCHEMA_BYTES) + 8 * 1024;
 /// A page of long messages ends early: hosted edges allow responses of at most 10 MiB.
 const MAX_PAGE_BYTES: u64 = 4 * 1024 * 1024;
 /// The longest key; a UUID is shorter.
@@ -114,8 +113,8 @@ pub(crate) async fn send<D: Database>(
     if body.content.trim().is_empty() {
         return Err(Problem::invalid_field("content", "Write something first.").into());
     }
-    if body.content.len() > MAX_CONTENT_BYTES {
-        return Err(Problem::too_large(MAX_CONTENT_BYTES).into());
+    if body.content.len() > MAX_MESSAGE_BYTES {
+        return Err(Problem::too_large(MAX_MESSAGE_BYTES).into());
     }
     let response_format = body.response_format.map(Wanted::checked).transpose();
     let response_format =

@@ -1,16 +1,13 @@
 //! Which model answers: one that a message or a conversation names, or the default; and whether a person may have it answer. `stream` lists them all.
 
 use ::models::{Credentials, Providers, Written, is_set_up};
-use domain::Id;
+use domain::{Id, limits::MAX_MODEL_BYTES};
 use permissions::Action;
 use problem::Problem;
 use storage::{Database, model_listings::models_of};
 use web::{Result, Session};
 
 use crate::router::Chat;
-
-/// Longer than any model's name.
-const MAX_MODEL_BYTES: usize = 200;
 
 /// Refuses a name that a person may not choose.
 pub(crate) async fn check_name<D: Database>(chat: &Chat<D>, session: &Session, model: Option<&str>) -> Result<()> {

@@ -1,7 +1,10 @@
 //! The settings of a conversation and of an assistant, as they are sent: `{"instructions", "temperature", "max_output_tokens", "reasoning_effort", "tools"}`.
 //! Everything is checked here. Must not know where they are stored.
 
-use domain::{ModelSettings, ReasoningEffort, Temperature};
+use domain::{
+    ModelSettings, ReasoningEffort, Temperature,
+    limits::{MAX_INSTRUCTIONS_BYTES, MAX_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS},
+};
 use problem::Problem;
 use serde::{Deserialize, Deserializer};
 use toolbox::{
@@ -10,14 +13,8 @@ use toolbox::{
 };
 use web::Result;
 
-/// The longest instructions: some four thousand tokens, which every request of the conversation carries.
-pub(crate) const MAX_INSTRUCTIONS_BYTES: usize = 16 * 1024;
 /// Settings, in whose instructions JSON may write a byte as six, and a name and a description beside them.
 pub(crate) const MAX_SETTINGS_BYTES: usize = 6 * MAX_INSTRUCTIONS_BYTES + MAX_CHOSEN_BYTES + 16 * 1024;
-/// OpenAI's Responses take no smaller number. A model that reasons needs more before it says anything.
-const MIN_OUTPUT_TOKENS: u64 = 16;
-/// More than any model writes.
-const MAX_OUTPUT_TOKENS: u64 = 1_000_000;
 
 /// What is to be different about settings. What is left out stays, `null` is as usual.
 #[derive(Clone, Default, Debug, Deserialize)]

@@ -55,9 +55,10 @@ async fn answer(request: Request, began: Instant) -> Response<Body> {
     }
     match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
         Ok(body) => {
-            let (headers, request) = (head.headers.clone(), http::Request::from_parts(head, body.to_bytes()));
+            let span = tracing::begin(&head.headers, began);
+            let request = http::Request::from_parts(head, body.to_bytes());
             let response = mcp::respond(&Composed, &mcp::Settings::default(), request).await.map(body_of);
-            tracing::record(&headers, response.status(), began);
+            tracing::end(span, response.status());
             tracing::soon();
             response
         }

@@ -6,24 +6,20 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use spin_sdk::{variables, wasip3::spawn};
-use traces::{COLLECTED, MEDIA_TYPE, Sampling, Span, names};
+use traces::{COLLECTED, MEDIA_TYPE, Span, names};
 
 /// The method of a call, whose name is a tool.
 const TOOLS_CALL: &str = "tools/call";
 
-/// Decides what this instance records, before its first request: nothing, unless the configuration names a collector and `name`, this server's id.
+/// Decides what this instance records, before its first request: nothing without `name`, this server's id.
 pub(crate) async fn set_up(name: Option<&str>) {
     let variable = async |name: &str| variables::get(name).await.unwrap_or_default().trim().to_owned();
-    let (endpoint, sampling) = (variable("otlp_endpoint").await, variable("otlp_sampling").await);
-    // As in `platform/src/tracing.rs`: all components decide alike.
-    match (name, Sampling::parse(&sampling, &endpoint)) {
-        (Some(name), Ok(sampling)) if !endpoint.is_empty() => traces::record(name, sampling),
-        _ => traces::record_nothing(),
-    }
+    traces::set_up(name, variable).await;
 }
 
-/// Records an answer (OpenTelemetry, "Semantic conventions for Model Context Protocol", "Server"), as far as the headers say what was asked.
-pub(crate) fn record(headers: &HeaderMap, status: StatusCode, began: Instant) {
+/// The span of a request that is answered since `began` (OpenTelemetry, "Semantic conventions for Model Context Protocol", "Server"), as far as the headers say
+/// what is asked.
+pub(crate) fn begin(headers: &HeaderMap, began: Instant) -> Span {
     let said = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let method = said("mcp-method");
     // Other names are of resources and prompts: what is in an address may be somebody's.
@@ -33,11 +29,16 @@ pub(crate) fn record(headers: &HeaderMap, status: StatusCode, began: Instant) {
         None => Span::of_request(method, began),
     };
     span.set(names::MCP_METHOD_NAME, method);
-    span.set(names::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
     if let Some(tool) = tool {
         span.set(names::GEN_AI_OPERATION_NAME, "execute_tool");
         span.set(names::GEN_AI_TOOL_NAME, tool);
     }
+    span
+}
+
+/// It was answered.
+pub(crate) fn end(mut span: Span, status: StatusCode) {
+    span.set(names::HTTP_RESPONSE_STATUS_CODE, status.as_u16());
     if !status.is_success() {
         span.fail(status.as_str());
     }

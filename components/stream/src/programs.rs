@@ -5,6 +5,8 @@ mod asking;
 mod assistants;
 mod beginning;
 mod delivery;
+#[cfg(test)]
+mod described;
 mod execution;
 pub(crate) mod models;
 mod refusal;
@@ -20,6 +22,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
+use domain::limits::MAX_MODEL_BYTES;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use passthrough::{Endpoint, InvalidRequest, Request};
 use permissions::{Action, table::ModelsCall};
@@ -48,8 +51,6 @@ const NO_KEY: &str =
     "Send an API key of this installation as Authorization: Bearer ea_… (on its page under Programs and keys).";
 /// What a program is told that asks for something of OpenAI's API that is not here.
 const NOTHING_HERE: &str = "Of OpenAI's API, this installation has POST /v1/chat/completions, /v1/responses and /v1/embeddings, and GET /v1/models.";
-/// Longer than any model's name.
-const MAX_MODEL_BYTES: usize = 200;
 
 /// The ways out and back that are Spin's, and a script's in tests.
 #[derive(Clone, Copy)]
@@ -135,14 +136,7 @@ type Body = RawJson<MAX_BODY_BYTES>;
     request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hello"}]})),
     responses(
         (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
-        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route. `context_length`: what the assistant would have to read is longer than its model reads."),
-        (status = 403, description = "`forbidden`: none of the roles has the model."),
-        (status = 404, description = "`model_not_found`: the installation does not offer the model, or there is no such assistant. `not_found`: the account has been deleted."),
-        (status = 409, description = "`cancelled`: somebody stopped the assistant."),
-        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
-        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address. `answer_unfit`: the assistant's answer does not fit the form that is wanted. `run_failed`: the assistant came to no end."),
-        (status = 504, description = "`provider_silent`: it does not answer in time. `answer_late`: the assistant took longer than ten minutes for an answer that is not streamed, and was stopped."),
-        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
+        described::AssistantRefusals,
     ),
 ))]
 async fn chat_completions<D: Database + 'static>(
@@ -163,13 +157,7 @@ async fn chat_completions<D: Database + 'static>(
     request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "gpt-4.1-mini", "input": "Hello"})),
     responses(
         (status = 200, description = "The provider's answer, as it came; a stream if the request wants one.", content((serde_json::Value = "application/json"), (String = "text/event-stream"))),
-        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route, or the model is an assistant."),
-        (status = 403, description = "`forbidden`: none of the roles has the model."),
-        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
-        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
-        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
-        (status = 504, description = "`provider_silent`: it does not answer in time."),
-        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
+        described::Refusals,
     ),
 ))]
 async fn responses<D: Database + 'static>(
@@ -190,13 +178,7 @@ async fn responses<D: Database + 'static>(
     request_body(content = serde_json::Value, description = "As in OpenAI's API, of at most 6 MiB.", example = json!({"model": "text-embedding-3-small", "input": "Hello"})),
     responses(
         (status = 200, description = "The provider's answer, as it came.", body = serde_json::Value),
-        (status = 400, description = "`invalid_request`: it cannot be passed on. `api_not_offered`: the provider has no such route, or the model is an assistant."),
-        (status = 403, description = "`forbidden`: none of the roles has the model."),
-        (status = 404, description = "`model_not_found`: the installation does not offer the model."),
-        (status = 429, description = "`rate_limited`: too many in a minute. `budget`: a budget of tokens or money is used up."),
-        (status = 502, description = "`provider_unreachable`: it cannot be reached. `provider_empty`: its answer is empty. `provider_key_refused`: it refuses the installation's key. `provider_account_empty`: nothing is left there. `provider_moved`: it has another address."),
-        (status = 504, description = "`provider_silent`: it does not answer in time."),
-        (status = "default", description = "`provider_refused`: the provider refuses it or fails, in its words and with its status.", body = serde_json::Value),
+        described::Refusals,
     ),
 ))]
 async fn embeddings<D: Database + 'static>(

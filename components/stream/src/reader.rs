@@ -18,14 +18,20 @@ impl Reader for RunReader {
     fn send(&mut self, frames: &str) -> bool {
         match self {
             Self::Body(outlet) => outlet.write(frames),
-            Self::Program(listener) => listener.hear(frames),
+            // A run without readers goes on, so that a person can come back to it. Nobody comes back to this one: it is stopped, and until it has ended its
+            // listener hears on.
+            Self::Program(listener) => {
+                listener.hear(frames);
+                true
+            }
         }
     }
 
     async fn ready(&mut self) -> bool {
         match self {
             Self::Body(outlet) => outlet.ready().await,
-            Self::Program(listener) => listener.ready().await,
+            // Only the text waits for the program.
+            Self::Program(_) => true,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! An answer in the form of Chat Completions, made of the frames of a run's events as they come: chunks of a stream, or one object at the end.
+//! An answer in the form of Chat Completions, made of the frames of a run's events as they come: chunks of a stream, or one object at the end. A chunk has
+//! what has come since the last one was taken, so who reads slowly gets fewer and longer ones, and only text waits for them.
 //!
 //! What the model says before it calls tools is a part of the answer: a program sees it as it comes, or not at all. Only where the answer must have a form
 //! is it held back until it is known to be the last.
@@ -43,18 +44,22 @@ pub struct Answer {
     streams: bool,
     wants_usage: bool,
     holds_back: bool,
-    /// All of it that counts, as far as it is not streamed.
+    /// All of it that counts, as far as it was not taken for a stream.
     text: String,
     /// The text of rounds that ended with calls ends here.
     settled: usize,
     /// Something was said before the last calls, and since.
     has_said_before: bool,
     has_said_since: bool,
-    /// Pieces since something was sent.
+    /// Pieces since something was taken.
     silent: u32,
+    /// A comment is to be sent, unless there is something else.
+    is_comment_due: bool,
     finish_reason: String,
     usage: Option<Usage>,
     ending: Option<Ending>,
+    /// The end of a stream was taken.
+    is_end_taken: bool,
 }
 
 /// What is read of the data of a frame.
@@ -116,9 +121,11 @@ impl Answer {
             has_said_before: false,
             has_said_since: false,
             silent: 0,
+            is_comment_due: false,
             finish_reason: String::new(),
             usage: None,
             ending: None,
+            is_end_taken: false,
         }
     }
 
@@ -146,51 +153,78 @@ impl Answer {
         self.chunk(Delta { role: Some("assistant"), content: Some("") }, None)
     }
 
-    /// Takes frames of the run as its readers get them. What is to be sent of a stream.
-    #[must_use]
-    pub fn feed(&mut self, written: &str) -> String {
-        let (mut out, mut is_comment) = (String::new(), true);
+    /// Hears frames of the run as its readers get them.
+    pub fn feed(&mut self, written: &str) {
+        let mut is_comment = true;
         for frame in frames(written) {
             is_comment = false;
             if self.ending.is_some() {
                 break;
             }
             match frame.event {
-                "token" => self.say(&frame.content(), &mut out),
+                "token" => self.say(&frame.content()),
                 "tool_request" => self.settle(),
                 // Nobody is there who could decide, so no run of a program asks. If one did, it would wait for a day.
                 "tool_approval" => self.fail(
                     "run_failed",
                     "A tool needs a person's approval, and nobody can be asked here. Ask in the chat, or set the tool's policy to allow.",
-                    &mut out,
                 ),
-                "state" if frame.content() == "restarted" => self.restart(&mut out),
+                "state" if frame.content() == "restarted" => self.restart(),
                 "error" => match serde_json::from_str::<Data>(frame.data) {
                     Ok(Data { content, metadata }) => {
-                        self.fail(metadata.code.as_deref().unwrap_or("run_failed"), &content, &mut out);
+                        self.fail(metadata.code.as_deref().unwrap_or("run_failed"), &content);
                     }
-                    Err(_) => self.fail("run_failed", "The answer failed.", &mut out),
+                    Err(_) => self.fail("run_failed", "The answer failed."),
                 },
-                "complete" => self.complete(frame.data, &mut out),
+                "complete" => self.complete(frame.data),
                 _ => {}
             }
         }
-        self.silent = if out.is_empty() { self.silent.saturating_add(1) } else { 0 };
-        let is_due = is_comment || self.silent >= SILENT_PIECES;
-        if self.streams && self.ending.is_none() && out.is_empty() && is_due {
-            self.silent = 0;
-            out.push_str(STILL_THERE);
-        }
-        out
+        self.silent = self.silent.saturating_add(1);
+        self.is_comment_due |= is_comment || self.silent >= SILENT_PIECES;
     }
 
-    /// It will not go on, and why. What is to be sent of a stream.
-    #[must_use]
-    pub fn break_off(&mut self, code: &str, message: &str) -> String {
-        let mut out = String::new();
+    /// It will not go on, and why.
+    pub fn break_off(&mut self, code: &str, message: &str) {
         if self.ending.is_none() {
-            self.fail(code, message, &mut out);
+            self.fail(code, message);
         }
+    }
+
+    /// Whether [`Self::take`] has anything.
+    #[must_use]
+    pub const fn has_more(&self) -> bool {
+        self.streams && !self.is_end_taken && (self.has_text() || self.ending.is_some() || self.is_comment_due)
+    }
+
+    /// What has come of a stream since the last time, in its form.
+    #[must_use]
+    pub fn take(&mut self) -> String {
+        let mut out = String::new();
+        if !self.has_more() {
+            return out;
+        }
+        if self.has_text() {
+            self.settled = 0;
+            let text = std::mem::take(&mut self.text);
+            out.push_str(&self.chunk(Delta { content: Some(&text), ..Delta::default() }, None));
+        }
+        match &self.ending {
+            Some(Ending::Complete) => {
+                out.push_str(&self.chunk(Delta::default(), Some(&self.finish_reason)));
+                if self.wants_usage {
+                    out.push_str(&self.event(&[], Some(self.usage)));
+                }
+                out.push_str(DONE);
+            }
+            Some(Ending::Failed(Failure { code, message })) => {
+                let error = json!({ "message": message, "type": "server_error", "param": null, "code": code });
+                out.push_str(&frame(&json!({ "error": error })));
+            }
+            None if out.is_empty() => out.push_str(STILL_THERE),
+            None => {}
+        }
+        (self.silent, self.is_comment_due, self.is_end_taken) = (0, false, self.ending.is_some());
         out
     }
 
@@ -214,21 +248,17 @@ impl Answer {
         }))
     }
 
-    fn say(&mut self, text: &str, out: &mut String) {
-        if self.has_said_before && !self.has_said_since {
-            self.pass(BETWEEN, out);
-        }
-        self.has_said_since = true;
-        self.pass(text, out);
+    /// Whether there is text that a stream may have by now.
+    const fn has_text(&self) -> bool {
+        !self.text.is_empty() && (!self.holds_back || matches!(self.ending, Some(Ending::Complete)))
     }
 
-    /// Sends a text, or keeps it.
-    fn pass(&mut self, text: &str, out: &mut String) {
-        if self.streams && !self.holds_back {
-            out.push_str(&self.chunk(Delta { content: Some(text), ..Delta::default() }, None));
-        } else {
-            self.text.push_str(text);
+    fn say(&mut self, text: &str) {
+        if self.has_said_before && !self.has_said_since {
+            self.text.push_str(BETWEEN);
         }
+        self.has_said_since = true;
+        self.text.push_str(text);
     }
 
     /// The model calls tools, so what it has said is not its last word.
@@ -243,44 +273,29 @@ impl Answer {
     }
 
     /// Somebody else has taken the run up, and the answer is written anew since the last call.
-    fn restart(&mut self, out: &mut String) {
+    fn restart(&mut self) {
         if self.streams && !self.holds_back && self.has_said_since {
-            self.fail("answer_restarted", "The answer was begun anew in the middle of it. Ask again.", out);
+            return self.fail("answer_restarted", "The answer was begun anew in the middle of it. Ask again.");
         }
         self.text.truncate(self.settled);
         self.has_said_since = false;
     }
 
-    fn complete(&mut self, data: &str, out: &mut String) {
+    fn complete(&mut self, data: &str) {
         let Ok(Data { metadata, .. }) = serde_json::from_str(data) else {
-            return self.fail("run_failed", "The end of the answer cannot be read.", out);
+            return self.fail("run_failed", "The end of the answer cannot be read.");
         };
         let reason = metadata.finish_reason.unwrap_or_default();
         if reason == "cancelled" {
-            return self.fail("cancelled", "The answer was stopped.", out);
+            return self.fail("cancelled", "The answer was stopped.");
         }
         self.finish_reason = reason;
         self.usage = metadata.usage;
         self.ending = Some(Ending::Complete);
-        if !self.streams {
-            return;
-        }
-        if self.holds_back {
-            out.push_str(&self.chunk(Delta { content: Some(&self.text), ..Delta::default() }, None));
-        }
-        out.push_str(&self.chunk(Delta::default(), Some(&self.finish_reason)));
-        if self.wants_usage {
-            out.push_str(&self.event(&[], Some(self.usage)));
-        }
-        out.push_str(DONE);
     }
 
-    fn fail(&mut self, code: &str, message: &str, out: &mut String) {
+    fn fail(&mut self, code: &str, message: &str) {
         self.ending = Some(Ending::Failed(Failure { code: code.to_owned(), message: message.to_owned() }));
-        if self.streams {
-            let error = json!({ "message": message, "type": "server_error", "param": null, "code": code });
-            out.push_str(&frame(&json!({ "error": error })));
-        }
     }
 
     fn chunk(&self, delta: Delta<'_>, finish_reason: Option<&str>) -> String {

@@ -1,21 +1,24 @@
 //! What a program asks an assistant. Every field is read, passed over because nothing hangs on it, or refused by its name: an answer must not look as if it
 //! had been given to something else than was asked.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use domain::{MessageRole, ReasoningEffort, ResponseFormat, Temperature};
-use serde::{Deserialize, de::IgnoredAny};
+use domain::{
+    MessageRole, ReasoningEffort, ResponseFormat, Temperature,
+    limits::{MAX_MESSAGE_BYTES, MAX_OUTPUT_TOKENS, MAX_PROGRAM_INSTRUCTIONS_BYTES, MIN_OUTPUT_TOKENS},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use crate::Wanted;
 
-/// The longest instructions of a program, which every request of its turn carries: some sixteen thousand tokens.
-const MAX_INSTRUCTIONS_BYTES: usize = 64 * 1024;
-/// The longest message that is answered, as in chats.
-const MAX_CONTENT_BYTES: usize = 1024 * 1024;
-/// OpenAI's Responses take no smaller number.
-const MIN_OUTPUT_TOKENS: u64 = 16;
-/// More than any model writes.
-const MAX_OUTPUT_TOKENS: u64 = 1_000_000;
+/// `tool_choice`, as JSON, that keeps all tools out.
+const NO_TOOLS: &str = r#""none""#;
+/// Messages of one request: ten times as many as a model is shown. However short one is, it takes some hundred bytes.
+const MAX_MESSAGES: usize = 10_000;
 
 /// Why a request cannot be answered, in words for whoever wrote the program.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -77,9 +80,9 @@ pub struct AssistantRequest {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body {
+struct Body<'a> {
     model: String,
-    messages: Vec<Message>,
+    messages: Messages,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     temperature: Option<f64>,
@@ -87,12 +90,13 @@ struct Body {
     max_completion_tokens: Option<u64>,
     reasoning_effort: Option<String>,
     response_format: Option<Wanted>,
-    tool_choice: Option<ToolChoice>,
+    #[serde(borrow)]
+    tool_choice: Option<&'a RawValue>,
     // Taken as long as they want nothing else than there is.
     n: Option<u64>,
     logprobs: Option<bool>,
     store: Option<bool>,
-    modalities: Option<Vec<String>>,
+    modalities: Option<Vec<Modality>>,
     tools: Option<Vec<IgnoredAny>>,
     functions: Option<Vec<IgnoredAny>>,
     function_call: Option<IgnoredAny>,
@@ -136,12 +140,15 @@ struct StreamOptions {
     include_usage: Option<bool>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ToolChoice {
-    Mode(String),
-    Other(IgnoredAny),
+#[derive(PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Modality {
+    Text,
+    #[serde(other)]
+    Other,
 }
+
+struct Messages(Vec<Message>);
 
 #[derive(Deserialize)]
 struct Message {
@@ -151,11 +158,11 @@ struct Message {
     function_call: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// What a message says. Its parts are joined as they are read: a list of them would take many times their bytes.
 enum Content {
     Text(String),
-    Parts(Vec<Part>),
+    /// There is a part that is no text.
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -165,23 +172,73 @@ struct Part {
     refusal: Option<String>,
 }
 
-impl Content {
-    fn text(self) -> Result<String, InvalidRequest> {
-        let parts = match self {
-            Self::Text(text) => return Ok(text),
-            Self::Parts(parts) => parts,
-        };
-        let mut all = String::new();
-        for Part { r#type, text, refusal } in parts {
-            match (r#type.as_str(), text, refusal) {
-                ("text", Some(text), _) | ("refusal", _, Some(text)) => all.push_str(&text),
-                _ => {
-                    let detail = "An assistant reads texts: parts of a message must have the type text. Pictures, sounds and files can be sent to a model by its own name.";
-                    return refuse("messages", detail);
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Messages;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("messages")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Messages, A::Error> {
+                let mut messages = Vec::new();
+                while let Some(message) = items.next_element()? {
+                    if messages.len() == MAX_MESSAGES {
+                        return Err(A::Error::custom(format_args!("there are more than {MAX_MESSAGES} messages")));
+                    }
+                    messages.push(message);
                 }
+                Ok(Messages(messages))
             }
         }
-        Ok(all)
+
+        deserializer.deserialize_seq(Read)
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+
+        impl<'de> Visitor<'de> for Read {
+            type Value = Content;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or parts")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Content, E> {
+                Ok(Content::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Content, A::Error> {
+                let (mut all, mut is_text) = (String::new(), true);
+                while let Some(Part { r#type, text, refusal }) = items.next_element()? {
+                    match (r#type.as_str(), text, refusal) {
+                        ("text", Some(text), _) | ("refusal", _, Some(text)) => all.push_str(&text),
+                        _ => is_text = false,
+                    }
+                }
+                Ok(if is_text { Content::Text(all) } else { Content::Other })
+            }
+        }
+
+        deserializer.deserialize_any(Read)
+    }
+}
+
+impl Content {
+    fn text(self) -> Result<String, InvalidRequest> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Other => refuse(
+                "messages",
+                "An assistant reads texts: parts of a message must have the type text. Pictures, sounds and files can be sent to a model by its own name.",
+            ),
+        }
     }
 }
 
@@ -191,15 +248,15 @@ impl AssistantRequest {
     /// # Errors
     /// [`InvalidRequest`].
     pub fn read(body: &[u8]) -> Result<Self, InvalidRequest> {
-        let body: Body = serde_json::from_slice(body).map_err(|error| InvalidRequest::Json(error.to_string()))?;
+        let body: Body<'_> = serde_json::from_slice(body).map_err(|error| InvalidRequest::Json(error.to_string()))?;
         body.check()?;
-        let (instructions, mut said) = conversation(body.messages)?;
+        let (instructions, mut said) = conversation(body.messages.0)?;
         let content = match said.pop() {
             Some((MessageRole::User, content)) if !content.trim().is_empty() => content,
             _ => return refuse("messages", "The last message must be the user's, and say something."),
         };
-        if content.len() > MAX_CONTENT_BYTES {
-            return refuse("messages", format!("The message to answer has at most {MAX_CONTENT_BYTES} bytes."));
+        if content.len() > MAX_MESSAGE_BYTES {
+            return refuse("messages", format!("The message to answer has at most {MAX_MESSAGE_BYTES} bytes."));
         }
         // Servers refuse what is empty, and it says nothing.
         said.retain(|(_, content)| !content.trim().is_empty());
@@ -223,14 +280,29 @@ impl AssistantRequest {
             max_output_tokens: longest.map(|tokens| tokens.clamp(MIN_OUTPUT_TOKENS, MAX_OUTPUT_TOKENS)),
             reasoning_effort: effort.flatten(),
             response_format: format.or_else(|invalid| refuse("response_format", invalid.to_string()))?.flatten(),
-            without_tools: matches!(&body.tool_choice, Some(ToolChoice::Mode(mode)) if mode == "none"),
+            without_tools: body.tool_choice.is_some_and(|choice| choice.get() == NO_TOOLS),
             streams: body.stream.unwrap_or_default(),
             wants_usage: body.stream_options.and_then(|options| options.include_usage).unwrap_or_default(),
         })
     }
+
+    /// Takes what was said before, as far as a model reads it that reads so many messages and bytes, the one to answer among them: the newest of it, and the
+    /// message whose beginning still fits. What is older nobody needs to keep.
+    pub fn take_said(&mut self, max_messages: usize, max_bytes: u64) -> Vec<(MessageRole, String)> {
+        let mut said = std::mem::take(&mut self.said);
+        let mut bytes = self.content.len() as u64;
+        let is_read = |content: &str| {
+            let fits = bytes < max_bytes;
+            bytes = bytes.saturating_add(content.len() as u64);
+            fits
+        };
+        let newest = said.iter().rev().map(|(_, content)| content.as_str()).take(max_messages.saturating_sub(1));
+        let read = newest.map(is_read).take_while(|fits| *fits).count();
+        said.split_off(said.len().saturating_sub(read))
+    }
 }
 
-impl Body {
+impl Body<'_> {
     /// Refuses what an assistant does not do.
     fn check(&self) -> Result<(), InvalidRequest> {
         let has_any = |list: &Option<Vec<IgnoredAny>>| list.as_ref().is_some_and(|list| !list.is_empty());
@@ -241,14 +313,10 @@ impl Body {
         if has_any(&self.functions) || self.function_call.is_some() {
             return refuse("functions", own_tools);
         }
-        match &self.tool_choice {
-            None => {}
-            Some(ToolChoice::Mode(mode)) if mode == "auto" || mode == "none" => {}
-            Some(ToolChoice::Mode(_) | ToolChoice::Other(_)) => {
-                return refuse("tool_choice", "An assistant chooses among its tools itself: use auto, or none.");
-            }
+        if self.tool_choice.is_some_and(|choice| !["\"auto\"", NO_TOOLS].contains(&choice.get())) {
+            return refuse("tool_choice", "An assistant chooses among its tools itself: use auto, or none.");
         }
-        let has_others = |modalities: &Vec<String>| modalities.iter().any(|modality| modality != "text");
+        let has_others = |modalities: &Vec<Modality>| modalities.contains(&Modality::Other);
         let unknown = [
             ("n", self.n.is_some_and(|n| n != 1), "An assistant gives one answer: leave n out."),
             ("logprobs", self.logprobs == Some(true), "An assistant tells no probabilities of its words."),
@@ -288,8 +356,8 @@ fn conversation(messages: Vec<Message>) -> Result<Conversation, InvalidRequest> 
     }
     // As in messages: some servers refuse NUL.
     let instructions = instructions.join("\n\n").trim().replace('\0', "\u{fffd}");
-    if instructions.len() > MAX_INSTRUCTIONS_BYTES {
-        let detail = format!("What system messages say has at most {MAX_INSTRUCTIONS_BYTES} bytes together.");
+    if instructions.len() > MAX_PROGRAM_INSTRUCTIONS_BYTES {
+        let detail = format!("What system messages say has at most {MAX_PROGRAM_INSTRUCTIONS_BYTES} bytes together.");
         return refuse("messages", detail);
     }
     Ok((Some(instructions).filter(|instructions| !instructions.is_empty()), said))

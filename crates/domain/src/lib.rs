@@ -6,6 +6,7 @@
 pub mod conversation;
 pub mod event;
 pub mod id;
+pub mod limits;
 pub mod prices;
 pub mod run;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! How a model is to answer: the settings of a conversation and of an assistant, and the form that one answer must have.
 //!
-//! Must not know how a server is told, or how long anything may be: whoever takes something from outside checks that.
+//! Must not know how a server is told, or how long anything may be ([`limits`](crate::limits)): whoever takes something from outside checks that.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

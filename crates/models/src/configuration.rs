@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::prices::Price;
+use domain::{limits::MAX_MODEL_BYTES, prices::Price};
 use http::{HeaderName, HeaderValue, Uri, header};
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,6 @@ use crate::{Address, Api, Credentials, Facts, Model, Provider, STANDARD};
 pub const MAX_PROVIDERS: usize = 30;
 /// Entries of one provider. A pattern stands for many models.
 const MAX_MODELS: usize = 200;
-/// Longer than any model's name.
-const MAX_MODEL_BYTES: usize = 200;
 /// A name is shown beside every answer.
 const MAX_NAME_BYTES: usize = 40;
 /// Headers that a provider wants besides the key.

@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
+use domain::limits::MAX_MODEL_BYTES;
 use serde_json::Value;
 
 /// The most models of one server: resellers have several hundred.
 const MAX_LISTED: usize = 2_000;
-/// Longer than any model's name.
-const MAX_NAME_BYTES: usize = 200;
 
 /// Parts of names of models that answer no questions: they embed, draw, hear, speak or judge.
 const OTHER_WORK: [&str; 14] = [
@@ -43,7 +42,7 @@ pub fn listed(body: &[u8]) -> Option<Vec<String>> {
         let name = name.map(|name| name.strip_prefix("models/").unwrap_or(name).trim());
         let is_name = |name: &&str| {
             let is_odd = |letter: char| letter.is_whitespace() || letter.is_control();
-            !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains(is_odd)
+            !name.is_empty() && name.len() <= MAX_MODEL_BYTES && !name.contains(is_odd)
         };
         if let Some(name) = name.filter(is_name)
             && known.insert(name)

@@ -106,11 +106,7 @@ impl<'a> Asking<'a> {
 
     /// The size of the model's context in tokens.
     pub(crate) fn window(&self) -> u64 {
-        let configured = self.settings.context_window_tokens;
-        let known = match self.provider.name == models::STANDARD {
-            true => configured,
-            false => self.provider.facts(self.model).context_window_tokens.unwrap_or(configured),
-        };
+        let known = self.settings.window(self.provider, self.model);
         self.dialect.context_tokens.unwrap_or(u64::MAX).min(known)
     }
 

@@ -123,3 +123,15 @@ pub struct Settings {
     /// What models cost.
     pub pricing: Pricing,
 }
+
+impl Settings {
+    /// The size of a model's context at a provider, in tokens, as far as it is known before anybody was asked.
+    #[must_use]
+    pub fn window(&self, provider: &Provider, model: &str) -> u64 {
+        let configured = self.context_window_tokens;
+        match provider.name == models::STANDARD {
+            true => configured,
+            false => provider.facts(model).context_window_tokens.unwrap_or(configured),
+        }
+    }
+}

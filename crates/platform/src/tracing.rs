@@ -3,26 +3,16 @@
 
 use bytes::Bytes;
 use http::{Request, header};
-use traces::{COLLECTED, MEDIA_TYPE, Sampling};
+use traces::{COLLECTED, MEDIA_TYPE};
 
 use crate::{http_client, measuring, sleep, spawn, variables::variable};
 
 /// The component that takes the spans of all others. It would tell of its telling, and cannot ask itself.
 const COLLECTING: &str = "ops";
 
-/// Decides what this instance records, before its first request: nothing, unless the configuration names a collector. What cannot be read records nothing;
-/// `/ready` says so.
+/// Decides what this instance records, before its first request.
 pub(crate) async fn set_up(component: &str) {
-    // Requests that come together may all get here; each of them knows the same.
-    if traces::is_decided() {
-        return;
-    }
-    let (endpoint, sampling) = (variable("otlp_endpoint").await, variable("otlp_sampling").await);
-    // Whoever chooses the id of a trace does not know the collector, and so not which traces are recorded.
-    match Sampling::parse(&sampling, &endpoint) {
-        Ok(sampling) if !endpoint.is_empty() && component != COLLECTING => traces::record(component, sampling),
-        _ => traces::record_nothing(),
-    }
+    traces::set_up(Some(component).filter(|component| *component != COLLECTING), variable).await;
 }
 
 /// Sends what was recorded in a while, unless somebody is about to.

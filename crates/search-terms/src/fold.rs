@@ -2,7 +2,18 @@
 //!
 //! Stemmers know accents, so a word is lowercased first ([`lowercase`]), then stemmed, and only then loses its accents ([`without_accents`]).
 
-use unicode_normalization::UnicodeNormalization as _;
+use icu_properties::{
+    CodePointMapData, CodePointMapDataBorrowed, CodePointSetData, CodePointSetDataBorrowed,
+    props::{DefaultIgnorableCodePoint, GeneralCategory, Script},
+    script::ScriptWithExtensions,
+};
+use unicode_normalization::{
+    UnicodeNormalization as _,
+    char::{canonical_combining_class, is_combining_mark},
+};
+
+const CATEGORIES: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMapData::<GeneralCategory>::new();
+const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<DefaultIgnorableCodePoint>();
 
 /// A word in its compatibility form (NFKC: full width and ligatures become ordinary letters), in lower case, without characters that only guide how it is shown.
 pub(crate) fn lowercase(word: &str) -> String {
@@ -47,23 +58,40 @@ const fn spelled_out(letter: char) -> Option<&'static str> {
     })
 }
 
-/// Accents, Hebrew points, Arabic vowels and the stroke that only stretches an Arabic word.
-const fn is_accent(letter: char) -> bool {
-    matches!(letter,
-        '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}'..='\u{5c2}' | '\u{5c4}'..='\u{5c5}' | '\u{5c7}'
-        | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}' | '\u{6df}'..='\u{6e4}'
-        | '\u{6e7}'..='\u{6e8}' | '\u{6ea}'..='\u{6ed}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}'
-        | '\u{fe20}'..='\u{fe2f}')
+/// The stroke that only stretches an Arabic word.
+const TATWEEL: char = '\u{640}';
+
+/// Accents, Hebrew points and Arabic vowels: marks that Unicode orders by where they stand around a letter (UAX #44, "Canonical Combining Class Values"), and those
+/// that enclose it. Marks of the other classes are vowels, voicings and what joins letters.
+fn is_accent(letter: char) -> bool {
+    matches!(canonical_combining_class(letter), 1 | 10..=36 | 200..)
+        || letter == TATWEEL
+        || !letter.is_ascii() && CATEGORIES.get(letter) == GeneralCategory::EnclosingMark
 }
 
 /// Whether a character belongs to a word: letters, digits, and the marks upon them.
 pub(crate) fn is_word(letter: char) -> bool {
-    letter.is_alphanumeric() || unicode_normalization::char::is_combining_mark(letter)
+    if letter.is_ascii() {
+        return letter.is_ascii_alphanumeric();
+    }
+    (letter.is_alphanumeric() || is_combining_mark(letter)) && !is_invisible(letter)
 }
 
-/// Characters that stand inside a word and are no part of it: soft hyphens, joiners, marks of direction.
-pub(crate) const fn is_invisible(letter: char) -> bool {
-    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+/// Characters that are no part of the word in which they stand: soft hyphens, joiners, marks of direction, and those that choose how the character before them
+/// is drawn, which is how many emoji end.
+pub(crate) fn is_invisible(letter: char) -> bool {
+    !letter.is_ascii() && IGNORABLE.contains(letter)
+}
+
+/// The script of a word's first character.
+pub(crate) fn script_of(word: &str) -> Option<Script> {
+    word.chars().next().map(|first| ScriptWithExtensions::new().get_script_val(first))
+}
+
+/// Whether a character is used in one of these scripts, also if it belongs to several.
+pub(crate) fn is_of(letter: char, scripts: &[Script]) -> bool {
+    let is_listed = |script| scripts.contains(&script);
+    !letter.is_ascii() && ScriptWithExtensions::new().get_script_extensions_val(letter).iter().any(is_listed)
 }
 
 #[cfg(test)]
@@ -86,6 +114,9 @@ mod tests {
             ("שָׁלוֹם", "שלום"),
             ("ｶﾞｲﾄﾞ", "ガイド"),
             ("co\u{ad}operate", "cooperate"),
+            ("葛\u{e0100}", "葛"),
+            ("कि\u{951}", "कि"),
+            ("a\u{20dd}", "a"),
         ] {
             assert_eq!(without_accents(&lowercase(word)), same, "{word}");
         }

@@ -7,9 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use icu_properties::props::Script;
 use rust_stemmers::{Algorithm, Stemmer};
 
-use crate::{fold::without_accents, stop_words, words::Run};
+use crate::{
+    fold::{script_of, without_accents},
+    stop_words,
+    words::Run,
+};
 
 /// How many words are looked at to guess: more do not change the guess.
 const GUESSED_FROM: usize = 400;
@@ -99,16 +104,16 @@ impl Language {
 
 /// The stemmer of a script other than Latin. Greek has none: that of `rust-stemmers` 1.2 panics on words such as "ισαισα".
 fn of_script(word: &str) -> Option<Algorithm> {
-    Some(match word.chars().next()? {
-        '\u{400}'..='\u{52f}' => Algorithm::Russian,
-        '\u{600}'..='\u{6ff}' | '\u{750}'..='\u{77f}' => Algorithm::Arabic,
-        '\u{b80}'..='\u{bff}' => Algorithm::Tamil,
+    Some(match script_of(word)? {
+        Script::Cyrillic => Algorithm::Russian,
+        Script::Arabic => Algorithm::Arabic,
+        Script::Tamil => Algorithm::Tamil,
         _ => return None,
     })
 }
 
 fn is_latin(word: &str) -> bool {
-    word.chars().next().is_some_and(|first| matches!(first, 'a'..='z' | '\u{df}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}'))
+    script_of(word) == Some(Script::Latin)
 }
 
 fn stemmed(word: &str, algorithm: Algorithm) -> String {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range};
 
 use crate::{
     Expansion, QueryWord,
-    fold::without_accents,
+    fold::{is_invisible, lowercase, without_accents},
     language::{Language, stem},
     words::{Run, Word, beginning, runs},
 };
@@ -79,17 +79,20 @@ impl Matcher {
     /// Marks the characters of a run without spaces that are in pairs that were looked for.
     fn mark_pairs(&self, run: &Run<'_>, marks: &mut Vec<Mark>) {
         // As they are written: folding may join characters, so pairs are looked up one by one.
-        let letters: Vec<(usize, char)> = run.text.char_indices().collect();
-        for (place, (at, letter)) in letters.iter().enumerate() {
+        let letters = run.text.char_indices().filter(|(_, letter)| !is_invisible(*letter));
+        let letters: Vec<(usize, char)> =
+            letters.map(|(at, letter)| (run.range.start.saturating_add(at), letter)).collect();
+        let end = |at: usize, letter: char| at.saturating_add(letter.len_utf8());
+        for (place, &(start, letter)) in letters.iter().enumerate() {
             if marks.len() >= MAX_MARKS {
                 break;
             }
-            let start = run.range.start.saturating_add(*at);
-            let pair = letters.get(place.saturating_add(1)).map(|(_, next)| format!("{letter}{next}"));
-            for text in pair.into_iter().chain([letter.to_string()]) {
-                let folded = without_accents(&crate::fold::lowercase(&text));
+            let pair =
+                letters.get(place.saturating_add(1)).map(|&(at, next)| (format!("{letter}{next}"), end(at, next)));
+            for (text, end) in pair.into_iter().chain([(letter.to_string(), end(start, letter))]) {
+                let folded = without_accents(&lowercase(&text));
                 let Some(word) = self.texts.get(&folded).copied() else { continue };
-                let range = start..start.saturating_add(text.len());
+                let range = start..end;
                 match marks.last_mut() {
                     Some(last) if last.range.end >= range.start && last.word == word => {
                         last.range.end = last.range.end.max(range.end);

@@ -3,7 +3,9 @@
 
 use std::ops::Range;
 
-use crate::fold::{is_invisible, is_word, lowercase, without_accents};
+use icu_properties::props::Script;
+
+use crate::fold::{is_invisible, is_of, is_word, lowercase, without_accents};
 
 /// How much of a text is read, for whatever: 30 ms for the index in a component, in which it answers nobody else. Most texts of that length have more terms
 /// than are kept.
@@ -41,7 +43,8 @@ pub(crate) fn beginning(text: &str) -> &str {
 pub(crate) fn runs(text: &str) -> impl Iterator<Item = Run<'_>> {
     let mut letters = text.char_indices().peekable();
     std::iter::from_fn(move || {
-        let (start, first) = letters.by_ref().find(|(_, letter)| is_word(*letter))?;
+        // A mark alone is no word: it stands upon a sign.
+        let (start, first) = letters.by_ref().find(|(_, letter)| is_word(*letter) && letter.is_alphanumeric())?;
         let is_unspaced = is_unspaced(first);
         let mut end = start.saturating_add(first.len_utf8());
         while let Some((at, letter)) = letters.peek().copied() {
@@ -77,13 +80,22 @@ impl Run<'_> {
     }
 }
 
-/// Whether a character's script writes no spaces between words, or, like Hangul, glues too much to them: Han, Kana, Hangul, Thai, Lao, Tibetan, Burmese, Khmer.
-const fn is_unspaced(letter: char) -> bool {
-    matches!(letter,
-        '\u{e00}'..='\u{fff}' | '\u{1000}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
-        | '\u{3005}'..='\u{3007}' | '\u{3031}'..='\u{3035}' | '\u{3041}'..='\u{30ff}' | '\u{3100}'..='\u{31ff}' | '\u{3400}'..='\u{4dbf}'
-        | '\u{4e00}'..='\u{9fff}' | '\u{a960}'..='\u{a97f}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}'
-        | '\u{ff66}'..='\u{ffdc}' | '\u{1b000}'..='\u{1b16f}' | '\u{20000}'..='\u{3ffff}')
+/// The scripts that write no spaces between words, or, like Hangul, glue too much to them.
+const UNSPACED: [Script; 10] = [
+    Script::Han,
+    Script::Hiragana,
+    Script::Katakana,
+    Script::Hangul,
+    Script::Bopomofo,
+    Script::Thai,
+    Script::Lao,
+    Script::Tibetan,
+    Script::Myanmar,
+    Script::Khmer,
+];
+
+fn is_unspaced(letter: char) -> bool {
+    is_of(letter, &UNSPACED)
 }
 
 #[cfg(test)]
@@ -109,6 +121,23 @@ mod tests {
         assert_eq!(words("Rustを学ぶ"), ["rust", "を学", "学ぶ", "ぶ"]);
         assert_eq!(words("สวัสดี").len(), 6);
         assert_eq!(words("가나"), ["가나", "나"]);
+    }
+
+    #[test]
+    fn emoji_are_signs_however_they_are_written() {
+        for text in ["❤️", "👍🏽", "👨‍👩‍👧", "🇫🇷", "☺\u{fe0e}", "🏴\u{e0067}\u{e007f}", "⚠️", "\u{fe0f}\u{301}"]
+        {
+            assert_eq!(words(text), Vec::<String>::new(), "{text}");
+        }
+        assert_eq!(words("I ❤️you❤️, 1️⃣ time"), ["i", "you", "1", "time"]);
+        assert_eq!(words("葛\u{e0100}城"), ["葛城", "城"]);
+    }
+
+    #[test]
+    fn marks_belong_to_the_letters_before_them() {
+        assert_eq!(words("नमस्ते दुनिया"), ["नमस्ते", "दुनिया"]);
+        assert_eq!(words("e\u{301}te\u{301} می\u{200c}خواهم"), ["ete", "میخواهم"]);
+        assert_eq!(words("か\u{3099}ー"), ["がー", "ー"]);
     }
 
     #[test]

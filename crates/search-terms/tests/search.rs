@@ -275,6 +275,10 @@ fn a_snippet_is_the_part_with_the_most_words_and_marks_them() {
     assert!(snippet("dign", &text_in("english")).contains("[dignity]"));
     assert!(snippet("banana", &text).starts_with("A spirit. Nothing of that here"));
     assert_eq!(snippet("x", ""), "");
+    assert!(
+        snippet("葛城", "ここは葛\u{e0100}城です").contains("は[葛\u{e0100}城]で"),
+        "a character is marked with how it is drawn"
+    );
 }
 
 #[test]

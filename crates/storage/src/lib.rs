@@ -37,7 +37,7 @@ pub mod keys;
 pub mod leases;
 pub mod limits;
 pub mod master_keys;
-mod master_sealed;
+pub mod master_sealed;
 pub mod messages;
 pub mod metrics;
 pub mod migration;

@@ -20,6 +20,14 @@ pub(crate) const PROVIDERS: MasterSealed =
     MasterSealed { table: "model_providers", key: "name", owner: "model-providers" };
 pub(crate) const WEBHOOKS: MasterSealed = MasterSealed { table: "webhooks", key: "id", owner: "webhooks" };
 
+/// How far [`Store::reseal_next_with_master`] has come: the last row of each table. What cannot be opened stays behind, and must not be read again and again
+/// in the place of others.
+#[derive(Clone, Default, Debug)]
+pub struct Resealed {
+    providers: String,
+    webhooks: String,
+}
+
 impl MasterSealed {
     const fn owner<'a>(&self, row: &'a str) -> Owner<'a> {
         Owner { user_id: "", server: self.owner, name: row }
@@ -54,15 +62,16 @@ impl<D: Database> Store<D> {
         }
     }
 
-    /// Seals the next secrets anew that an older master key sealed. `true`: there may be more.
+    /// Seals the next secrets anew that an older master key sealed, behind those of `resealed`, which begins as nothing. `true`: there may be more.
     ///
     /// # Errors
     /// Those of the database and of keys.
-    pub async fn reseal_next_with_master(&self) -> Result<bool, StorageError> {
-        Ok(self.reseal_next(PROVIDERS).await? || self.reseal_next(WEBHOOKS).await?)
+    pub async fn reseal_next_with_master(&self, resealed: &mut Resealed) -> Result<bool, StorageError> {
+        Ok(self.reseal_next(PROVIDERS, &mut resealed.providers).await?
+            || self.reseal_next(WEBHOOKS, &mut resealed.webhooks).await?)
     }
 
-    async fn reseal_next(&self, of: MasterSealed) -> Result<bool, StorageError> {
+    async fn reseal_next(&self, of: MasterSealed, last: &mut String) -> Result<bool, StorageError> {
         const QUERY: &str = "sealed_with_master";
         let MasterSealed { table, key, .. } = of;
         if self.all_masters().await?.is_none() {
@@ -75,14 +84,19 @@ impl<D: Database> Store<D> {
             return Ok(false);
         }
         let sql = format!(
-            "SELECT {key}, sealed FROM {table} WHERE substr(sealed, 1, 20) IN ({}) ORDER BY {key} LIMIT {ROWS}",
-            places(1..=older.len())
+            "SELECT {key}, sealed FROM {table} WHERE {key} > ?1 AND substr(sealed, 1, 20) IN ({}) ORDER BY {key} LIMIT {ROWS}",
+            places(2..=older.len() + 1)
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, older)).await?;
+        let parameters: Vec<Value> = std::iter::once(last.as_str().into()).chain(older).collect();
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
         let (mut values, mut written): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
         for row in &rows {
             let mut columns = row.columns(QUERY);
             let (row, sealed) = (columns.text()?, columns.text()?);
+            row.clone_into(last);
             // One that was changed outside must not keep the others from it.
             let Ok(text) = masters.open(&of.owner(row), sealed) else { continue };
             let first = values.len() + 1;
@@ -90,7 +104,7 @@ impl<D: Database> Store<D> {
             values.extend([row.into(), sealed.into(), masters.seal(&of.owner(row), &text)?.into()]);
         }
         if written.is_empty() {
-            return Ok(false);
+            return Ok(true);
         }
         let sql = format!(
             "WITH new (of_row, old, sealed) AS (VALUES {})

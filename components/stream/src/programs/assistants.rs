@@ -5,11 +5,16 @@ use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use axum::{body::Body, response::Response};
 use completions_api::{Answer, AssistantRequest, Failure, InvalidRequest};
-use domain::{ConversationSettings, Id, NamedAssistant, Run};
+use domain::{ConversationSettings, Id, NamedAssistant, Run, limits::MAX_ASSISTANT_NAME_CHARS};
 use futures::future::try_join;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use memchr::memmem;
-use orchestrator::{Opened, prompt_builder::MAX_MESSAGES, request_handler::Reading};
+use models::Provider;
+use orchestrator::{
+    Opened,
+    prompt_builder::{MAX_MESSAGES, max_context_bytes},
+    request_handler::Reading,
+};
 use passthrough::Endpoint;
 use permissions::{Action, Required as _, table::ConversationsWrite};
 use problem::Problem;
@@ -34,12 +39,12 @@ use super::{
     models::not_offered,
     refusal::never_again,
 };
-use crate::{host::SpinHost, model_list, stored, tools::Tools};
+use crate::{COMPONENT, host::SpinHost, model_list, stored, tools::Tools};
 
 /// What the name of an assistant stands behind.
 const PREFIX: &str = "assistant:";
-/// Longer than any assistant's name, which has at most sixty characters.
-const MAX_NAME_BYTES: usize = 256;
+/// Longer than any assistant's name: a character has at most four bytes.
+const MAX_NAME_BYTES: usize = 4 * MAX_ASSISTANT_NAME_CHARS;
 /// Assistants in a list of models: more than anybody chooses from.
 const MAX_LISTED: u32 = 200;
 
@@ -133,11 +138,18 @@ pub(crate) async fn answer<D: Database + 'static>(
 ) -> Result<Response> {
     let assistant = by_name(&programs, session, name).await?;
     let mut request = AssistantRequest::read(body).map_err(|error| invalid(&error))?;
-    let model = model_that_answers(&programs, session, &assistant).await?;
-    let (run, left) = begin(&programs, session, &assistant, &mut request, &model).await?;
+    let answering = model_that_answers(&programs, session, &assistant).await?;
+    let (run, left) = begin(&programs, session, &assistant, &mut request, &answering).await?;
     let mut response = executed(&programs, session, headers, request, &run).await?;
     response.headers_mut().extend(left);
     Ok(response)
+}
+
+/// The model that answers.
+struct Answering {
+    model: String,
+    /// The size of its context in tokens, where it is largest.
+    window: u64,
 }
 
 /// The assistant's model, or the one that answers in a chat that names none.
@@ -145,28 +157,33 @@ async fn model_that_answers<D: Database>(
     programs: &Programs<D>,
     session: &Session,
     assistant: &Assistant,
-) -> Result<String> {
+) -> Result<Answering> {
     let may_use = |model: &str| session.access().allows(&Action::UseModel(model));
-    let configured = &programs.config.default_model;
+    let (configured, settings) = (&programs.config.default_model, &programs.config.settings);
+    let answering = |model: &str, providers: &[&Provider]| {
+        let window = providers.iter().map(|provider| settings.window(provider, model)).max();
+        Answering { model: model.to_owned(), window: window.unwrap_or(settings.context_window_tokens) }
+    };
     let (wanted, is_own) = match &assistant.contents.model {
         Some(model) => (model, true),
         None => (configured, false),
     };
-    let is_offered = !asking::providers(programs, Endpoint::ChatCompletions, wanted).await?.is_empty();
-    let model = if is_own || (may_use(wanted) && is_offered) {
-        wanted.clone()
+    let providers = asking::providers(programs, Endpoint::ChatCompletions, wanted).await?;
+    let answering = if is_own || (may_use(wanted) && !providers.is_empty()) {
+        answering(wanted, &providers.iter().collect::<Vec<_>>())
     } else {
         let store = programs.app.store();
         let all = &stored::all(store, &programs.config, &store.model_providers().await?, None).await;
         let listings = model_list::current(store, all, programs.send).await?;
         let offers = all.offers(|provider| models_of(&listings, &provider.address.server));
-        all.default_model(configured, may_use, &offers).unwrap_or(configured).to_owned()
+        let model = all.default_model(configured, may_use, &offers).unwrap_or(configured);
+        answering(model, &all.of_model(model))
     };
-    session.check(&Action::UseModel(&model))?;
-    if is_own && !is_offered {
-        return Err(not_offered(&model).into());
+    session.check(&Action::UseModel(&answering.model))?;
+    if is_own && providers.is_empty() {
+        return Err(not_offered(&answering.model).into());
     }
-    Ok(model)
+    Ok(answering)
 }
 
 /// How the run is to answer: as the assistant is set, but for what the program says.
@@ -192,7 +209,7 @@ async fn begin<D: Database>(
     session: &Session,
     assistant: &Assistant,
     request: &mut AssistantRequest,
-    model: &str,
+    Answering { model, window }: &Answering,
 ) -> Result<(Run, Vec<(HeaderName, HeaderValue)>)> {
     let (store, user_id) = (programs.app.store(), session.user_id());
     let api_key_id = session.api_key().map(|key| key.id);
@@ -204,11 +221,9 @@ async fn begin<D: Database>(
         return Err(nothing_left(&budget).into());
     }
     let settings = settings(assistant, request);
-    // What is older than a model is shown.
-    let before = usize::try_from(MAX_MESSAGES).unwrap_or(usize::MAX) - 1;
-    let said = std::mem::take(&mut request.said);
-    let newest = said.get(said.len().saturating_sub(before)..).unwrap_or_default();
-    let conversation_id = store.begin_program_conversation(user_id, &settings, newest).await?;
+    let max_messages = usize::try_from(MAX_MESSAGES).unwrap_or(usize::MAX);
+    let said = request.take_said(max_messages, max_context_bytes(*window));
+    let conversation_id = store.begin_program_conversation(user_id, &settings, &said).await?;
     let conversation_id = conversation_id.ok_or_else(Problem::not_found)?;
     let incoming = IncomingMessage {
         content: &request.content,
@@ -285,7 +300,12 @@ fn reader<D: Database + 'static>(
     whose: (Id, Id),
     reading: Reading,
 ) -> Box<dyn FnOnce(Listener) -> Task> {
-    Box::new(move |listener| Box::pin(execution::read(programs, host, whose, reading, listener)))
+    Box::new(move |listener| {
+        Box::pin(async move {
+            execution::read(&host, &programs.config.settings, whose, reading, listener).await;
+            platform::webhooks::wake_if_any(COMPONENT, &programs.app);
+        })
+    })
 }
 
 /// Why there is no whole answer. A client must not repeat a turn by itself: its tools may have done something.

@@ -103,7 +103,7 @@ impl<D: Database> Beginning<'_, D> {
             Some(price) => price,
             None => self.without_price().await?,
         };
-        let window = first.facts(model).context_window_tokens.unwrap_or(settings.context_window_tokens);
+        let window = settings.window(first, model);
         let one = request.max_answer_tokens().map_or(max_answer_tokens(window), |most| most.min(window));
         let answer_tokens = one.saturating_mul(request.answers());
         Ok(RoundEstimate { prompt_tokens: request.prompt_tokens(), answer_tokens, price })

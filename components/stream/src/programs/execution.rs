@@ -1,12 +1,13 @@
-//! A run that is executed for a program: its events become an answer in the program's form. If the program leaves the stream that it reads, or does not read
-//! it, the run is stopped, because nobody else waits for it. Nobody can see whether a program has left that waits for a whole answer, so that has a limit.
+//! A run that is executed for a program: its events become an answer in the program's form. A program that reads its stream slowly gets it slowly; the run does
+//! not wait. If the program leaves, or reads nothing for a minute, the run is stopped, because nobody else waits for it. Nobody can see whether a program has
+//! left that waits for a whole answer, so that has a limit.
 
 use std::{
     cell::RefCell,
     future::{pending, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
-    task::Poll,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -14,14 +15,12 @@ use completions_api::{Answer, Ending};
 use domain::Id;
 use futures::future::join;
 use orchestrator::{
-    Opened,
+    Host, Opened, Settings, Severity,
     request_handler::{self, Reading},
 };
-use storage::Database;
-use web::log::{Level, log};
 
-use super::{Programs, asking::WHOLE_PATIENCE, delivery::Sink};
-use crate::{COMPONENT, host::SpinHost, reader::RunReader};
+use super::{asking::WHOLE_PATIENCE, delivery::Sink};
+use crate::reader::RunReader;
 
 /// The code of an answer that a program has waited for long enough.
 pub(crate) const LATE: &str = "answer_late";
@@ -59,22 +58,19 @@ struct Listening {
 }
 
 impl Listening {
-    fn write(&mut self, text: &str) {
-        if let Some(sink) = &mut self.sink
-            && !text.is_empty()
-            && !self.has_left
-            && !sink.write(text.as_bytes())
-        {
-            self.leave();
+    /// Writes what has come, if what was written before has gone. Ready: it is written, or nobody is there.
+    fn poll_flow(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(sink) = &mut self.sink else { return Poll::Ready(()) };
+        if self.has_left || !self.answer.has_more() {
+            return Poll::Ready(());
         }
-    }
-
-    /// The program has left, or reads too slowly: then it must see that its stream is not whole.
-    fn leave(&mut self) {
-        self.has_left = true;
-        if let Some(sink) = &mut self.sink {
+        let is_there = ready!(sink.poll_ready(context)) && sink.write(self.answer.take().as_bytes());
+        if !is_there {
+            // Whoever reads nothing must see that the stream is not whole.
+            self.has_left = true;
             sink.break_off();
         }
+        Poll::Ready(())
     }
 }
 
@@ -85,11 +81,9 @@ impl Listener {
     }
 
     /// For a program that reads a stream.
-    pub(crate) fn writing(answer: Answer, sink: Box<dyn Sink>) -> Self {
-        let beginning = answer.beginning();
-        let mut listening = Listening { answer, sink: Some(sink), has_left: false };
-        listening.write(&beginning);
-        Self(Rc::new(RefCell::new(listening)))
+    pub(crate) fn writing(answer: Answer, mut sink: Box<dyn Sink>) -> Self {
+        let has_left = !sink.write(answer.beginning().as_bytes());
+        Self(Rc::new(RefCell::new(Listening { answer, sink: Some(sink), has_left })))
     }
 
     /// The answer, as far as it has come.
@@ -113,10 +107,9 @@ impl Listener {
         self.0.borrow().answer.ending().is_none()
     }
 
-    /// Ends when a program has waited long enough for a whole answer.
-    async fn lateness(&self) {
-        let is_stream = self.0.borrow().sink.is_some();
-        if is_stream { pending().await } else { platform::sleep(WHOLE_PATIENCE).await }
+    /// Whether the program reads a stream.
+    fn is_stream(&self) -> bool {
+        self.0.borrow().sink.is_some()
     }
 
     /// The run has no more events.
@@ -126,70 +119,58 @@ impl Listener {
 
     /// The answer is given up, unless it has ended.
     fn fail(&self, code: &str, message: &str) {
-        let mut listening = self.0.borrow_mut();
-        let said = listening.answer.break_off(code, message);
-        listening.write(&said);
+        self.0.borrow_mut().answer.break_off(code, message);
     }
 
-    /// Hears frames of the run. Always `true`, as [`Self::ready`]: a run without readers goes on, so that a person can come back to it. Nobody comes back to
-    /// this one: it is stopped, and until it has ended its listener hears on.
-    pub(crate) fn hear(&self, frames: &str) -> bool {
-        let mut listening = self.0.borrow_mut();
-        let said = listening.answer.feed(frames);
-        listening.write(&said);
-        true
+    /// Hears frames of the run. What comes of them is written by [`Self::flow`].
+    pub(crate) fn hear(&self, frames: &str) {
+        self.0.borrow_mut().answer.feed(frames);
     }
 
-    /// Waits until the program has read everything, or has left.
-    pub(crate) async fn ready(&self) -> bool {
-        poll_fn(|context| {
-            let listening = &mut *self.0.borrow_mut();
-            match &mut listening.sink {
-                // After the end nothing is written.
-                Some(sink) if !listening.has_left && listening.answer.ending().is_none() => {
-                    sink.poll_ready(context).map(|is_there| {
-                        if !is_there {
-                            listening.leave()
-                        }
-                    })
-                }
-                _ => Poll::Ready(()),
-            }
-        })
-        .await;
-        true
+    /// Writes what has come, as fast as the program reads.
+    pub(crate) async fn flow(&self) {
+        poll_fn(|context| self.poll_flow(context)).await;
+    }
+
+    fn poll_flow(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.borrow_mut().poll_flow(context)
     }
 }
 
-/// Executes a run for a listener.
-pub(crate) async fn read<D: Database + 'static>(
-    programs: Programs<D>,
-    host: SpinHost<D>,
+/// Executes a run for a listener, and returns when the program has what came of it.
+pub(crate) async fn read<H: Host>(
+    host: &H,
+    settings: &Settings,
     (user_id, run_id): (Id, Id),
     reading: Reading,
     listener: Listener,
 ) {
-    let settings = &programs.config.settings;
-    let mut read = pin!(request_handler::read(&host, settings, reading, RunReader::Program(listener.clone())));
-    let mut late = pin!(listener.lateness());
-    let has_ended = poll_fn(|context| match read.as_mut().poll(context) {
-        Poll::Ready(()) => Poll::Ready(true),
-        Poll::Pending if listener.is_done() => Poll::Ready(false),
-        Poll::Pending => late.as_mut().poll(context).map(|()| {
-            listener.fail(
-                LATE,
-                "The answer took longer than ten minutes, so it was stopped. Ask for less, or have it streamed.",
-            );
+    let reader = || RunReader::Program(listener.clone());
+    let mut read = pin!(request_handler::read(host, settings, reading, reader()));
+    // Whoever reads a stream sees how far it is.
+    let mut late =
+        pin!(async { if listener.is_stream() { pending().await } else { host.sleep(WHOLE_PATIENCE).await } });
+    let has_ended = poll_fn(|context| {
+        let has_ended = read.as_mut().poll(context).is_ready();
+        // What does not go yet goes with the next events, or at the end.
+        let _ = listener.poll_flow(context);
+        if has_ended || listener.is_done() {
+            return Poll::Ready(has_ended);
+        }
+        late.as_mut().poll(context).map(|()| {
+            let message =
+                "The answer took longer than ten minutes, so it was stopped. Ask for less, or have it streamed.";
+            listener.fail(LATE, message);
             false
-        }),
+        })
     })
     .await;
     let stop = async || {
         // Its executor learns of it within a moment, and stores what was used. A run that has ended is not changed.
-        let asked = programs.app.store().request_cancel(user_id, run_id, false).await;
+        let asked = host.store().request_cancel(user_id, run_id, false).await;
         asked.map(drop).map_err(|error| {
             let fields = serde_json::json!({ "run_id": run_id, "cause": error.to_string() });
-            log(COMPONENT, Level::Error, "a run that nobody waits for cannot be stopped", fields);
+            host.log(Severity::Error, "a run that nobody waits for cannot be stopped", fields);
         })
     };
     if !has_ended {
@@ -198,16 +179,18 @@ pub(crate) async fn read<D: Database + 'static>(
     }
     let is_left = listener.has_no_end();
     listener.end();
-    if is_left {
-        // Something went wrong here, and no other reader comes who would end the run, with what was used. If it cannot be stopped, it must not go on.
-        platform::sleep(FAULT_PAUSE).await;
-        if stop().await.is_ok()
-            && let Ok(Opened::Events(reading)) = orchestrator::open(&host, user_id, run_id, 0).await
-        {
-            Box::pin(request_handler::read(&host, settings, reading, RunReader::Program(listener.clone()))).await;
+    let settled = async {
+        if is_left {
+            // Something went wrong here, and no other reader comes who would end the run, with what was used. If it cannot be stopped, it must not go on.
+            host.sleep(FAULT_PAUSE).await;
+            if stop().await.is_ok()
+                && let Ok(Opened::Events(reading)) = orchestrator::open(host, user_id, run_id, 0).await
+            {
+                Box::pin(request_handler::read(host, settings, reading, reader())).await;
+            }
+        } else if has_ended && !listener.is_complete() {
+            let _ = stop().await;
         }
-    } else if has_ended && !listener.is_complete() {
-        let _ = stop().await;
-    }
-    platform::webhooks::wake_if_any(COMPONENT, &programs.app);
+    };
+    join(listener.flow(), settled).await;
 }

@@ -1,6 +1,7 @@
 //! `GET /v1/models`: the models that a program may use, and the assistants.
 
 use axum::extract::State;
+use domain::limits::MAX_MODEL_BYTES;
 use http::StatusCode;
 use permissions::{Action, table::ModelsCall};
 use problem::Problem;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use storage::{Database, assistants::Assistant, model_listings::models_of};
 use web::{Allowed, Json, Result, extract::PathName};
 
-use super::{MAX_MODEL_BYTES, Programs, assistants};
+use super::{Programs, assistants};
 use crate::{model_list, stored};
 
 /// The models that a program may use, as OpenAI's API lists them.

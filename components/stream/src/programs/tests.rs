@@ -31,6 +31,7 @@ use crate::router::{
 
 mod accounting;
 mod assistants;
+mod execution;
 
 /// What a provider sends: status, headers, and its body in pieces. `None` as a piece: the connection breaks.
 #[derive(Clone)]

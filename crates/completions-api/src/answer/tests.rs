@@ -43,6 +43,12 @@ fn answer() -> Answer {
     Answer::new("chatcmpl-1".into(), "assistant:A".into(), 7)
 }
 
+/// What a stream has of these frames.
+fn fed(answer: &mut Answer, frames: &str) -> String {
+    answer.feed(frames);
+    answer.take()
+}
+
 /// The data of a stream's events, and its comments.
 fn events(stream: &str) -> Vec<Value> {
     let data = stream.split_terminator("\n\n").map(|event| event.strip_prefix("data: "));
@@ -62,9 +68,10 @@ fn a_stream_begins_with_the_role_and_ends_with_the_reason_the_tokens_and_done() 
     let chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "assistant:A",
         "choices": [choice], "usage": null});
     assert_eq!(begun, [chunk]);
-    let said = events(&answer.feed(&Run::default().says("Hel").says("lo").ends("stop")));
-    let [first, second, last, report, done] = said.as_slice() else { panic!("{said:?}") };
-    assert_eq!(first["choices"][0]["delta"], json!({"content": "Hel"}));
+    let first = events(&fed(&mut answer, &Run::default().says("Hel").frames));
+    assert_eq!(first[0]["choices"][0]["delta"], json!({"content": "Hel"}));
+    let said = events(&fed(&mut answer, &Run::default().says("lo").ends("stop")));
+    let [second, last, report, done] = said.as_slice() else { panic!("{said:?}") };
     assert_eq!(second["choices"][0]["delta"], json!({"content": "lo"}));
     assert_eq!(last["choices"][0], json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": "stop"}));
     let usage = json!({"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13});
@@ -74,7 +81,7 @@ fn a_stream_begins_with_the_role_and_ends_with_the_reason_the_tokens_and_done() 
 
 #[test]
 fn tokens_are_reported_only_if_that_is_wanted() {
-    let said = events(&answer().streamed(false).feed(&Run::default().says("hi").ends("length")));
+    let said = events(&fed(&mut answer().streamed(false), &Run::default().says("hi").ends("length")));
     let [word, last, done] = said.as_slice() else { panic!("{said:?}") };
     assert_eq!((word.get("usage"), &last["choices"][0]["finish_reason"]), (None, &json!("length")));
     assert_eq!(done, &Value::Null);
@@ -83,7 +90,7 @@ fn tokens_are_reported_only_if_that_is_wanted() {
 #[test]
 fn a_whole_answer_is_one_object() {
     let mut answer = answer();
-    assert_eq!(answer.feed(&Run::default().says("Hel").says("lo").ends("stop")), "");
+    assert_eq!(fed(&mut answer, &Run::default().says("Hel").says("lo").ends("stop")), "");
     let message = json!({"role": "assistant", "content": "Hello", "refusal": null});
     let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "stop"});
     let usage = json!({"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13});
@@ -96,13 +103,13 @@ fn a_whole_answer_is_one_object() {
 fn what_is_said_around_calls_is_one_answer_and_calls_are_not_told() {
     let run = || Run::default().says("Let me look.").calls().calls().says("Noon").says(".").ends("stop");
     let mut whole = answer();
-    let _ = whole.feed(&run());
+    whole.feed(&run());
     assert_eq!(whole.whole().unwrap()["choices"][0]["message"]["content"], "Let me look.\n\nNoon.");
     let mut stream = answer().streamed(false);
-    let said = stream.feed(&run());
+    let said = fed(&mut stream, &run());
     assert_eq!(content(&events(&said)), "Let me look.\n\nNoon.");
     assert!(!said.contains("clock"), "{said}");
-    let silent = events(&answer().streamed(false).feed(&Run::default().calls().says("Noon.").ends("stop")));
+    let silent = events(&fed(&mut answer().streamed(false), &Run::default().calls().says("Noon.").ends("stop")));
     assert_eq!(content(&silent), "Noon.", "nothing stands before the first word");
 }
 
@@ -110,55 +117,72 @@ fn what_is_said_around_calls_is_one_answer_and_calls_are_not_told() {
 fn of_an_answer_in_a_form_only_the_last_word_counts() {
     let run = || Run::default().says("Let me look.").calls().says("{\"a\"").says(":1}").ends("stop");
     let mut whole = answer().in_a_form();
-    let _ = whole.feed(&run());
+    whole.feed(&run());
     assert_eq!(whole.whole().unwrap()["choices"][0]["message"]["content"], "{\"a\":1}");
-    let said = events(&answer().streamed(false).in_a_form().feed(&run()));
+    let said = events(&fed(&mut answer().streamed(false).in_a_form(), &run()));
     assert_eq!((said.len(), content(&said)), (3, "{\"a\":1}".to_owned()));
 }
 
 #[test]
 fn a_failure_is_an_error_in_the_place_of_the_end() {
     let mut stream = answer().streamed(true);
-    let said = events(&stream.feed(&Run::default().says("half").fails()));
+    let said = events(&fed(&mut stream, &Run::default().says("half").fails()));
     let error = json!({"message": "Nothing is left.", "type": "server_error", "param": null, "code": "budget"});
     assert_eq!(said[1..], [json!({ "error": error })], "and no [DONE]");
     let failure = Failure { code: "budget".into(), message: "Nothing is left.".into() };
     assert_eq!(stream.ending(), Some(&Ending::Failed(failure.clone())));
-    assert_eq!(stream.break_off("late", "too late"), "", "it has ended already");
+    stream.break_off("late", "too late");
+    assert_eq!((stream.has_more(), stream.take()), (false, String::new()), "it has ended already");
     let mut whole = answer();
-    let _ = whole.feed(&Run::default().fails());
+    whole.feed(&Run::default().fails());
     assert_eq!(whole.whole(), Err(failure));
     assert!(answer().whole().is_err(), "it has no end yet");
     let mut stopped = answer();
-    let _ = stopped.feed(&Run::default().says("half").ends("cancelled"));
+    stopped.feed(&Run::default().says("half").ends("cancelled"));
     assert!(matches!(stopped.ending(), Some(Ending::Failed(Failure { code, .. })) if code == "cancelled"));
-    assert!(answer().streamed(false).break_off("gone", "It is gone.").contains("It is gone."));
+    let mut gone = answer().streamed(false);
+    gone.break_off("gone", "It is gone.");
+    assert!(gone.take().contains("It is gone."));
 }
 
 #[test]
 fn an_answer_that_is_begun_anew_replaces_what_was_not_sent_and_ends_what_was() {
     let run = || Run::default().says("Look.").calls().says("ol").with(&Event::Restarted).says("new").ends("stop");
     let mut whole = answer();
-    let _ = whole.feed(&run());
+    whole.feed(&run());
     assert_eq!(whole.whole().unwrap()["choices"][0]["message"]["content"], "Look.\n\nnew");
     let mut stream = answer().streamed(false);
-    let said = events(&stream.feed(&run()));
+    let said = events(&fed(&mut stream, &run()));
     assert_eq!(said.last().unwrap()["error"]["code"], "answer_restarted");
     // Nothing of the round had been said.
     let early = Run::default().says("Look.").calls().with(&Event::Restarted).says("new").ends("stop");
-    assert_eq!(content(&events(&answer().streamed(false).feed(&early))), "Look.\n\nnew");
+    assert_eq!(content(&events(&fed(&mut answer().streamed(false), &early))), "Look.\n\nnew");
     let first = Run::default().with(&Event::Restarted).says("new").ends("stop");
-    assert_eq!(content(&events(&answer().streamed(false).feed(&first))), "new");
+    assert_eq!(content(&events(&fed(&mut answer().streamed(false), &first))), "new");
 }
 
 #[test]
 fn a_stream_over_which_no_text_comes_is_kept_open() {
     let mut stream = answer().streamed(false);
     let thinks = Run::default().with(&Event::Thinking { content: "hm" }).frames;
-    assert_eq!(stream.feed(": still here\n\n"), ":\n\n", "the run's own comment");
-    let comments = (0..100).filter(|_| stream.feed(&thinks) == ":\n\n").count();
+    assert_eq!(fed(&mut stream, ": still here\n\n"), ":\n\n", "the run's own comment");
+    let comments = (0..100).filter(|_| fed(&mut stream, &thinks) == ":\n\n").count();
     assert!((2..10).contains(&comments), "{comments}: now and then, not for each");
-    let _ = stream.feed(&Run::default().ends("stop"));
-    assert_eq!(stream.feed(": still here\n\n"), "", "nothing comes after the end");
-    assert_eq!(answer().feed(&thinks), "", "what is whole is silent until its end");
+    stream.feed(&Run::default().ends("stop"));
+    let _ = stream.take();
+    assert_eq!(fed(&mut stream, ": still here\n\n"), "", "nothing comes after the end");
+    assert_eq!(fed(&mut answer(), &thinks), "", "what is whole is silent until its end");
+}
+
+#[test]
+fn who_reads_slowly_gets_as_much_in_fewer_chunks() {
+    let mut stream = answer().streamed(false);
+    stream.feed(&Run::default().says("Look.").frames);
+    stream.feed(": still here\n\n");
+    stream.feed(&Run::default().calls().says("é").frames);
+    let said = events(&stream.take());
+    assert_eq!((said.len(), content(&said)), (1, "Look.\n\né".to_owned()));
+    // What was taken is no longer there to be begun anew.
+    stream.feed(&Run::default().says("éé").calls().with(&Event::Restarted).says("!").ends("stop"));
+    assert_eq!(content(&events(&stream.take())), "éé\n\n!");
 }

@@ -71,9 +71,9 @@ fn what_an_assistant_does_not_do_is_refused_by_the_name_of_its_field() {
         (messages(json!({"role": "tool", "content": "1", "tool_call_id": "c"})), "messages"),
         (messages(json!({"role": "assistant", "content": null, "tool_calls": [{"id": "c"}]})), "messages"),
         (messages(json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]})), "messages"),
-        (messages(json!({"role": "system", "content": "x".repeat(MAX_INSTRUCTIONS_BYTES + 1)})), "messages"),
+        (messages(json!({"role": "system", "content": "x".repeat(MAX_PROGRAM_INSTRUCTIONS_BYTES + 1)})), "messages"),
         (messages(json!({"role": "king", "content": "x"})), "messages"),
-        (json!({"messages": [{"role": "user", "content": "x".repeat(MAX_CONTENT_BYTES + 1)}]}), "messages"),
+        (json!({"messages": [{"role": "user", "content": "x".repeat(MAX_MESSAGE_BYTES + 1)}]}), "messages"),
     ] {
         let refused = read(more.clone()).map(|_| ()).unwrap_err();
         assert_eq!(refused.field(), Some(field), "{refused}");
@@ -82,4 +82,28 @@ fn what_an_assistant_does_not_do_is_refused_by_the_name_of_its_field() {
     assert!(words.contains("of_tomorrow"), "{words}");
     let twice = br#"{"model": "a", "model": "b", "messages": []}"#;
     assert!(AssistantRequest::read(twice).is_err() && AssistantRequest::read(b"[]").is_err());
+}
+
+#[test]
+fn there_is_an_end_to_messages() {
+    let said = |count| json!({"messages": vec![json!({"role": "user", "content": "hi"}); count]});
+    assert_eq!(read(said(MAX_MESSAGES)).unwrap().said.len(), MAX_MESSAGES - 1);
+    let words = read(said(MAX_MESSAGES + 1)).map(|_| ()).unwrap_err().to_string();
+    assert!(words.contains("more than 10000 messages"), "{words}");
+}
+
+#[test]
+fn of_what_was_said_before_only_what_a_model_reads_is_taken() {
+    let said = |content: &str| json!({"role": "user", "content": content});
+    let body = || json!({"messages": [said("aaaa"), said("bbbb"), said("cccc"), said("d")]});
+    let taken = |messages, bytes| {
+        let mut request = read(body()).unwrap();
+        let said = request.take_said(messages, bytes);
+        said.into_iter().map(|(_, content)| content).collect::<Vec<_>>()
+    };
+    assert_eq!(taken(10, 1_000), ["aaaa", "bbbb", "cccc"]);
+    assert_eq!(taken(3, 1_000), ["bbbb", "cccc"], "the message to answer is one of them");
+    assert_eq!(taken(10, 6), ["bbbb", "cccc"], "the message whose beginning fits is read whole");
+    assert_eq!(taken(10, 5), ["cccc"]);
+    assert_eq!((taken(10, 1), taken(0, 10)), (vec![], vec![]));
 }

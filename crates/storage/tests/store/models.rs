@@ -5,6 +5,7 @@ use storage::{
     Database, Statement, Store,
     keys::KeyRotation,
     master_keys::MasterKeyRotated,
+    master_sealed::Resealed,
     messages::{Author, NewMessage},
     model_providers::{MAX_STORED_PROVIDERS, StoredProvider},
     runs::Ending,
@@ -92,7 +93,8 @@ fn providers_are_read_with_the_claim_of_a_run_and_their_keys_are_sealed(place: P
     assert!(!block_on(store.remove_model_provider("other")).unwrap());
 }
 
-fn rotated(fixture: &Fixture, store: &Store<Real>) -> String {
+/// Makes a new master key, and says its id.
+pub(crate) fn rotated(fixture: &Fixture, store: &Store<Real>) -> String {
     let earlier = Statement::new("t", "UPDATE generated_keys SET created_at = created_at - 60000", []);
     block_on(fixture.another_connection().query(earlier)).unwrap();
     let rotation = KeyRotation { revokes: false, user_id: Id::new(), detail: None };
@@ -110,7 +112,8 @@ fn a_new_master_key_seals_the_keys_of_providers_anew(place: Place) {
         let provider = StoredProvider { settings: "{}".to_owned(), sealed: sealed(name) };
         assert!(block_on(store.set_model_provider(name, "", &provider)).unwrap());
     }
-    let reseal = || block_on(store.reseal_next_with_master()).unwrap();
+    let mut resealed = Resealed::default();
+    let mut reseal = || block_on(store.reseal_next_with_master(&mut resealed)).unwrap();
     // Another host, which knows the master key of before.
     let other = Store::new(fixture.another_connection());
     let before = block_on(store.model_providers()).unwrap();

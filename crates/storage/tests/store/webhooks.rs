@@ -8,6 +8,7 @@ use storage::{
     audit::AuditEvent,
     budgets::RoundEstimate,
     limits::LimitKind,
+    master_sealed::Resealed,
     webhooks::{
         MAX_WEBHOOKS, NewWebhook, Webhook, WebhookAttempt, WebhookMessage, WebhookOutcome, WebhookOwner, WebhookTurn,
     },
@@ -17,7 +18,9 @@ use crate::{
     accounts::at_once,
     fixture::{Fixture, LEASE_MS},
     limits::{finish, reserve, run_of, set},
+    models::rotated,
     places::{Place, block_on},
+    sealing::rows,
 };
 
 crate::on_each_database! {
@@ -37,6 +40,7 @@ crate::on_each_database! {
     who_is_suspended_is_told_nothing,
     an_owner_has_a_few_webhooks,
     addresses_and_secrets_are_sealed,
+    secrets_that_cannot_be_opened_keep_no_others_from_a_new_master_key,
     rows_that_are_copied_here_are_told_to_nobody,
 }
 
@@ -409,6 +413,27 @@ fn addresses_and_secrets_are_sealed(place: Place) {
     assert!(sealed.starts_with("v1.") && !sealed.contains("secret"));
     assert_eq!(block_on(fixture.store.open_webhook(id, &sealed)).unwrap().as_str(), "address and secret");
     assert!(block_on(fixture.store.open_webhook(Id::new(), &sealed)).is_err(), "it is bound to its webhook");
+}
+
+fn secrets_that_cannot_be_opened_keep_no_others_from_a_new_master_key(place: Place) {
+    let fixture = Fixture::new(place);
+    // The last of all by its id, as those before it are copies whose secrets are bound to another one.
+    let id = add(&fixture, WebhookOwner::Installation, &["run.ended"]);
+    let copy = |n| format!("SELECT '0{n:03}' AS copy");
+    let copies: Vec<String> = (0..100).map(copy).collect();
+    let sql = format!(
+        "INSERT INTO webhooks (id, server, events, sealed, created_at, free_at, failures, given_up, dropped)
+         SELECT copy, server, events, sealed, created_at, free_at, failures, given_up, dropped
+         FROM webhooks CROSS JOIN ({}) AS copies",
+        copies.join(" UNION ALL ")
+    );
+    execute(&fixture, &sql, vec![]);
+    let key = rotated(&fixture, &fixture.store);
+    let mut resealed = Resealed::default();
+    while block_on(fixture.store.reseal_next_with_master(&mut resealed)).unwrap() {}
+    let sql = format!("SELECT id FROM webhooks WHERE sealed LIKE 'v1.{key}.%'");
+    let anew: Vec<Value> = rows(&fixture.another_connection(), &sql).into_iter().flat_map(|row| row.0).collect();
+    assert_eq!(anew, [Value::from(id)]);
 }
 
 fn rows_that_are_copied_here_are_told_to_nobody(place: Place) {
