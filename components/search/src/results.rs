@@ -50,7 +50,7 @@ pub(crate) struct SearchResults {
 
 /// A text that was found. Programs ignore kinds that they do not know: more will come.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SearchResult, example = json!({"kind": "message", "id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "conversation_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f01", "title": "A trip", "role": "user", "position": 3, "created_at": "2026-01-01T12:00:00.000Z", "snippet": [{"text": "Where is the ", "match": false}, {"text": "cabin", "match": true}]})))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = SearchResult, example = json!({"kind": "message", "id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "conversation_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f01", "title": "A trip", "role": "user", "position": 3, "run_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f02", "created_at": "2026-01-01T12:00:00.000Z", "snippet": [{"text": "Where is the ", "match": false}, {"text": "cabin", "match": true}]})))]
 pub(crate) struct ResultBody {
     /// `message`; or `conversation`, whose title was found.
     kind: &'static str,
@@ -59,12 +59,12 @@ pub(crate) struct ResultBody {
     conversation_id: Id,
     /// The conversation's title. Empty: it has none.
     title: String,
-    /// Who wrote the message: `user` or `assistant`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Who wrote the message: `user` or `assistant`. What is said of messages alone is null for a title.
     role: Option<String>,
     /// The message's place in the conversation, as the cursors of its messages count.
-    #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<i64>,
+    /// The run that answers the message, or wrote it.
+    run_id: Option<Id>,
     /// When the message was written, or the conversation begun.
     created_at: Timestamp,
     /// The part of the text that has the most of what was looked for.
@@ -148,6 +148,7 @@ pub(crate) async fn search<D: Database + 'static>(
             title: hit.title,
             role: hit.author,
             position: hit.position,
+            run_id: hit.run_id,
             created_at: hit.created_at,
             snippet: matcher.snippet(&hit.text, SNIPPET_BYTES).into_iter().map(piece).collect(),
         }

@@ -27,17 +27,18 @@ pub async fn ask(component: &str, path: &str, proof: web::Result<HeaderValue>, b
     if response.status.is_success() { Ok(()) } else { Err(format!("{component} answered {}", response.status)) }
 }
 
-/// Has a component do at a private path what nobody waits for. `caller` is for the log, in which `if_not` says what becomes of it if that fails.
+/// Has a component do at a private path what nobody waits for. If that fails, whoever looks next tries again. `caller` is for the log.
 pub(crate) fn wake<D: Database + 'static>(
     caller: &'static str,
     app: &App<D>,
-    (component, path): (&'static str, &'static str),
-    if_not: &'static str,
+    callee: &'static str,
+    path: &'static str,
 ) {
     let app = app.clone();
     spawn(async move {
-        let asked = ask(component, path, app.prove(component, None, "").await, Bytes::new());
+        let asked = ask(callee, path, app.prove(callee, None, "").await, Bytes::new());
         let Err(cause) = asked.await else { return };
-        log(caller, Level::Warn, if_not, BTreeMap::from([("cause", cause)]));
+        let fields = BTreeMap::from([("callee", callee.to_owned()), ("cause", cause)]);
+        log(caller, Level::Warn, "work waits for the next look", fields);
     });
 }

@@ -13,5 +13,5 @@ pub const PATH: &str = "/internal/indexing";
 
 /// Has what waits indexed. `component` is the caller, for the log.
 pub fn wake<D: Database + 'static>(component: &'static str, app: &App<D>) {
-    inside::wake(component, app, (SEARCH, PATH), "texts wait for the next look to be indexed");
+    inside::wake(component, app, SEARCH, PATH);
 }

@@ -21,5 +21,5 @@ pub fn wake_if_any<D: Database + 'static>(component: &'static str, app: &App<D>)
 
 /// Has what is due sent. `component` is the caller, for the log.
 pub fn wake<D: Database + 'static>(component: &'static str, app: &App<D>) {
-    inside::wake(component, app, (WEBHOOKS, PATH), "webhooks wait for the next look");
+    inside::wake(component, app, WEBHOOKS, PATH);
 }

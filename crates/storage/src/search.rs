@@ -111,6 +111,8 @@ pub struct SearchHit {
     pub author: Option<String>,
     /// The message's position in its conversation. `None`: it is a title.
     pub position: Option<i64>,
+    /// The run that answers the message, or wrote it. `None`: it is a title.
+    pub run_id: Option<Id>,
     /// When it was written, or the conversation was begun.
     pub created_at: Timestamp,
     /// What it says.
@@ -260,9 +262,9 @@ fn statement(
                  SELECT found.document, CAST(SUM(found.part * (COALESCE(rarities.rarity, 0) + 1)) AS bigint) AS score
                  FROM found JOIN rarities ON rarities.word = found.word GROUP BY found.document) AS scored
              {beyond} ORDER BY score DESC, document DESC LIMIT {limit} + 1)
-         SELECT score, document, kind, source_id, conversation_id, title, author, created_at, position, content, ranked FROM (
+         SELECT score, document, kind, source_id, conversation_id, title, author, created_at, position, run_id, content, ranked FROM (
              SELECT best.score, best.document, search_documents.kind, search_documents.source_id, search_documents.conversation_id, conversations.title,
-                 search_documents.author, search_documents.created_at, messages.position, messages.content, (SELECT COUNT(*) FROM best) AS ranked,
+                 search_documents.author, search_documents.created_at, messages.position, messages.run_id, messages.content, (SELECT COUNT(*) FROM best) AS ranked,
                  COALESCE(messages.size, 0) AS size,
                  SUM(COALESCE(messages.size, 0)) OVER (ORDER BY best.score DESC, best.document DESC) AS running
              FROM best JOIN search_documents ON search_documents.number = best.document AND search_documents.user_id = ?1
@@ -332,11 +334,11 @@ fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<(SearchHit, i
     let (id, conversation_id) = (columns.id()?, columns.id()?);
     let title = opener.open(title_of(&conversation_id.to_string()), columns.text()?)?;
     let author = Some(columns.text()?.to_owned()).filter(|author| !author.is_empty());
-    let (created_at, position) = (columns.timestamp()?, columns.optional_integer()?);
+    let (created_at, position, run_id) = (columns.timestamp()?, columns.optional_integer()?, columns.optional_id()?);
     let text = match columns.optional_text()? {
         Some(content) => opener.open(messages::place(&id.to_string(), "content"), content)?,
         None => title.clone(),
     };
-    let hit = SearchHit { place, kind, id, conversation_id, title, author, position, created_at, text };
+    let hit = SearchHit { place, kind, id, conversation_id, title, author, position, run_id, created_at, text };
     Ok((hit, columns.integer()?))
 }
