@@ -117,6 +117,8 @@ export const conversations = {
       body: { ...chosen, ...(temporary ? { temporary } : {}) },
       signal,
     }),
+  /** Looks something up in titles and messages. */
+  search: (q: string, cursor: Cursor) => send("get", "/api/search", { query: { q, limit: 20, cursor } }),
   get: (id: string) => send("get", "/api/conversations/{id}", { path: { id } }),
   rename: (id: string, title: string) => send("patch", "/api/conversations/{id}", { path: { id }, body: { title } }),
   /** After how many days without use it is deleted; null: as the installation's rules say. */

@@ -804,6 +804,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Searches one's conversations.
+         * @description Their titles and messages: other forms of a word are found, other words that begin like the last one typed, and words with a letter or two mistyped. Temporary chats and
+         *     what tools answered are not searched. The `Time-Zone` header says where the days of filters begin.
+         *
+         *     **Needs** a session or an API key, with the permission `conversations:read`.
+         */
+        get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tools": {
         parameters: {
             query?: never;
@@ -3215,6 +3238,59 @@ export interface components {
             test: components["schemas"]["ProviderTest"];
         };
         /**
+         * @description A text that was found. Programs ignore kinds that they do not know: more will come.
+         * @example {
+         *       "conversation_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f01",
+         *       "created_at": "2026-01-01T12:00:00.000Z",
+         *       "id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+         *       "kind": "message",
+         *       "position": 3,
+         *       "role": "user",
+         *       "run_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f02",
+         *       "snippet": [
+         *         {
+         *           "match": false,
+         *           "text": "Where is the "
+         *         },
+         *         {
+         *           "match": true,
+         *           "text": "cabin"
+         *         }
+         *       ],
+         *       "title": "A trip"
+         *     }
+         */
+        SearchResult: {
+            conversation_id: components["schemas"]["Id"];
+            /** @description When the message was written, or the conversation begun. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description The message's or the conversation's. */
+            id: components["schemas"]["Id"];
+            /** @description `message`; or `conversation`, whose title was found. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description The message's place in the conversation, as the cursors of its messages count.
+             */
+            position: number | null;
+            /** @description Who wrote the message: `user` or `assistant`. What is said of messages alone is null for a title. */
+            role: string | null;
+            run_id: components["schemas"]["Id"] | null;
+            /** @description The part of the text that has the most of what was looked for. */
+            snippet: components["schemas"]["SnippetPiece"][];
+            /** @description The conversation's title. Empty: it has none. */
+            title: string;
+        };
+        /** @description Texts that were found. */
+        SearchResults: {
+            /** @description Whether everything that the caller said is indexed by now. */
+            is_complete: boolean;
+            /** @description The best first. */
+            items: components["schemas"]["SearchResult"][];
+            /** @description What to send as `cursor` for the next page; null: this is the last one. A page may have fewer items than asked for, or none, and a next one. */
+            next_cursor: string | null;
+        };
+        /**
          * @description One's own second factor.
          * @example {
          *       "created_at": "2026-01-01T12:00:00.000Z",
@@ -3370,6 +3446,12 @@ export interface components {
             open: boolean;
             /** @description The organisations' providers that people can sign in with. */
             providers: components["schemas"]["SignInProvider"][];
+        };
+        /** @description A part of a snippet. */
+        SnippetPiece: {
+            /** @description It was looked for. */
+            match: boolean;
+            text: string;
         };
         /** @description What was spent. */
         Spent: {
@@ -5190,6 +5272,76 @@ export interface operations {
                     "application/json": components["schemas"]["QueuedRun"];
                 };
             };
+        };
+    };
+    search: {
+        parameters: {
+            query?: {
+                /**
+                 * @description Words, phrases in quotation marks, and filters: `in:messages`, `in:conversations`, `in:` with a conversation's id or a word of its title, `from:me`,
+                 *     `from:assistant`, `before:2026-11-30`, `after:2026-11`.
+                 * @example cabin before:2026
+                 */
+                q?: string;
+                /**
+                 * @description How many items are wanted at most.
+                 * @example 50
+                 */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of results. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchResults"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description - `search_off`: this installation has no index.
+             *     - `forbidden`: None of the roles has the permission `conversations:read`.
+             *     - `insufficient_scope`: The key or token lacks that scope.
+             */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "search_off",
+                     *       "detail": "this installation has no index.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "forbidden" | "insufficient_scope" | "search_off";
+                        /** @constant */
+                        status?: 403;
+                    };
+                };
+            };
+            410: components["responses"]["Erased"];
+            422: components["responses"]["InvalidField"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listTools: {

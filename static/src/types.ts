@@ -82,6 +82,7 @@ export type RunState = Schemas["RunState"];
 export type Run = Later<Schemas["Run"], "provider" | "cost">;
 export type Decision = Schemas["Decision"];
 export type Effect = Schemas["Effect"];
+export type SearchResult = Schemas["SearchResult"];
 export type Tool = Schemas["Tool"];
 export type ToolProblem = Schemas["ToolProblem"];
 export type Connection = Schemas["Connection"];

@@ -61,7 +61,14 @@ fn rights() -> Vec<Rights<'static>> {
         component("admin", &[DATABASE, OPS], &["default"]),
         component(
             "auth",
-            &[DATABASE, OPS, "http://tools.spin.internal", "http://webhooks.spin.internal", "{{ oidc_host }}"],
+            &[
+                DATABASE,
+                OPS,
+                "http://search.spin.internal",
+                "http://tools.spin.internal",
+                "http://webhooks.spin.internal",
+                "{{ oidc_host }}",
+            ],
             &["default"],
         ),
         component("chat", &[DATABASE, OPS, "http://tools.spin.internal"], &["default"]),
@@ -82,6 +89,7 @@ fn rights() -> Vec<Rights<'static>> {
             ],
             &["default"],
         ),
+        component("search", &[DATABASE, OPS], &["default"]),
         component(
             "stream",
             &[

@@ -25,6 +25,8 @@ const MAX_REQUEST_ID_CHARS: usize = 100;
 
 /// The component that sends webhooks.
 const WEBHOOKS: &str = "webhooks";
+/// The component that indexes texts.
+const SEARCH: &str = "search";
 /// The component with the tools, and the beginning of the ids of tool servers.
 const TOOLS: &str = "tools";
 const TOOL_SERVER: &str = "mcp-";
@@ -33,7 +35,8 @@ const TOOL_SERVER: &str = "mcp-";
 #[must_use]
 pub fn may_call(caller: &str, callee: &str) -> bool {
     match caller {
-        "stream" | "auth" => matches!(callee, TOOLS | WEBHOOKS),
+        "auth" => matches!(callee, TOOLS | WEBHOOKS | SEARCH),
+        "stream" => matches!(callee, TOOLS | WEBHOOKS),
         "chat" => callee == TOOLS,
         "ops" => matches!(callee, "auth" | "chat" | "stream" | TOOLS),
         TOOLS => callee.starts_with(TOOL_SERVER),

@@ -10,6 +10,7 @@ pub mod instance;
 pub mod measuring;
 pub mod outlet;
 pub mod postgres;
+pub mod search;
 pub mod sqlite;
 pub mod tracing;
 pub mod variables;

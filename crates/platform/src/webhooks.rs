@@ -1,14 +1,10 @@
 //! Wakes the component that sends webhooks, after something happened that may be told. Nobody waits for it: if it fails, whoever comes by next wakes it
 //! (docs/adr/0050).
 
-use bytes::Bytes;
 use storage::Database;
-use web::{
-    App,
-    log::{Level, log},
-};
+use web::App;
 
-use crate::{inside, spawn};
+use crate::inside;
 
 /// The component, as `spin.toml` lets others call it.
 const WEBHOOKS: &str = "webhooks";
@@ -25,15 +21,5 @@ pub fn wake_if_any<D: Database + 'static>(component: &'static str, app: &App<D>)
 
 /// Has what is due sent. `component` is the caller, for the log.
 pub fn wake<D: Database + 'static>(component: &'static str, app: &App<D>) {
-    let app = app.clone();
-    spawn(async move {
-        let asked = inside::ask(WEBHOOKS, PATH, app.prove(WEBHOOKS, None, "").await, Bytes::new());
-        let Err(cause) = asked.await else { return };
-        log(
-            component,
-            Level::Warn,
-            "webhooks wait for the next look",
-            std::collections::BTreeMap::from([("cause", cause)]),
-        );
-    });
+    inside::wake(component, app, WEBHOOKS, PATH);
 }

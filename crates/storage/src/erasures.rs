@@ -7,6 +7,7 @@ use crate::{
     Database, Row, Statement, StorageError, Store,
     audit_details::outliving,
     database::{Columns, after_page},
+    search_indexing,
     users::ROLE,
     webhooks,
 };
@@ -59,6 +60,8 @@ pub struct BackgroundWork {
     pub expires: bool,
     /// A message of a webhook is due: [`Store::take_webhook_turn`].
     pub sends: bool,
+    /// Texts wait to be indexed for searching: [`Store::take_texts_to_index`].
+    pub indexes: bool,
 }
 
 /// A host's turn to erase an account.
@@ -98,17 +101,28 @@ const COUNTED: [(&str, &str); 15] = [
 
 /// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
 /// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
-const STEPS: [(&str, i64, &str); 10] = [
+const STEPS: [(&str, i64, &str); 12] = [
     (
         "erase_assistants",
         BATCH,
         "DELETE FROM assistants WHERE id IN (SELECT id FROM assistants WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
+    ),
+    // What a search knows of their texts, some hundred rows each at most.
+    (
+        "erase_search_documents",
+        BATCH / 10,
+        "DELETE FROM search_documents WHERE number IN (SELECT number FROM search_documents WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     ("erase_runs", WHOLES, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_conversations",
         WHOLES,
         "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
+    ),
+    (
+        "erase_search_backlog",
+        BATCH,
+        "DELETE FROM search_backlog WHERE user_id = ?1 AND source_id IN (SELECT source_id FROM search_backlog WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     (
         "erase_tool_tasks",
@@ -232,8 +246,9 @@ impl<D: Database> Store<D> {
                      OR NOT EXISTS (SELECT 1 FROM retention_walk WHERE due_at > now_ms())
                         AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
                      THEN 1 ELSE 0 END,
-                 {}",
-            webhooks::is_due()
+                 {}, {}",
+            webhooks::is_due(),
+            search_indexing::is_due()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let Some(row) = rows.first() else { return Ok(BackgroundWork::default()) };
@@ -243,6 +258,7 @@ impl<D: Database> Store<D> {
             seals: columns.flag()?,
             expires: columns.flag()?,
             sends: columns.flag()?,
+            indexes: columns.flag()?,
         })
     }
 

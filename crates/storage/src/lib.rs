@@ -56,6 +56,8 @@ pub mod runs;
 mod sealed_texts;
 pub mod sealing;
 mod sealing_targets;
+pub mod search;
+pub mod search_indexing;
 pub mod second_factors;
 pub mod secrets;
 pub mod sessions;

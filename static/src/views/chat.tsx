@@ -1,5 +1,6 @@
 /** The shown conversation: its title, its turns, and the composer. */
 import { useSignalEffect } from "@preact/signals";
+import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { keyOf } from "../history.ts";
 import { isOffline } from "../network.ts";
@@ -34,6 +35,7 @@ import {
   wantsTemporary,
 } from "../state/chat.ts";
 import { NEW_CHAT } from "../state/drafts.ts";
+import { goal } from "../state/goal.ts";
 import { follow, route } from "../state/route.ts";
 import type { AnswerTurn, Phase, ToolPart } from "../turns.ts";
 import { announce } from "./announce.tsx";
@@ -61,6 +63,7 @@ export function ChatView() {
   }, [message, jump]);
   const id = conversationId.value;
   useEffect(() => jump("instant"), [id, at, jump]);
+  useGoal(scroller);
 
   if (!isShown) return <NotShown />;
   return (
@@ -125,6 +128,30 @@ export function ChatView() {
       {empty && <Examples />}
     </>
   );
+}
+
+/** Goes to the turn that somebody found, and loads earlier ones until it is there. */
+function useGoal(scroller: RefObject<HTMLElement | null>): void {
+  const wanted = goal.value;
+  const isHere = wanted !== null && wanted.conversationId === conversationId.value;
+  const [filling, loading, earlier] = [isFilling.value, loadingEarlier.value, hasEarlier.value];
+  const count = shownTurns.value.length;
+  useEffect(() => {
+    if (!isHere || filling || loading) return;
+    const turn = scroller.current?.querySelector<HTMLElement>(`[data-turn="${CSS.escape(wanted.turn)}"]`);
+    if (!turn) {
+      if (earlier) void loadEarlier();
+      else goal.value = null;
+      return;
+    }
+    goal.value = null;
+    turn.scrollIntoView({ block: "center", behavior: "instant" });
+    turn.tabIndex = -1;
+    turn.focus({ preventScroll: true });
+    turn.classList.add("found");
+    // The animation is over, and a second result in the same turn is shown again.
+    turn.addEventListener("animationend", () => turn.classList.remove("found"), { once: true });
+  }, [wanted, isHere, filling, loading, earlier, count, scroller]);
 }
 
 function ChatHeader() {

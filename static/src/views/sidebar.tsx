@@ -19,6 +19,7 @@ import { logOut } from "../state/session.ts";
 import type { Conversation, User } from "../types.ts";
 import { type Asked, ConversationDialog } from "./conversation-dialog.tsx";
 import { Icon, Logo } from "./icons.tsx";
+import { isSearching, SearchField, SearchResults } from "./search.tsx";
 import { drawerOpen } from "./shell.tsx";
 
 export function Sidebar({ user }: { user: User }) {
@@ -43,12 +44,13 @@ export function Sidebar({ user }: { user: User }) {
           <Icon name="thought" />
           Assistants
         </a>
+        <SearchField />
       </div>
       <nav
         class="min-h-0 flex-1 overflow-y-auto px-3 pb-3 short:flex-none short:overflow-visible"
         aria-label="Your conversations"
       >
-        <List ask={setAsked} />
+        {isSearching() ? <SearchResults /> : <List ask={setAsked} />}
       </nav>
       <Account user={user} />
       {asked !== null && <ConversationDialog asked={asked} onClose={() => setAsked(null)} />}

@@ -11,7 +11,7 @@ import { ToolCall } from "./tool.tsx";
 
 export function UserMessage({ turn }: { turn: UserTurn }) {
   return (
-    <article class="turn ml-auto max-w-[85%]">
+    <article class="turn ml-auto max-w-[85%]" data-turn={turn.id}>
       <h2 class="sr-only">You</h2>
       <p
         dir="auto"
@@ -29,7 +29,7 @@ export function Answer({ answer, canRetry, isLast }: AnswerProps) {
   const running = isRunning(answer);
   const text = answerText(answer);
   return (
-    <article class="turn group min-w-0" aria-busy={running}>
+    <article class="turn group min-w-0" data-turn={answer.runId} aria-busy={running}>
       <h2 class="sr-only">Assistant</h2>
       <div class="grid grid-cols-1 gap-4">
         {answer.note !== null && <p class="text-sm text-soft">{answer.note}</p>}

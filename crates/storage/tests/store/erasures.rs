@@ -117,7 +117,7 @@ const OF_THE_INSTALLATION: [&str; 25] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 28] = [
+const OF_A_PERSON: [&str; 30] = [
     "api_keys",
     "assistant_groups",
     "assistants",
@@ -135,6 +135,8 @@ const OF_A_PERSON: [&str; 28] = [
     "provider_sessions",
     "rate_limits",
     "recovery_codes",
+    "search_indexes",
+    "search_walks",
     "second_factors",
     "sessions",
     "tool_connection_attempts",
@@ -187,6 +189,13 @@ fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
             run.id
         ),
         format!("INSERT INTO run_budgets (run_id, subject, period) VALUES ('{}', 'installation', '2026-11')", run.id),
+        // The number of the text is that of its only term, too.
+        format!(
+            "INSERT INTO search_documents SELECT COUNT(*), '{}', '{PLANTED}', 'conversation', '{id}', '{id}', '{PLANTED}', 1, 1 FROM search_documents",
+            user.id
+        ),
+        "INSERT INTO search_postings SELECT number, number, 1 FROM search_documents WHERE number NOT IN (SELECT document FROM search_postings)".to_owned(),
+        format!("INSERT INTO search_words SELECT '{}', 1, number, number, '{PLANTED}' FROM search_documents WHERE 1 = 1 ON CONFLICT DO NOTHING", user.id),
     ] {
         block_on(other.query(Statement::new("t", sql, []))).unwrap();
     }
@@ -276,6 +285,8 @@ fn person(fixture: &Fixture) -> User {
         format!(
             "INSERT INTO webhooks VALUES ('w', '{of}', '{PLANTED}', ' run.ended ', '{PLANTED}', 1, 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL)"
         ),
+        format!("INSERT INTO search_indexes VALUES ('{of}', '{PLANTED}', 1, 1)"),
+        format!("INSERT INTO search_walks VALUES ('{of}', 'z', 1)"),
         format!("INSERT INTO webhook_deliveries VALUES ('w', 'evt_1', 'run.ended', '{PLANTED}', 1, 0, 1)"),
         "INSERT INTO user_groups VALUES ('g', 'g', '', 1)".to_owned(),
         format!("INSERT INTO user_group_members VALUES ('{of}', 'g', 1)"),

@@ -43,6 +43,7 @@ mod repeated;
 mod retention;
 mod runs;
 mod sealing;
+mod search;
 mod second_factors;
 mod settings;
 mod spending;

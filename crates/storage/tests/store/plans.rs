@@ -116,7 +116,7 @@ fn no_hot_statement_reads_a_whole_table(place: Place) {
     }
 }
 
-fn reads_whole_only(small: &[&str], database: &Real, statement: Statement) {
+pub(crate) fn reads_whole_only(small: &[&str], database: &Real, statement: Statement) {
     let name = statement.name;
     let plan = explain(database, statement);
     let mut whole = match database.dialect() {

@@ -221,6 +221,12 @@ pub(crate) const LATER_TABLES: [&str; 50] = [
     "metric_totals",
     "metric_changes",
     "metric_names",
+    "search_documents",
+    "search_postings",
+    "search_words",
+    "search_indexes",
+    "search_backlog",
+    "search_walks",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -301,6 +307,12 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO metric_totals VALUES ('tokens', 'ä', 'prompt', '', '', 0, 9007199254740993)",
         "INSERT INTO metric_changes VALUES ('mc1', 'tokens', 'ä', 'prompt', '', '', 0, 1)",
         "INSERT INTO metric_names VALUES ('tokens', 'ä', 1)",
+        "INSERT INTO search_documents VALUES (9007199254740993, 'u1', 'b1', 'message', 'm-u1-1', 'c-u1', 'user', 1, 2)",
+        "INSERT INTO search_postings VALUES (-9007199254740993, 9007199254740993, 2049)",
+        "INSERT INTO search_words VALUES ('u1', -1, 2, -9007199254740993, 's1:w')",
+        "INSERT INTO search_indexes VALUES ('u1', 'b1', 1, 2)",
+        "INSERT INTO search_backlog VALUES ('m-u1-2', 'u1', 'message', 1, 0, 2, 3)",
+        "INSERT INTO search_walks VALUES ('u1', 'c-u1', 1)",
         "UPDATE runs SET provider = 'near', cost = 9007199254740993, currency = 'EUR' WHERE id = 'r-u1'",
     ]
     .map(str::to_owned)
