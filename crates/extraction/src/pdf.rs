@@ -15,7 +15,7 @@ use hayro_syntax::{DecryptionError, LoadPdfError, Pdf, page::Page};
 
 use crate::{NoteCode, PartKind, TEXT_MAX_BYTES, Unreadable, writer::Writer};
 use blocks::{Block, Kind};
-use content::Interpreter;
+use content::{Interpreter, content_is_missing};
 
 /// Of a page, this share must be covered by pictures to be one picture: margins may stay white.
 const COVERED: f64 = 0.5;
@@ -30,13 +30,13 @@ pub(crate) fn read(bytes: Vec<u8>, writer: &mut Writer) -> Result<(), Unreadable
         LoadPdfError::Decryption(_) => Unreadable::Unsupported("The file is encrypted in a way that cannot be read."),
         LoadPdfError::Invalid => Unreadable::Damaged("it has no pages that can be found"),
     })?;
-    if let Some(title) = &pdf.metadata().title {
-        writer.title(&string(title));
-    }
+    // A word that a program writes where there is none.
+    let title = pdf.metadata().title.as_ref().map(|title| string(title)).filter(|title| !title.eq_ignore_ascii_case("untitled"));
+    writer.title(&title.unwrap_or_default());
     let mut interpreter = Interpreter::new();
     let mut pages = Vec::new();
     let (mut length, mut letters, mut unknown) = (0_usize, 0_usize, 0_usize);
-    let mut is_whole = true;
+    let (mut is_whole, mut is_damaged) = (true, false);
     for page in pdf.pages().iter() {
         if length > TEXT_MAX_BYTES || interpreter.is_spent() {
             is_whole = false;
@@ -46,9 +46,13 @@ pub(crate) fn read(bytes: Vec<u8>, writer: &mut Writer) -> Result<(), Unreadable
         length = found.blocks.iter().fold(length, |length, block| length.saturating_add(block.text.len()));
         letters = letters.saturating_add(found.letters);
         unknown = unknown.saturating_add(found.unknown);
+        is_damaged |= content_is_missing(page);
         pages.push(found);
     }
     write(&pages, writer);
+    if is_damaged {
+        writer.note(NoteCode::Damaged, "Some pages are broken, and text of them is missing.");
+    }
     if !is_whole {
         if interpreter.is_spent() {
             let told = format!("The pages after {} take too much work to be read.", pages.len());
@@ -95,8 +99,9 @@ fn read_page<'a>(interpreter: &mut Interpreter<'a>, page: &Page<'a>) -> Found {
     }
     let seen = fragments.iter().map(|fragment| fragment.text.chars().filter(|letter| !letter.is_whitespace()).count());
     let seen = seen.fold(0_usize, usize::saturating_add);
-    let is_unknown = content.unknown > seen;
-    let is_scanned = is_covered && seen <= STAMP_MAX_LETTERS || is_unknown && content.unknown > STAMP_MAX_LETTERS;
+    let is_recognised = fragments.iter().any(|fragment| fragment.is_invisible);
+    let is_picture = is_covered && seen <= STAMP_MAX_LETTERS && !is_recognised;
+    let is_scanned = is_picture || content.unknown > seen.max(STAMP_MAX_LETTERS);
     let blocks = blocks::of(lines::of(fragments));
     Found { blocks, letters: seen.saturating_add(content.unknown), unknown: content.unknown, is_scanned }
 }

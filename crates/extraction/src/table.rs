@@ -5,7 +5,7 @@ use crate::{TEXT_MAX_BYTES, writer::{clean, cut}};
 /// A cell of a real table is shorter; a longer one is a text that somebody put there.
 const CELL_MAX_BYTES: usize = 32 << 10;
 /// How many empty cells may stand before a filled one. Sheets have up to 16,384 columns, and a cell in the last would be all tabs.
-const GAP_MAX: usize = 64;
+const GAP_MAX: usize = 32;
 
 /// A table that is being read.
 #[derive(Default)]

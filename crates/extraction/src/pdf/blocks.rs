@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use super::lines::Line;
 
 /// A line that is this much farther below the one before than usual begins a paragraph.
-const FARTHER: f64 = 1.35;
+const FARTHER: f64 = 1.25;
+/// The distance of lines that most programs choose, and how many distances of a page say more.
+const USUAL_DISTANCE: f64 = 1.2;
+const DISTANCES_MIN: usize = 5;
 /// Letters whose sizes differ less are of one text.
 const SAME_SIZE: f64 = 0.08;
 /// How far a paragraph's first line is set in, in parts of the font's size.
@@ -66,7 +69,9 @@ fn usual_distance(lines: &[Line]) -> f64 {
         .filter(|distance| *distance > 0.5 && *distance < 3.0)
         .collect();
     distances.sort_by(f64::total_cmp);
-    distances.get(distances.len() / 2).copied().unwrap_or(1.2)
+    // A few lines say nothing.
+    let usual = distances.get(distances.len() / 2).filter(|_| distances.len() >= DISTANCES_MIN);
+    usual.copied().unwrap_or(USUAL_DISTANCE)
 }
 
 fn is_same_size(one: &Line, other: &Line) -> bool {
@@ -102,11 +107,18 @@ fn is_end(last: &Line, line: &Line, open: &[Line], usual: f64) -> bool {
     is_set_in && is_ended && !is_item || is_ended && last.end() < right - (right - left) * SHORT
 }
 
+/// A number of an item with its dot or brackets.
+const MARK_MAX_CHARS: usize = 5;
 /// The marks of lists.
 const MARKS: [char; 14] = ['•', '◦', '▪', '▫', '■', '□', '●', '○', '‣', '⁃', '∙', '·', '–', '➢'];
 
 fn is_marked(text: &str) -> bool {
     item(text).is_some()
+}
+
+/// Whether a text is the mark or the number of an item.
+pub(super) fn is_mark(text: &str) -> bool {
+    item(&format!("{text} x")).is_some() && text.chars().count() <= MARK_MAX_CHARS
 }
 
 /// An item's text without its mark. Numbers are kept: they mean something.
@@ -123,7 +135,9 @@ fn item(text: &str) -> Option<&str> {
 
 fn block(lines: Vec<Line>) -> Option<Block> {
     let first = lines.first()?;
-    let (size, top) = (quarters(first.size), quarters(first.height / QUARTERS));
+    // Text across the page is no heading: it is a mark like "draft".
+    let size = if first.angle % 90 == 0 { quarters(first.size) } else { 0 };
+    let top = quarters(first.height / QUARTERS);
     if first.cells.len() > 1 {
         let rows: Vec<String> = lines.iter().map(row).collect();
         let kind = if rows.len() >= TABLE_MIN_LINES { Kind::Table } else { Kind::Text };

@@ -158,6 +158,12 @@ fn streams<'a>(page: &Dict<'a>) -> Vec<Stream<'a>> {
     }
 }
 
+/// Whether a page names a drawing that is not in the file.
+pub(super) fn content_is_missing(page: &Page<'_>) -> bool {
+    let content = page.raw().get::<Object<'_>>("Contents");
+    page.raw().contains_key("Contents") && matches!(content, None | Some(Object::Null(_)))
+}
+
 /// The state of a drawing (8.4.1, 9.3.1).
 #[derive(Clone)]
 struct State<'a> {

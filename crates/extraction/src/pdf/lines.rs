@@ -3,8 +3,9 @@
 
 use super::content::Fragment;
 
-/// Space between two fragments of a line that makes columns or cells of them, in parts of the font's size.
-const WIDE: f64 = 1.5;
+/// Space between two fragments of a line that makes columns or cells of them, in parts of the font's size. Words are nearer, also in lines that were
+/// stretched.
+const WIDE: f64 = 1.0;
 /// Fragments on one line differ less in height, in parts of the font's size.
 const LEVEL: f64 = 0.35;
 /// So many lines with the same space in them are columns, if they are long enough on both sides to be text and no cells.
@@ -97,6 +98,16 @@ fn line(mut fragments: Vec<Fragment>) -> Option<Line> {
     }
     for cell in &mut cells {
         cell.text = letters(cell.text.trim());
+    }
+    // The mark or number of an item is no cell.
+    if let [mark, _, ..] = cells.as_slice()
+        && super::blocks::is_mark(&mark.text)
+    {
+        let mark = cells.remove(0);
+        if let Some(first) = cells.first_mut() {
+            first.text = format!("{} {}", mark.text, first.text);
+            first.start = mark.start;
+        }
     }
     Some(Line { cells, angle, height, size })
 }
