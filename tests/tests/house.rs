@@ -43,6 +43,9 @@ const DATABASE: &str = "postgres://{{ database_host }}";
 /// that, and nothing else that it answers is secret or changes anything.
 const OPS: &str = "http://ops.spin.internal";
 
+/// Components that ask no caller who it is: they have nothing to protect. `extract` gives back what it was sent, as text (docs/adr/0055).
+const ASK_NOBODY: [&str; 2] = ["ops", "extract"];
+
 /// The beginning of tool servers' ids; the adapter that they all are; the folder of the providers that are composed into it.
 const TOOL_SERVER: &str = "mcp-";
 const ADAPTER: &str = "mcp-server";
@@ -72,6 +75,7 @@ fn rights() -> Vec<Rights<'static>> {
             &["default"],
         ),
         component("chat", &[DATABASE, OPS, "http://tools.spin.internal"], &["default"]),
+        component("extract", &[], &[]),
         component("mcp-calendar", &[OPS, "{{ calendar_host }}"], &[]),
         component("mcp-http", &[OPS, "{{ api_host }}"], &[]),
         component("mcp-mail", &[OPS, "{{ mail_host }}"], &[]),
@@ -321,7 +325,7 @@ fn a_component_can_prove_its_calls_to_those_that_it_may_reach_and_a_tool_server_
     let components = components(&manifest)?;
     for (caller, component) in &components {
         let hosts = list(component, "allowed_outbound_hosts");
-        for callee in components.keys().filter(|callee| **callee != "ops") {
+        for callee in components.keys().filter(|callee| !ASK_NOBODY.contains(callee)) {
             let reaches = hosts.contains(&format!("http://{callee}.spin.internal").as_str());
             assert_eq!(inside_token::may_call(caller, callee), reaches, "{caller} and {callee}");
         }

@@ -16,8 +16,8 @@ use manifest::routes::{RouteMatch, Router, WELL_KNOWN_PREFIX};
 use manifest::variables::Variables;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::WasiBody;
-use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, TrapOrPanicError};
-use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::handler::{InstantiationError, ProxyHandler, ProxyPre, TrapOrPanicError};
+use wasmtime_wasi_http::{p2, p3};
 
 use crate::cache::Cache;
 use crate::compile::compile_all;
@@ -85,11 +85,16 @@ impl Application {
         for trigger in &manifest.triggers {
             let id = &trigger.component;
             let (Some(grants), Some(component)) = (grants.get(id), compiled.get(id)) else { continue };
+            let service = service(id, component, &linker)?;
+            let limits = match service {
+                ProxyPre::P2(_) => options.limits.for_one_request(),
+                ProxyPre::P3(_) => options.limits,
+            };
             let state = ComponentState {
-                service: service(id, component, &linker)?,
+                service,
                 grants: grants.clone(),
                 outbound: Outbound::new(grants.clone(), network.clone()),
-                limits: options.limits,
+                limits,
                 ending: ending.clone(),
             };
             components.insert(id.clone(), ProxyHandler::new(state));
@@ -201,14 +206,21 @@ fn made(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<
     make(path).and_then(|()| path.canonicalize()).with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
-fn service(id: &str, component: &Component, linker: &Linker<InstanceState>) -> Result<ServicePre<InstanceState>> {
+/// The component, ready to instantiate. One that exports both versions of WASI's handler is served with the newer.
+fn service(id: &str, component: &Component, linker: &Linker<InstanceState>) -> Result<ProxyPre<InstanceState>> {
     let linker = linker_for(id, component, linker)?;
     let ready = linker.instantiate_pre(component).map_err(anyhow::Error::from).with_context(|| {
         format!("component {id:?} imports an interface, or a version of one, that this host does not have")
     })?;
-    ServicePre::new(ready)
-        .map_err(anyhow::Error::from)
-        .with_context(|| format!("component {id:?} has an http trigger and does not export wasi:http/handler@0.3.0"))
+    if let Ok(service) = p3::bindings::ServicePre::new(ready.clone()) {
+        return Ok(ProxyPre::P3(service));
+    }
+    p2::bindings::ProxyPre::new(ready).map(ProxyPre::P2).map_err(anyhow::Error::from).with_context(|| {
+        format!(
+            "component {id:?} has an http trigger and exports neither wasi:http/handler@0.3.0 nor \
+             wasi:http/incoming-handler@0.2"
+        )
+    })
 }
 
 /// Hands a request to a component. If the component fails, the response is a 500 with an empty body, as in Spin. If there is no room for an

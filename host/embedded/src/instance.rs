@@ -18,9 +18,8 @@ use wasmtime::component::{GuestTaskId, HasData, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, StoreContextMut, UpdateDeadline, WasmBacktrace};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::handler::{
-    HandlerState, Instance, Proxy, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+    HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
 };
-use wasmtime_wasi_http::p3::bindings::ServicePre;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::grants::Grants;
@@ -143,6 +142,14 @@ impl CpuTime {
     }
 }
 
+impl Limits {
+    /// For a component of WASI 0.2: one request an instance, as in Spin. Nothing is left of a request when the next one comes, and nobody else is
+    /// there when it traps.
+    pub(crate) const fn for_one_request(self) -> Self {
+        Self { max_requests: 1, max_concurrent: 1, ..self }
+    }
+}
+
 /// Shared by all components to end their instances.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ending {
@@ -154,7 +161,7 @@ pub(crate) struct Ending {
 
 pub(crate) struct ComponentState {
     /// The component, ready to instantiate.
-    pub(crate) service: ServicePre<InstanceState>,
+    pub(crate) service: ProxyPre<InstanceState>,
     /// The component's rights.
     pub(crate) grants: Arc<Grants>,
     /// Sends its outgoing requests.
@@ -186,7 +193,11 @@ impl HandlerState for ComponentState {
             outbound: self.outbound.clone(),
             memory: MemoryLimit { used_bytes: 0, component: grants.id.clone() },
         };
-        let mut store = Store::new(self.service.engine(), state);
+        let engine = match &self.service {
+            ProxyPre::P2(service) => service.engine(),
+            ProxyPre::P3(service) => service.engine(),
+        };
+        let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         let cpu = Arc::new(CpuTime::default());
         let ticking = cpu.clone();
@@ -199,7 +210,7 @@ impl HandlerState for ComponentState {
                 wasmtime::bail!("it computed for {limit:?} without waiting for anything")
             }
         });
-        let proxy = Proxy::P3(self.service.instantiate_async(&mut store).await?);
+        let proxy = self.service.instantiate_async(&mut store).await?;
         Ok(Instance {
             store,
             proxy,

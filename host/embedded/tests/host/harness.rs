@@ -35,7 +35,7 @@ pub(crate) fn guest(name: &str) -> String {
     let folder = FOLDER.get_or_init(|| {
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-            .args(["-p", "fixture-everything", "-p", "fixture-asker", "-p", "fixture-answerer"])
+            .args(["-p", "fixture-everything", "-p", "fixture-asker", "-p", "fixture-answerer", "-p", "fixture-alone"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
             .unwrap();

@@ -3,6 +3,7 @@
 // The configuration allows these in test functions, but not in the harness.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
+mod alone;
 mod composition;
 mod connections;
 mod faults;

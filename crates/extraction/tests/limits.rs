@@ -1,0 +1,213 @@
+//! Files that are made to be a burden: each ends soon, with a text or with a word that says why not, and never with a panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod outcome;
+
+use std::{
+    fs,
+    io::{Cursor, Write as _},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use extraction::{Document, FILE_MAX_BYTES, Hints, NoteCode, TEXT_MAX_BYTES, Unreadable};
+use proptest::{prelude::*, test_runner::Config};
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+/// What an unoptimised build may take on a busy machine.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+fn read(name: &str, bytes: impl Into<Vec<u8>>) -> Result<Document, Unreadable> {
+    let began = Instant::now();
+    let read = extraction::read(bytes.into(), Hints { name, media_type: "" });
+    assert!(began.elapsed() < TIME_LIMIT, "{name} took {:?}", began.elapsed());
+    outcome::shown(&read);
+    read
+}
+
+fn has_note(document: &Document, code: NoteCode) -> bool {
+    document.notes.iter().any(|note| note.code == code)
+}
+
+/// An archive of files, compressed.
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        archive.start_file(*name, options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+const TYPES: (&str, &[u8]) = ("[Content_Types].xml", b"<Types>wordprocessingml.</Types>");
+
+/// A file of objects, numbered from 1, of which the first is the catalogue. Streams are written with their lengths.
+fn pdf(objects: &[String]) -> Vec<u8> {
+    let mut file = b"%PDF-1.7\n".to_vec();
+    let mut places = Vec::new();
+    for (index, object) in objects.iter().enumerate() {
+        places.push(file.len());
+        file.extend(format!("{} 0 obj\n{object}\nendobj\n", index + 1).bytes());
+    }
+    let table = file.len();
+    file.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).bytes());
+    for place in places {
+        file.extend(format!("{place:010} 00000 n \n").bytes());
+    }
+    file.extend(format!("trailer<</Size {}/Root 1 0 R>>\nstartxref\n{table}\n%%EOF", objects.len() + 1).bytes());
+    file
+}
+
+fn stream(dict: &str, content: &str) -> String {
+    format!("<<{dict}/Length {}>>stream\n{content}\nendstream", content.len())
+}
+
+const CATALOGUE: &str = "<</Type/Catalog/Pages 2 0 R>>";
+const FONT: &str = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>";
+
+#[test]
+fn an_archive_that_unpacks_to_gigabytes_is_refused() {
+    let bomb = archive(&[TYPES, ("word/document.xml", &vec![b' '; 25 << 20])]);
+    assert!(bomb.len() < 100_000);
+    assert!(matches!(read("a.docx", bomb), Err(Unreadable::TooComplex(_))));
+}
+
+#[test]
+fn markup_that_is_deep_costs_its_bytes() {
+    let deep = "<w:tbl><w:tr><w:tc><w:p>".repeat(50_000);
+    let text = format!("<w:document>{deep}<w:r><w:t>end</w:t></w:r>");
+    assert_eq!(read("a.docx", archive(&[TYPES, ("word/document.xml", text.as_bytes())])).unwrap().text, "end");
+    assert_eq!(read("a.html", "<div>".repeat(100_000) + "end").unwrap().text, "");
+    assert_eq!(read("a.rtf", format!("{{\\rtf1 {}end", "{".repeat(100_000))).unwrap().text, "end");
+    assert_eq!(read("a.json", "[".repeat(100_000)).unwrap().text.len(), 100_000);
+    for nested in ["> ", "- ", "* > ", "[", "![", "`", "*_", "<a ", "&#", "|"] {
+        read("a.md", nested.repeat(20_000)).unwrap();
+    }
+}
+
+#[test]
+fn a_mail_in_mails_costs_its_bytes() {
+    let mut mail = String::from("Subject: outermost\nMIME-Version: 1.0\n");
+    for level in 0..2_000 {
+        mail += &format!("Content-Type: multipart/mixed; boundary=b{level}\n\n--b{level}\n");
+    }
+    mail += "Content-Type: text/plain\n\nend\n";
+    assert!(read("a.eml", mail).unwrap().text.contains("outermost"));
+    let inside = "Content-Type: message/rfc822\n\n".repeat(2_000);
+    assert!(read("a.eml", format!("Subject: outermost\n{inside}end")).unwrap().text.contains("outermost"));
+}
+
+#[test]
+fn one_huge_value_is_a_short_one() {
+    let document = read("a.csv", format!("a,b\n\"{}\",c\n", "x".repeat(3 << 20))).unwrap();
+    assert!(document.text.starts_with("a\tb\n") && document.text.len() < 3 << 20);
+}
+
+#[test]
+fn a_text_that_is_too_long_is_cut_and_says_so() {
+    let document = read("a.txt", "Zwölf Wörter. ".repeat(TEXT_MAX_BYTES / 14)).unwrap();
+    assert!(document.text.len() <= TEXT_MAX_BYTES && document.text.len() > TEXT_MAX_BYTES - 100);
+    assert!(has_note(&document, NoteCode::Truncated));
+    let lines = read("a.txt", "a\n\n".repeat(200_000)).unwrap();
+    assert!(has_note(&lines, NoteCode::Truncated));
+    assert_eq!(read("a.txt", vec![b'a'; FILE_MAX_BYTES + 1]), Err(Unreadable::TooLarge));
+}
+
+#[test]
+fn pages_that_are_their_own_parents_end() {
+    let loops = [CATALOGUE.to_owned(), "<</Type/Pages/Count 1/Kids[2 0 R 2 0 R]>>".to_owned()];
+    let _ = read("a.pdf", pdf(&loops));
+    let mut xref = pdf(&loops);
+    let text = String::from_utf8(xref.clone()).unwrap().replace("/Root 1 0 R", "/Root 1 0 R/Prev 9");
+    xref = text.into_bytes();
+    let _ = read("a.pdf", xref);
+}
+
+#[test]
+fn drawings_that_draw_each_other_end() {
+    // Twenty times twenty times ...: a letter for each of 10^13 ways.
+    let mut objects = vec![
+        CATALOGUE.to_owned(),
+        "<</Type/Pages/Count 1/Kids[3 0 R]>>".to_owned(),
+        "<</Type/Page/Parent 2 0 R/Contents 5 0 R/Resources<</XObject<</X 5 0 R>>>>>>".to_owned(),
+        FONT.to_owned(),
+    ];
+    for next in 6..16 {
+        let dict = format!("/Type/XObject/Subtype/Form/Resources<</Font<</F 4 0 R>>/XObject<</X {next} 0 R>>>>");
+        objects.push(stream(&dict, &format!("BT /F 9 Tf (a) Tj ET {}", "/X Do ".repeat(20))));
+    }
+    objects.push(stream("/Type/XObject/Subtype/Form/Resources<</XObject<</X 5 0 R>>>>", &"/X Do ".repeat(20)));
+    let document = read("a.pdf", pdf(&objects)).unwrap();
+    assert_eq!(document.parts.len(), 1);
+}
+
+#[test]
+fn a_thousand_pages_are_read() {
+    let mut objects = vec![CATALOGUE.to_owned(), String::new(), FONT.to_owned()];
+    let mut kids = String::new();
+    for page in 1..=1_000 {
+        kids += &format!("{} 0 R ", objects.len() + 1);
+        let content = format!("{} 0 R", objects.len() + 2);
+        objects.push(format!("<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents {content}/Resources<</Font<</F 3 0 R>>>>>>"));
+        objects.push(stream("", &format!("BT /F 12 Tf 50 700 Td (This is page {page}.) Tj ET")));
+    }
+    objects[1] = format!("<</Type/Pages/Count 1000/Kids[{kids}]>>");
+    let document = read("a.pdf", pdf(&objects)).unwrap();
+    assert_eq!(document.parts.len(), 1_000);
+    assert!(document.text.contains("This is page 1.") && document.text.ends_with("This is page 1000."));
+}
+
+#[test]
+fn a_hundred_thousand_objects_are_looked_at_once() {
+    let mut objects = vec![CATALOGUE.to_owned(), "<</Type/Pages/Count 0/Kids[]>>".to_owned()];
+    objects.extend((0..100_000).map(|index| format!("<</A {index} 0 R/B[{index} 0 R]>>")));
+    let _ = read("a.pdf", pdf(&objects));
+    // Without the table everything is searched for.
+    let file = String::from_utf8(pdf(&objects)).unwrap().replace("startxref", "startxxxx");
+    let _ = read("a.pdf", file);
+}
+
+/// A file of the corpus with some bytes changed, copied or lost.
+fn mutated() -> impl Strategy<Value = (String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
+    let files: Vec<(String, Vec<u8>)> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_none_or(|ending| ending != "outcome"))
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(path).unwrap()))
+        .filter(|(_, bytes)| !bytes.is_empty())
+        .collect();
+    let changes = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>(), 0..6_u8), 1..8);
+    (prop::sample::select(files), changes).prop_map(|((name, mut bytes), changes)| {
+        for (one, other, byte, what) in changes {
+            if bytes.is_empty() {
+                break;
+            }
+            let (from, to) = (one.index(bytes.len()), other.index(bytes.len()));
+            let (from, to) = (from.min(to), from.max(to));
+            match what {
+                0 => bytes[from] = byte,
+                1 => bytes[from] ^= 1 << (byte % 8),
+                2 => bytes.truncate(to),
+                3 => drop(bytes.drain(from..to.min(from + 50))),
+                4 => {
+                    let piece = bytes[from..to.min(from + 200)].to_vec();
+                    bytes.splice(to..to, piece);
+                }
+                _ => bytes[to] = [b'0', b'9', b'<', b'>', b'/', b'\\', b'(', 0xff][usize::from(byte % 8)],
+            }
+        }
+        (name, bytes)
+    })
+}
+
+proptest! {
+    // Few for every change; more with PROPTEST_CASES.
+    #![proptest_config(Config { cases: std::env::var("PROPTEST_CASES").map_or(200, |cases| cases.parse().unwrap()), ..Config::default() })]
+
+    #[test]
+    fn a_broken_file_is_read_in_part_or_refused((name, bytes) in mutated()) {
+        let _ = read(&name, bytes);
+    }
+}
