@@ -62,7 +62,12 @@ const JSON: &str = "application/json";
 const BUDGET: &str = "`budget`";
 
 /// Adds to an operation what it has in common with others. Returns the answers to which it refers, by their names.
-pub(super) fn complete(operation: &mut Value, path: &str, method: &http::Method, access: &Access) -> Map<String, Value> {
+pub(super) fn complete(
+    operation: &mut Value,
+    path: &str,
+    method: &http::Method,
+    access: &Access,
+) -> Map<String, Value> {
     for field in ["summary", "operationId"] {
         assert!(operation[field].is_string(), "{method} {path} needs a {field}");
     }
@@ -374,7 +379,8 @@ mod tests {
 
     #[test]
     fn codes_are_named_with_their_words() {
-        let codes = named("`run_active`: one is `queued` or works. `budget`: it is used up; see `GET /api/usage`.", 409);
+        let codes =
+            named("`run_active`: one is `queued` or works. `budget`: it is used up; see `GET /api/usage`.", 409);
         let codes: Vec<_> = codes.iter().map(|(code, words)| (code.as_str(), words.as_str())).collect();
         assert_eq!(
             codes,
