@@ -15303,7 +15303,7 @@ export interface operations {
             };
             /**
              * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route.
+             *     - `api_not_offered`: the provider has no such route, or the model is an assistant and is asked elsewhere.
              *     - `context_length`: what the assistant would have to read is longer than its model reads.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
@@ -15367,7 +15367,7 @@ export interface operations {
                 };
             };
             /**
-             * @description - `model_not_found`: the installation does not offer the model, or there is no such assistant.
+             * @description - `model_not_found`: the installation does not offer the model. The same if there is no such assistant.
              *     - `not_found`: the account has been deleted.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
@@ -15381,7 +15381,7 @@ export interface operations {
                     /**
                      * @example {
                      *       "code": "model_not_found",
-                     *       "detail": "the installation does not offer the model, or there is no such assistant.",
+                     *       "detail": "the installation does not offer the model. The same if there is no such assistant.",
                      *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
                      *       "status": 404,
                      *       "title": "Not Found",
@@ -15838,7 +15838,7 @@ export interface operations {
             };
             /**
              * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route, or the model is an assistant.
+             *     - `api_not_offered`: the provider has no such route, or the model is an assistant and is asked elsewhere.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
@@ -16481,7 +16481,7 @@ export interface operations {
             };
             /**
              * @description - `invalid_request`: it cannot be passed on.
-             *     - `api_not_offered`: the provider has no such route, or the model is an assistant.
+             *     - `api_not_offered`: the provider has no such route, or the model is an assistant and is asked elsewhere.
              *     - `invalid_json`: The body is no JSON, or other than the route takes.
              *     - `provider_refused`: the provider refuses it or fails, in its words and with its status.
              */
