@@ -42,6 +42,7 @@ const DATABASE: &str = "postgres://{{ database_host }}";
 /// Where every tool server reads the public keys of whoever calls it, and where all components that record spans send them. `ops` asks nobody who they are for
 /// that, and nothing else that it answers is secret or changes anything.
 const OPS: &str = "http://ops.spin.internal";
+const TOOLS: &str = "http://tools.spin.internal";
 
 /// The beginning of tool servers' ids; the adapter that they all are; the folder of the providers that are composed into it.
 const TOOL_SERVER: &str = "mcp-";
@@ -61,17 +62,10 @@ fn rights() -> Vec<Rights<'static>> {
         component("admin", &[DATABASE, OPS], &["default"]),
         component(
             "auth",
-            &[
-                DATABASE,
-                OPS,
-                "http://search.spin.internal",
-                "http://tools.spin.internal",
-                "http://webhooks.spin.internal",
-                "{{ oidc_host }}",
-            ],
+            &[DATABASE, OPS, "http://search.spin.internal", TOOLS, "http://webhooks.spin.internal", "{{ oidc_host }}"],
             &["default"],
         ),
-        component("chat", &[DATABASE, OPS, "http://tools.spin.internal"], &["default"]),
+        component("chat", &[DATABASE, OPS, TOOLS], &["default"]),
         component("mcp-calendar", &[OPS, "{{ calendar_host }}"], &[]),
         component("mcp-http", &[OPS, "{{ api_host }}"], &[]),
         component("mcp-mail", &[OPS, "{{ mail_host }}"], &[]),
@@ -95,7 +89,7 @@ fn rights() -> Vec<Rights<'static>> {
             &[
                 DATABASE,
                 OPS,
-                "http://tools.spin.internal",
+                TOOLS,
                 "http://webhooks.spin.internal",
                 "https://*:*",
                 "http://127.0.0.1:*",
