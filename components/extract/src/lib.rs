@@ -36,7 +36,8 @@ impl Guest for Extract {
             let place = panicked.location().map(ToString::to_string);
             log(COMPONENT, Level::Error, "a reader of files broke", serde_json::json!({ "place": place }));
         }));
-        let response = respond(&request).unwrap_or_else(|problem| problem.to_response(&header_of(&request, "x-request-id")));
+        let response =
+            respond(&request).unwrap_or_else(|problem| problem.to_response(&header_of(&request, "x-request-id")));
         body::send(response, answer);
     }
 }
@@ -71,6 +72,6 @@ fn refused(unreadable: Unreadable) -> Problem {
 
 /// A header as text, or an empty text.
 fn header_of(request: &IncomingRequest, name: &str) -> String {
-    let values = request.headers().get(&name.to_owned());
+    let values = request.headers().get(name);
     values.into_iter().next().and_then(|value| String::from_utf8(value).ok()).unwrap_or_default()
 }
