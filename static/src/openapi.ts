@@ -811,13 +811,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Searches one's conversations.
-         * @description Their titles and messages: other forms of a word are found, other words that begin like the last one typed, and words with a letter or two mistyped. Temporary chats and
-         *     what tools answered are not searched. The `Time-Zone` header says where the days of filters begin.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Searches one's conversations. */
         get: operations["search"];
         put?: never;
         post?: never;
@@ -5277,19 +5271,19 @@ export interface operations {
     search: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+                /**
+                 * @description How many items are wanted at most.
+                 * @example 50
+                 */
+                limit?: number;
                 /**
                  * @description Words, phrases in quotation marks, and filters: `in:messages`, `in:conversations`, `in:` with a conversation's id or a word of its title, `from:me`,
                  *     `from:assistant`, `before:2026-11-30`, `after:2026-11`.
                  * @example cabin before:2026
                  */
                 q?: string;
-                /**
-                 * @description How many items are wanted at most.
-                 * @example 50
-                 */
-                limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: never;
             path?: never;
@@ -5300,48 +5294,12 @@ export interface operations {
             /** @description A page of results. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SearchResults"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `search_off`: this installation has no index.
-             *     - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "search_off",
-                     *       "detail": "this installation has no index.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope" | "search_off";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listTools: {
