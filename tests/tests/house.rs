@@ -66,6 +66,7 @@ fn rights() -> Vec<Rights<'static>> {
             "auth",
             &[
                 DATABASE,
+                "http://files.spin.internal",
                 OPS,
                 "http://search.spin.internal",
                 "http://tools.spin.internal",
@@ -76,6 +77,7 @@ fn rights() -> Vec<Rights<'static>> {
         ),
         component("chat", &[DATABASE, OPS, "http://tools.spin.internal"], &["default"]),
         component("extract", &[], &[]),
+        component("files", &[DATABASE, "{{ file_store_host }}"], &["default"]),
         component("mcp-calendar", &[OPS, "{{ calendar_host }}"], &[]),
         component("mcp-http", &[OPS, "{{ api_host }}"], &[]),
         component("mcp-mail", &[OPS, "{{ mail_host }}"], &[]),
@@ -87,6 +89,7 @@ fn rights() -> Vec<Rights<'static>> {
                 DATABASE,
                 "http://auth.spin.internal",
                 "http://chat.spin.internal",
+                "http://files.spin.internal",
                 "http://stream.spin.internal",
                 "http://tools.spin.internal",
                 "{{ otlp_host }}",
@@ -98,6 +101,7 @@ fn rights() -> Vec<Rights<'static>> {
             "stream",
             &[
                 DATABASE,
+                "http://files.spin.internal",
                 OPS,
                 "http://tools.spin.internal",
                 "http://webhooks.spin.internal",

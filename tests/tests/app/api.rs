@@ -1,5 +1,6 @@
 //! `/api/...`
 
 mod conversations;
+mod files;
 mod messages;
 mod runs;
