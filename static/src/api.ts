@@ -22,6 +22,7 @@ import type {
   Proof,
   ProviderContents,
   Run,
+  StoredFile,
   Webhook,
 } from "./types.ts";
 
@@ -142,11 +143,11 @@ export const conversations = {
   messages: (id: string, cursor: Cursor, limit: number) =>
     send("get", "/api/conversations/{id}/messages", { path: { id }, query: { order: "desc", limit, cursor } }),
   /** A repeated key gets the response to the first request with it. */
-  say: (id: string, content: string, idempotencyKey: string, signal: AbortSignal) =>
+  say: (id: string, content: string, files: string[], idempotencyKey: string, signal: AbortSignal) =>
     traced((traceparent) =>
       send("post", "/api/conversations/{id}/messages", {
         path: { id },
-        body: { content },
+        body: files.length === 0 ? { content } : { content, files },
         header: { "Idempotency-Key": idempotencyKey },
         traceparent,
         signal,
@@ -191,6 +192,50 @@ export const programs = {
   list: (cursor: Cursor) => send("get", "/oauth/grants", { query: { cursor } }),
   end: (id: string) => send("delete", "/oauth/grants/{id}", { path: { id } }),
 };
+
+/** As much of a file as is sent at once: a second on a slow line, after which it is known that it has arrived. */
+const PART_BYTES = 1_048_576;
+/** The protocol of uploads that go on where they broke off (tus.io). */
+const RESUMABLE = { "Tus-Resumable": "1.0.0" };
+
+export const files = {
+  /** Uploads a file, in parts. `told` hears how many bytes the server has. */
+  async upload(file: File, told: (bytes: number) => void, signal: AbortSignal): Promise<StoredFile> {
+    const name = btoa(String.fromCharCode(...new TextEncoder().encode(file.name.slice(0, 255))));
+    const headers = { ...RESUMABLE, "Upload-Length": String(file.size), "Upload-Metadata": `filename ${name}` };
+    const begun = await renewing(() => limited("/api/files", { method: "POST", headers, signal }));
+    if (begun.status >= 400) throw problemOf(begun);
+    const { id } = JSON.parse(begun.text) as StoredFile;
+    const at = address("/api/files/{id}", { path: { id } });
+    for (let offset = 0, failures = 0; offset < file.size;) {
+      const body = file.slice(offset, offset + PART_BYTES);
+      const part = { ...RESUMABLE, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
+      const before = offset;
+      try {
+        const answer = await renewing(() => limited(at, { method: "PATCH", headers: part, body, signal }));
+        if (answer.status >= 400 && answer.status !== 409 && !AWAY.has(answer.status)) throw problemOf(answer);
+        if (answer.status < 400) offset += body.size;
+        else offset = await received(at, signal);
+      } catch (error) {
+        if (signal.aborted || (error instanceof ApiError && error.status !== 0)) throw error;
+        await pause(PAUSES_MS[failures] ?? 0, signal);
+        offset = await received(at, signal);
+      }
+      failures = offset > before ? 0 : failures + 1;
+      if (failures > PAUSES_MS.length) throw new ApiError(0, "unreachable", "The file could not be uploaded. Attach it again.");
+      told(offset);
+    }
+    return send("get", "/api/files/{id}", { path: { id }, signal });
+  },
+  remove: (id: string) => send("delete", "/api/files/{id}", { path: { id } }),
+};
+
+/** How much of a file the server has. */
+async function received(at: string, signal: AbortSignal): Promise<number> {
+  const answer = await renewing(() => persistently(at, { method: "HEAD", headers: RESUMABLE, signal }));
+  if (answer.status >= 400) throw problemOf(answer);
+  return Number(answer.headers.get("Upload-Offset"));
+}
 
 export const models = {
   list: () => send("get", "/api/models"),
@@ -452,7 +497,7 @@ const SENDING_MS_PER_CHAR = 1 / 20;
 
 /** One attempt, with a time limit. */
 async function limited(path: string, init: RequestInit): Promise<Answer> {
-  const size = typeof init.body === "string" ? init.body.length : 0;
+  const size = typeof init.body === "string" ? init.body.length : init.body instanceof Blob ? init.body.size : 0;
   const limit = AbortSignal.timeout(TRY_LIMIT_MS + Math.ceil(size * SENDING_MS_PER_CHAR));
   const signal = init.signal ? AbortSignal.any([init.signal, limit]) : limit;
   const response = await reach(path, { ...init, signal });

@@ -29,7 +29,7 @@ import {
   turnsOf,
   type UserTurn,
 } from "./turns.ts";
-import type { Conversation, Run } from "./types.ts";
+import type { AttachedFile, Conversation, Run } from "./types.ts";
 
 export type ChatState =
   /** The empty page of a conversation that does not exist yet. */
@@ -96,7 +96,7 @@ export type ChatEvent =
   | { type: "earlier"; asked: boolean }
   | { type: "earlier_loaded"; piece: Piece }
   /** A message is being sent; its conversation was created; the server has the message; or it does not have it. */
-  | { type: "sending"; key: string; text: string }
+  | { type: "sending"; key: string; text: string; files: readonly AttachedFile[] }
   | { type: "created"; conversation: Conversation; at: Date }
   | { type: "sent"; messageId: string; run: Run }
   | { type: "unsent" }
@@ -287,8 +287,8 @@ function withPiece(state: Ready, piece: Piece, runId: string | null): Ready {
   return { ...state, turns: merged };
 }
 
-function sending({ key, text }: ChatEvent & { type: "sending" }): Sending {
-  return { at: "sending", turn: { kind: "user", id: key, text, sending: true } };
+function sending({ key, text, files }: ChatEvent & { type: "sending" }): Sending {
+  return { at: "sending", turn: { kind: "user", id: key, text, files, sending: true } };
 }
 
 function answering(runId: string): Answering {

@@ -685,6 +685,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists the caller's files, the newest first.
+         * @description **Needs** a session or an API key, with the permission `files:read`.
+         */
+        get: operations["listFiles"];
+        put?: never;
+        /**
+         * Uploads a file.
+         * @description Whole, as the field `file` of a form. Or in parts that can be resumed, by the protocol tus 1.0.0 (tus.io): this request begins the upload, with `Tus-Resumable`,
+         *     `Upload-Length` and, in `Upload-Metadata`, `filename`; `HEAD` of the file's address says in `Upload-Offset` how much is there, and `PATCH` continues.
+         *     A file that no message has goes a day after its last byte came.
+         *
+         *     **Needs** a session or an API key, with the permission `files:write`.
+         */
+        post: operations["uploadFile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/files/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says what is known of a file.
+         * @description **Needs** a session or an API key, with the permission `files:read`.
+         */
+        get: operations["readFile"];
+        put?: never;
+        post?: never;
+        /**
+         * Deletes a file, also from the messages that have it.
+         * @description **Needs** a session or an API key, with the permission `files:write`.
+         */
+        delete: operations["deleteFile"];
+        options?: never;
+        head?: never;
+        /**
+         * Continues an upload.
+         * @description By the protocol tus 1.0.0. What has come when a connection breaks stays, and `HEAD` says how much that is.
+         *
+         *     **Needs** a session or an API key, with the permission `files:write`.
+         */
+        patch: operations["continueFile"];
+        trace?: never;
+    };
+    "/api/files/{id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Downloads a file.
+         * @description It is sent as data to be saved, with its type by its content. If it breaks off, it has fewer bytes than `Content-Length` says.
+         *
+         *     **Needs** a session or an API key, with the permission `files:read`.
+         */
+        get: operations["downloadFile"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/groups": {
         parameters: {
             query?: never;
@@ -1490,6 +1570,20 @@ export interface components {
             name?: string | null;
             settings?: components["schemas"]["ModelSettingsChange"];
         };
+        /** @description A file that is attached to a message. */
+        AttachedFile: {
+            /** @description Its id. */
+            id: components["schemas"]["Id"];
+            /** @description Its name, as the person's device had it. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Its bytes.
+             */
+            size: number;
+            /** @description Its media type, by its content. */
+            type: string;
+        };
         /**
          * @description How far the record is sealed.
          * @example {
@@ -1766,6 +1860,42 @@ export interface components {
         ErasureRequest: {
             /** @description Without the days in which it can be taken back. */
             at_once?: boolean;
+        };
+        /**
+         * @description A file.
+         * @example {
+         *       "created_at": "2026-01-01T12:00:00.000Z",
+         *       "expires_at": "2026-01-02T12:00:00.000Z",
+         *       "id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+         *       "name": "plan.pdf",
+         *       "size": 48213,
+         *       "state": "ready",
+         *       "type": "application/pdf"
+         *     }
+         */
+        File: {
+            created_at: components["schemas"]["Timestamp"];
+            expires_at: components["schemas"]["Timestamp"] | null;
+            id: components["schemas"]["Id"];
+            /** @description As the person's device had it, without folders. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Its bytes; of one that is arriving, how many were announced.
+             */
+            size: number;
+            /** @description `arriving`: a part of it is there. `ready`: all of it is, and it can be attached to messages. */
+            state: string;
+            /** @description Its media type, which is decided by its content and not by its name. Empty until its beginning was received. */
+            type: string;
+        };
+        /** @description A form with a file. */
+        Form: {
+            /**
+             * Format: binary
+             * @description The file, with its name.
+             */
+            file: string;
         };
         /**
          * @description A program that a person has let in.
@@ -2129,6 +2259,8 @@ export interface components {
              * @description `tool`: how long the call took, if that is known.
              */
             duration_ms?: number;
+            /** @description `user`: the files that are attached. One that was deleted is not there. */
+            files?: components["schemas"]["AttachedFile"][];
             /** @description `assistant`: why the model stopped: `stop`, `length`, `content_filter`, `tool_calls`, `cancelled` or `error`. */
             finish_reason?: string;
             id: components["schemas"]["Id"];
@@ -2403,8 +2535,10 @@ export interface components {
          *     }
          */
         NewMessage: {
-            /** @description What is said: 1 byte to 1 MiB. The character NUL becomes U+FFFD. */
+            /** @description What is said: 1 byte to 1 MiB, or nothing with files. The character NUL becomes U+FFFD. */
             content: string;
+            /** @description Files of the caller, each once, in the order in which they are shown. With some, `content` may be empty. */
+            files?: components["schemas"]["Id"][];
             /** @description For this message alone, instead of the conversation's. */
             model?: string | null;
             response_format?: components["schemas"]["ResponseFormatWanted"] | null;
@@ -2603,6 +2737,13 @@ export interface components {
         Page_Erasure: {
             /** @description The items. */
             items: components["schemas"]["Erasure"][];
+            /** @description What to send as `cursor` for the next page; null: this is the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some of many, and how to ask for the next. */
+        Page_File: {
+            /** @description The items. */
+            items: components["schemas"]["File"][];
             /** @description What to send as `cursor` for the next page; null: this is the last one. */
             next_cursor: string | null;
         };
@@ -5092,6 +5233,823 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SentMessage"];
+                };
+            };
+        };
+    };
+    listFiles: {
+        parameters: {
+            query?: {
+                /**
+                 * @description How many items are wanted at most.
+                 * @example 50
+                 */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of files. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_File"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description - `forbidden`: None of the roles has the permission `files:read`.
+             *     - `insufficient_scope`: The key or token lacks that scope.
+             */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "forbidden",
+                     *       "detail": "None of the roles has the permission `files:read`.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "forbidden" | "insufficient_scope";
+                        /** @constant */
+                        status?: 403;
+                    };
+                };
+            };
+            410: components["responses"]["Erased"];
+            422: components["responses"]["InvalidField"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    uploadFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description `1.0.0`: the file is uploaded in parts.
+                 * @example 1.0.0
+                 */
+                "Tus-Resumable"?: string;
+                /**
+                 * @description In parts: the bytes of the whole file.
+                 * @example 48213
+                 */
+                "Upload-Length"?: number;
+                /**
+                 * @description In parts: `filename` and the name in base64.
+                 * @example filename cGxhbi5wZGY=
+                 */
+                "Upload-Metadata"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": components["schemas"]["Form"];
+            };
+        };
+        responses: {
+            /** @description The file. `Location` has its address. */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["File"];
+                };
+            };
+            /**
+             * @description - `invalid_form`: the form broke off or is malformed.
+             *     - `invalid_json`: the part broke off; what came of it stays.
+             */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "invalid_form",
+                     *       "detail": "the form broke off or is malformed.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 400,
+                     *       "title": "Bad Request",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "invalid_form" | "invalid_json";
+                        /** @constant */
+                        status?: 400;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description - `forbidden`: None of the roles has the permission `files:write`.
+             *     - `insufficient_scope`: The key or token lacks that scope.
+             *     - `cross_origin`: The request comes from another site's page.
+             */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "forbidden",
+                     *       "detail": "None of the roles has the permission `files:write`.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
+                        /** @constant */
+                        status?: 403;
+                    };
+                };
+            };
+            408: components["responses"]["TooSlow"];
+            /** @description - `file_changed`: it was deleted meanwhile. */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "file_changed",
+                     *       "detail": "it was deleted meanwhile.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "file_changed";
+                        /** @constant */
+                        status?: 409;
+                    };
+                };
+            };
+            410: components["responses"]["Erased"];
+            /** @description - `tus_version`: another version of the protocol is wanted. */
+            412: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "tus_version",
+                     *       "detail": "another version of the protocol is wanted.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 412,
+                     *       "title": "Precondition Failed",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "tus_version";
+                        /** @constant */
+                        status?: 412;
+                    };
+                };
+            };
+            /**
+             * @description - `too_large`: the file is too long.
+             *     - `file_quota`: the caller has no room for it.
+             *     - `too_large`: The body is too long.
+             */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "too_large",
+                     *       "detail": "the file is too long.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 413,
+                     *       "title": "Payload Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "file_quota" | "too_large";
+                        /** @constant */
+                        status?: 413;
+                    };
+                };
+            };
+            /** @description - `unsupported_media_type`: it is neither a form nor an upload in parts. */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "unsupported_media_type",
+                     *       "detail": "it is neither a form nor an upload in parts.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                        /** @constant */
+                        status?: 415;
+                    };
+                };
+            };
+            /** @description - `invalid_field`: the file is missing or empty, or its length. */
+            422: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "invalid_field",
+                     *       "detail": "the file is missing or empty, or its length.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 422,
+                     *       "title": "Unprocessable Entity",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "invalid_field";
+                        /** @constant */
+                        status?: 422;
+                    };
+                };
+            };
+            /** @description - `rate_limited`: too many new files in a minute. */
+            429: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "rate_limited",
+                     *       "detail": "too many new files in a minute.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 429,
+                     *       "title": "Too Many Requests",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "rate_limited";
+                        /** @constant */
+                        status?: 429;
+                    };
+                };
+            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            /**
+             * @description - `file_store_unavailable`: the store of files does not answer.
+             *     - `unavailable`: The database does not answer, or a key to read with is missing.
+             *     - `key_missing`: The database does not answer, or a key to read with is missing.
+             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
+             */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "file_store_unavailable",
+                     *       "detail": "the store of files does not answer.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "file_store_unavailable" | "key_damaged" | "key_missing" | "unavailable";
+                        /** @constant */
+                        status?: 503;
+                    };
+                };
+            };
+            507: components["responses"]["Unwritable"];
+        };
+    };
+    readFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file, without what is in it. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["File"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description - `forbidden`: None of the roles has the permission `files:read`.
+             *     - `insufficient_scope`: The key or token lacks that scope.
+             */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "forbidden",
+                     *       "detail": "None of the roles has the permission `files:read`.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "forbidden" | "insufficient_scope";
+                        /** @constant */
+                        status?: 403;
+                    };
+                };
+            };
+            404: components["responses"]["NotFound"];
+            410: components["responses"]["Erased"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It cannot be read any more, and what is stored of it goes soon. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description - `forbidden`: None of the roles has the permission `files:write`.
+             *     - `insufficient_scope`: The key or token lacks that scope.
+             *     - `cross_origin`: The request comes from another site's page.
+             */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "forbidden",
+                     *       "detail": "None of the roles has the permission `files:write`.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
+                        /** @constant */
+                        status?: 403;
+                    };
+                };
+            };
+            404: components["responses"]["NotFound"];
+            410: components["responses"]["Erased"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["Unwritable"];
+        };
+    };
+    continueFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /**
+                 * @description `1.0.0`.
+                 * @example 1.0.0
+                 */
+                "Tus-Resumable"?: string;
+                /**
+                 * @description How many bytes are there: as `HEAD` says.
+                 * @example 262144
+                 */
+                "Upload-Offset"?: number;
+            };
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/offset+octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description The bytes are stored. `Upload-Offset` says how many are there now. */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description - `invalid_json`: the body broke off. What came of it stays. */
+            400: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "invalid_json",
+                     *       "detail": "the body broke off. What came of it stays.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 400,
+                     *       "title": "Bad Request",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "invalid_json";
+                        /** @constant */
+                        status?: 400;
+                    };
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description - `forbidden`: None of the roles has the permission `files:write`.
+             *     - `insufficient_scope`: The key or token lacks that scope.
+             *     - `cross_origin`: The request comes from another site's page.
+             */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "forbidden",
+                     *       "detail": "None of the roles has the permission `files:write`.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
+                        /** @constant */
+                        status?: 403;
+                    };
+                };
+            };
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["TooSlow"];
+            /**
+             * @description - `upload_offset`: another number of bytes is there.
+             *     - `file_changed`: something else continues it.
+             *     - `file_damaged`: it cannot be continued.
+             */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "upload_offset",
+                     *       "detail": "another number of bytes is there.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "file_changed" | "file_damaged" | "upload_offset";
+                        /** @constant */
+                        status?: 409;
+                    };
+                };
+            };
+            410: components["responses"]["Erased"];
+            /** @description - `tus_version`: another version of the protocol is wanted. */
+            412: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "tus_version",
+                     *       "detail": "another version of the protocol is wanted.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 412,
+                     *       "title": "Precondition Failed",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "tus_version";
+                        /** @constant */
+                        status?: 412;
+                    };
+                };
+            };
+            /**
+             * @description - `too_large`: more bytes came than were announced.
+             *     - `too_large`: The body is too long.
+             */
+            413: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "too_large",
+                     *       "detail": "more bytes came than were announced.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 413,
+                     *       "title": "Payload Too Large",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "too_large";
+                        /** @constant */
+                        status?: 413;
+                    };
+                };
+            };
+            /** @description - `unsupported_media_type`: the body is not said to be a part of a file. */
+            415: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "unsupported_media_type",
+                     *       "detail": "the body is not said to be a part of a file.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 415,
+                     *       "title": "Unsupported Media Type",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "unsupported_media_type";
+                        /** @constant */
+                        status?: 415;
+                    };
+                };
+            };
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            /**
+             * @description - `file_store_unavailable`: the store of files does not answer.
+             *     - `unavailable`: The database does not answer, or a key to read with is missing.
+             *     - `key_missing`: The database does not answer, or a key to read with is missing.
+             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
+             */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "file_store_unavailable",
+                     *       "detail": "the store of files does not answer.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "file_store_unavailable" | "key_damaged" | "key_missing" | "unavailable";
+                        /** @constant */
+                        status?: 503;
+                    };
+                };
+            };
+            507: components["responses"]["Unwritable"];
+        };
+    };
+    downloadFile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its bytes. */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description - `forbidden`: None of the roles has the permission `files:read`.
+             *     - `insufficient_scope`: The key or token lacks that scope.
+             */
+            403: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "forbidden",
+                     *       "detail": "None of the roles has the permission `files:read`.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 403,
+                     *       "title": "Forbidden",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "forbidden" | "insufficient_scope";
+                        /** @constant */
+                        status?: 403;
+                    };
+                };
+            };
+            404: components["responses"]["NotFound"];
+            /**
+             * @description - `file_arriving`: it is not whole yet.
+             *     - `file_damaged`: it cannot be read any more.
+             */
+            409: {
+                headers: {
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "file_arriving",
+                     *       "detail": "it is not whole yet.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 409,
+                     *       "title": "Conflict",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "file_arriving" | "file_damaged";
+                        /** @constant */
+                        status?: 409;
+                    };
+                };
+            };
+            410: components["responses"]["Erased"];
+            431: components["responses"]["HeadersTooLarge"];
+            500: components["responses"]["Internal"];
+            /**
+             * @description - `file_store_unavailable`: the store of files does not answer.
+             *     - `unavailable`: The database does not answer, or a key to read with is missing.
+             *     - `key_missing`: The database does not answer, or a key to read with is missing.
+             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
+             */
+            503: {
+                headers: {
+                    "Retry-After": components["headers"]["Retry-After"];
+                    "X-Request-Id": components["headers"]["X-Request-Id"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "file_store_unavailable",
+                     *       "detail": "the store of files does not answer.",
+                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+                     *       "status": 503,
+                     *       "title": "Service Unavailable",
+                     *       "type": "about:blank"
+                     *     }
+                     */
+                    "application/problem+json": components["schemas"]["Problem"] & {
+                        /** @enum {unknown} */
+                        code?: "file_store_unavailable" | "key_damaged" | "key_missing" | "unavailable";
+                        /** @constant */
+                        status?: 503;
+                    };
                 };
             };
         };

@@ -3,7 +3,7 @@
  * is written and after a reload. Pure: no network, no clock, no document.
  */
 import type { Approval, Call, Progress, RunEvent, Task } from "./events.ts";
-import type { Message } from "./types.ts";
+import type { AttachedFile, Message } from "./types.ts";
 
 export type ToolPart = Call & {
   kind: "tool";
@@ -20,7 +20,7 @@ export type ToolPart = Call & {
 export type Part = { kind: "text"; text: string } | { kind: "thinking"; text: string } | ToolPart;
 
 /** `sending`: the server does not have it yet. */
-export type UserTurn = { kind: "user"; id: string; text: string; sending: boolean };
+export type UserTurn = { kind: "user"; id: string; text: string; files: readonly AttachedFile[]; sending: boolean };
 
 /** The state of an answer, as it is shown. `ended` is every end except an error; `finishReason` says which. */
 export type Phase = "waiting" | "retrying" | "writing" | "tools" | "approval" | "task" | "ended" | "error";
@@ -85,7 +85,7 @@ export function turnsOf(messages: Message[], liveRunId: string | null): Turn[] {
   const turns: Turn[] = [];
   for (const message of messages) {
     if (message.role === "user") {
-      turns.push({ kind: "user", id: message.id, text: message.content, sending: false });
+      turns.push({ kind: "user", id: message.id, text: message.content, files: message.files ?? [], sending: false });
       continue;
     }
     if (liveRunId !== null && message.run_id === liveRunId) continue;

@@ -78,6 +78,8 @@ export type Conversation = Later<
 >;
 export type ToolCall = Schemas["ToolCall"];
 export type Message = Schemas["Message"];
+export type AttachedFile = Schemas["AttachedFile"];
+export type StoredFile = Schemas["File"];
 export type RunState = Schemas["RunState"];
 export type Run = Later<Schemas["Run"], "provider" | "cost">;
 export type Decision = Schemas["Decision"];

@@ -29,7 +29,7 @@ for (const [name, away] of [
 ] as [string, Answer][]) {
   test(`a message that met ${name} is sent again with the same key`, async () => {
     answer(away, json(201, { message: { id: "m" }, run: { id: "r" } }));
-    const sent = conversations.say("c", "hello", "the-key", anyTime);
+    const sent = conversations.say("c", "hello", [], "the-key", anyTime);
     assert.equal((await sent).message.id, "m");
     assert.deepEqual(
       requests().map(({ headers }) => headers["idempotency-key"]),
@@ -98,7 +98,7 @@ test("an account is not made twice: a sign-up whose answer was lost is not sent 
 test("a person who does not want to wait is let go", async () => {
   const wish = new AbortController();
   answer(() => setTimeout(() => wish.abort(), 20));
-  await assert.rejects(conversations.say("c", "hello", "k", wish.signal), { name: "AbortError" });
+  await assert.rejects(conversations.say("c", "hello", [], "k", wish.signal), { name: "AbortError" });
   assert.equal(requests().length, 1);
 });
 
@@ -177,7 +177,7 @@ test("of several tabs one renews the session, and none while one logs out", asyn
 test("a message and the events of its run are asked for in one trace, and another run in another", async () => {
   const traces = () => requests().map(({ headers }) => String(headers["traceparent"]));
   answer(json(201, { message: { id: "m" }, run: { id: "traced" } }), empty(204), empty(204), empty(204));
-  await conversations.say("c", "hello", "k", anyTime);
+  await conversations.say("c", "hello", [], "k", anyTime);
   for (const run of ["traced", "traced", "another"]) await runs.events(run, null, anyTime);
   const [said, events, again, another] = traces();
   assert.match(String(said), /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-01$/);

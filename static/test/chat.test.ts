@@ -83,7 +83,7 @@ const heard = (runId: string, id: number, event: (ChatEvent & { type: "heard" })
 const token = (runId: string, id: number, text: string) => heard(runId, id, { kind: "token", text });
 const complete = (runId: string, id: number, finishReason = "stop") =>
   heard(runId, id, { kind: "complete", finishReason });
-const sending: ChatEvent = { type: "sending", key: "k", text: "Hello" };
+const sending: ChatEvent = { type: "sending", key: "k", text: "Hello", files: [] };
 const sent: ChatEvent = { type: "sent", messageId: "m9", run: run("r9") };
 const created: ChatEvent = { type: "created", conversation: conversation(), at: AT };
 
@@ -119,7 +119,7 @@ const EVENTS: { [T in ChatEvent["type"]]: { event: ChatEvent & { type: T }; wher
   unfolded: { event: { type: "unfolded" }, where: READY },
   earlier: { event: { type: "earlier", asked: true }, where: READY },
   earlier_loaded: { event: { type: "earlier_loaded", piece: piece(talk(1, 90)) }, where: READY },
-  sending: { event: { type: "sending", key: "k2", text: "Again" }, where: ["new", "idle"] },
+  sending: { event: { type: "sending", key: "k2", text: "Again", files: [] }, where: ["new", "idle"] },
   created: { event: { type: "created", conversation: conversation(), at: AT }, where: ["new, sending"] },
   sent: { event: { type: "sent", messageId: "m9", run: run("r9") }, where: ["sending"] },
   unsent: { event: { type: "unsent" }, where: ["new, sending", "sending"] },
@@ -232,11 +232,11 @@ test("what cannot be confirmed is old, but nothing is while an answer is coming"
 
 test("a message is shown before the server has it, and is the stored one afterwards", () => {
   const state = ready(reduce({ ...idle, problem: "Old." }, sending));
-  assert.deepEqual(state.now, { at: "sending", turn: { kind: "user", id: "k", text: "Hello", sending: true } });
+  assert.deepEqual(state.now, { at: "sending", turn: { kind: "user", id: "k", text: "Hello", files: [], sending: true } });
   assert.equal(state.problem, null);
   assert.ok(isBusy(state));
   const next = ready(reduce(state, sent));
-  assert.deepEqual(next.turns.at(-1), { kind: "user", id: "m9", text: "Hello", sending: false });
+  assert.deepEqual(next.turns.at(-1), { kind: "user", id: "m9", text: "Hello", files: [], sending: false });
   assert.deepEqual([next.now.at, next.model], ["answering", "scripted"]);
 });
 

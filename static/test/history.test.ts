@@ -70,7 +70,7 @@ test("an answer that is longer than a page is loaded as a whole, and the first p
   assert.equal(asked.length, 1);
 });
 
-const said = (...ids: string[]): Turn[] => ids.map((id) => ({ kind: "user", id, text: id, sending: false }));
+const said = (...ids: string[]): Turn[] => ids.map((id) => ({ kind: "user", id, text: id, files: [], sending: false }));
 
 test("what was said elsewhere takes its place, and what was here is not made anew", () => {
   const answer: Turn = { ...newAnswer("r1"), phase: "ended", finishReason: "stop" };

@@ -298,7 +298,7 @@ test("a call that an earlier release stored is shown by its name, without how lo
 
 test("the messages of one run are one answer, with the results at their calls", () => {
   const [question, answer, ...rest] = turnsOf(STORED, null);
-  assert.deepEqual(question, { kind: "user", id: "m1", text: "What time is it?", sending: false });
+  assert.deepEqual(question, { kind: "user", id: "m1", text: "What time is it?", files: [], sending: false });
   assert.ok(answer?.kind === "answer");
   assert.deepEqual(answer.parts, [
     {

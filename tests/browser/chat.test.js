@@ -241,7 +241,7 @@ test("a server that does not answer is told within five seconds, and need not be
   assert.equal((await storedMessages(page, id)).filter((message) => message.role === "user").length, 1);
 });
 
-test("what cannot be sent now, or at all, is said and stays", async (t) => {
+test("what cannot be sent now is said and stays", async (t) => {
   const { page } = await person(t);
   await openConversation(page, "scripted-chunks=2000-delay=50");
   await say(page, "Talk");
@@ -252,12 +252,6 @@ test("what cannot be sent now, or at all, is said and stays", async (t) => {
   await stopButton(page).click();
   await page.getByText("You stopped this answer.").waitFor();
   await page.getByText("still being written").waitFor({ state: "detached" });
-  await composer(page).evaluate((field) => {
-    const clipboardData = new DataTransfer();
-    clipboardData.items.add(new File(["x"], "x.png", { type: "image/png" }));
-    field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
-  });
-  await page.getByText("Pictures and other files cannot be sent").waitFor();
 });
 
 test("an answer that was cut off is gone on with", async (t) => {

@@ -1,6 +1,6 @@
-//! Work that nobody waits for: sealing the audit log, erasing accounts, deleting conversations whose time is over, having webhooks sent and texts
-//! indexed, encrypting private keys, and adding up metrics. This component does it after its own requests and whenever `/ready` asks about its settings, so every few seconds
-//! where somebody watches the installation (docs/adr/0040 to 0043, 0049, 0050, 0056). The database decides whose work counts.
+//! Work that nobody waits for: sealing the audit log, erasing accounts, deleting conversations whose time is over, having webhooks sent, texts
+//! indexed and what is left of files removed, encrypting private keys, and adding up metrics. This component does it after its own requests and whenever `/ready` asks about its settings, so every few seconds
+//! where somebody watches the installation (docs/adr/0040 to 0043, 0049, 0050, 0054, 0056). The database decides whose work counts.
 
 use std::{
     cell::Cell,
@@ -60,6 +60,9 @@ async fn work<D: Database + 'static>(app: &App<D>, signing_key: &str) {
     }
     if work.indexes {
         platform::search::wake(COMPONENT, app);
+    }
+    if work.sweeps {
+        platform::files::wake(COMPONENT, app);
     }
     if work.erases {
         let revoke = async |user_id| revocation::revoke(app, user_id).await;

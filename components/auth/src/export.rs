@@ -1,5 +1,5 @@
 //! `GET /api/account/export`: everything about a person as an archive, written while it is read. Memory does not depend on its size: rows are read in
-//! pages by key, and nothing waits in memory but a page. Whoever loses the connection asks again. Must not contain the value of a secret, or a hash.
+//! pages by key, files in pieces, and nothing waits in memory but a page and the list of files. Whoever loses the connection asks again. Must not contain the value of a secret, or a hash.
 
 mod archive;
 mod readable;
@@ -12,10 +12,12 @@ use axum::{
 use domain::{Conversation, Id, Message, User};
 use futures::{SinkExt as _, StreamExt as _, channel::mpsc, future, stream};
 use http::{HeaderValue, header};
+use platform::files::FileUnread;
 use problem::Problem;
-use serde_json::{Value, json};
+use send_wrapper::SendWrapper;
+use serde_json::{Map, Value, json};
 use storage::{Database, Store, account_export::SECTIONS};
-use web::{Result, Session};
+use web::{App, Result, Session};
 
 use crate::{limits::Attempt, record::record, routes::Auth};
 use archive::Archive;
@@ -34,6 +36,7 @@ This is what the installation has stored about you. Temporary chats are not in i
 - `profile.json`: your account
 - `conversations.md`: your conversations, to read
 - `conversations.jsonl`, `messages.jsonl`: the same, for programs: one JSON object in each line
+- `files.jsonl`: your files; `messages.jsonl` says which messages have them, and the folder `files` has what is in them
 - `runs.jsonl`, `tool_calls.jsonl`, `tool_tasks.jsonl`, `approvals.jsonl`: how your messages were answered, what tools were called, and what you decided
 - `assistants.jsonl`, `conversation_settings.jsonl`, `response_formats.jsonl`: your assistants, the settings of your conversations, and the forms that programs wanted answers in
 - `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`, `password_resets.jsonl`: how you log in, and who you are here
@@ -60,9 +63,9 @@ pub(crate) async fn read<D: Database + 'static>(State(auth): State<Auth<D>>, ses
     Attempt::with_export(&auth, user.id).await?;
     record(&auth, &user, "account.export", "ok").await?;
     let (pieces, written) = mpsc::channel(0);
-    let store = std::sync::Arc::clone(auth.app.store());
+    let app = auth.app.clone();
     // The writer goes on when the reader has taken a piece. If it fails, the body breaks off, and the archive has no end.
-    let writing = stream::once(async move { write(&store, &user, pieces).await })
+    let writing = stream::once(async move { write(&app, &user, pieces).await })
         .filter_map(|outcome| future::ready(outcome.err().map(Err::<Vec<u8>, _>)));
     let body = Body::from_stream(stream::select(written.map(Ok), writing));
     let mut response = body.into_response();
@@ -85,6 +88,8 @@ enum ExportError {
     Io(#[from] std::io::Error),
     #[error("a row cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("a file cannot be read: {0}")]
+    File(#[from] FileUnread),
 }
 
 /// Sends what the archive has written so far. Whoever has left ends it: the next row is then read in vain, and no other.
@@ -96,11 +101,8 @@ async fn send(archive: &Archive, pieces: &mut mpsc::Sender<Vec<u8>>) -> Result<(
     Ok(())
 }
 
-async fn write<D: Database>(
-    store: &Store<D>,
-    user: &User,
-    mut pieces: mpsc::Sender<Vec<u8>>,
-) -> Result<(), ExportError> {
+async fn write<D: Database>(app: &App<D>, user: &User, mut pieces: mpsc::Sender<Vec<u8>>) -> Result<(), ExportError> {
+    let (store, mut files) = (app.store(), Vec::new());
     let mut archive = Archive::new();
     archive.begin("README.md")?;
     archive.write(README)?;
@@ -112,6 +114,9 @@ async fn write<D: Database>(
         loop {
             let rows = store.export_rows(user.id, section, after, PAGE).await?;
             for row in &rows {
+                if section.name == "files" && row.fields.get("state") == Some(&"ready".into()) {
+                    files.extend(named(&row.fields));
+                }
                 archive.line(&Value::Object(row.fields.clone()))?;
             }
             send(&archive, &mut pieces).await?;
@@ -129,8 +134,40 @@ async fn write<D: Database>(
         archive.begin(name)?;
         conversations(store, user.id, form, &mut archive, &mut pieces).await?;
     }
+    for (id, name) in files {
+        copy(app, user.id, id, &name, &mut archive, &mut pieces).await?;
+    }
     archive.finish()?;
     send(&archive, &mut pieces).await
+}
+
+/// The id of a file, and its name in the archive: names may be alike.
+fn named(fields: &Map<String, Value>) -> Option<(Id, String)> {
+    let text = |name| fields.get(name).and_then(Value::as_str);
+    let id: Id = text("id")?.parse().ok()?;
+    Some((id, format!("files/{id} {}", text("name")?)))
+}
+
+/// Copies what is in a file. One that was deleted meanwhile, or that nobody can read any more, is left out.
+async fn copy<D: Database>(
+    app: &App<D>,
+    user_id: Id,
+    file_id: Id,
+    name: &str,
+    archive: &mut Archive,
+    pieces: &mut mpsc::Sender<Vec<u8>>,
+) -> Result<(), ExportError> {
+    // A guest has one thread, so nothing of this moves to another.
+    let mut bytes = match SendWrapper::new(platform::files::read(app, user_id, file_id)).await {
+        Err(FileUnread::Gone) => return Ok(()),
+        read => read?,
+    };
+    archive.begin(name)?;
+    while let Some(chunk) = bytes.next().await {
+        archive.write_bytes(&chunk.map_err(|error| FileUnread::Failed(error.to_string()))?)?;
+        send(archive, pieces).await?;
+    }
+    Ok(())
 }
 
 /// What is written of conversations.
@@ -240,6 +277,7 @@ fn whole(message: &Message) -> Value {
         "tool_calls": message.tool_calls,
         "tool_result": result,
         "finish_reason": message.finish_reason,
+        "files": message.files,
         "created_at": message.created_at,
     })
 }

@@ -1,8 +1,8 @@
 //! The JSON of conversations, messages and runs, as it is sent.
 
 use domain::{
-    Conversation, ConversationSettings, Cost, Decision, Id, Message, MessageRole, ModelSettings, NamedAssistant, Run,
-    RunFailure, RunState, Timestamp, ToolCall, ToolResult, Usage,
+    AttachedFile, Conversation, ConversationSettings, Cost, Decision, Id, Message, MessageRole, ModelSettings,
+    NamedAssistant, Run, RunFailure, RunState, Timestamp, ToolCall, ToolResult, Usage,
 };
 use serde::Serialize;
 
@@ -100,6 +100,9 @@ pub(crate) struct MessageBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schema(nullable = false))]
     reasoning: Option<String>,
+    /// `user`: the files that are attached. One that was deleted is not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<AttachedFile>,
     created_at: Timestamp,
 }
 
@@ -124,6 +127,7 @@ impl From<Message> for MessageBody {
             title,
             finish_reason: message.finish_reason,
             reasoning: message.reasoning,
+            files: message.files,
             created_at: message.created_at,
         }
     }

@@ -1,13 +1,18 @@
 //! `/api/conversations/{id}/messages`.
 
+use std::collections::BTreeSet;
+
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
 use completions_api::Wanted;
-use domain::limits::MAX_MESSAGE_BYTES;
+use domain::{Id, MAX_FILES_OF_MESSAGE, limits::MAX_MESSAGE_BYTES};
 use http::{HeaderMap, StatusCode};
-use permissions::table::{ConversationsRead, ConversationsWrite};
+use permissions::{
+    Action, Required as _,
+    table::{ConversationsRead, ConversationsWrite, FilesRead},
+};
 use problem::Problem;
 use serde::Deserialize;
 use storage::{
@@ -15,7 +20,7 @@ use storage::{
     messages::{Appended, IncomingMessage},
 };
 use web::{
-    Allowed, Json, Listing, Page, PathId, Query, Result,
+    Allowed, Json, Listing, Page, PathId, Query, Result, Session,
     limits::{RequestLimits, over_budget},
 };
 
@@ -40,14 +45,17 @@ const DEFAULT_LIMIT: u32 = 100;
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema), schema(as = NewMessage, example = json!({"content": "What is the time in Lima?"})))]
 pub(crate) struct Send {
-    /// What is said: 1 byte to 1 MiB. The character NUL becomes U+FFFD.
-    #[cfg_attr(test, schema(min_length = 1))]
+    /// What is said: 1 byte to 1 MiB, or nothing with files. The character NUL becomes U+FFFD.
     content: String,
     /// For this message alone, instead of the conversation's.
     #[cfg_attr(test, schema(max_length = 200))]
     model: Option<String>,
     /// The form that its answer must have.
     response_format: Option<Wanted>,
+    /// Files of the caller, each once, in the order in which they are shown. With some, `content` may be empty.
+    #[serde(default)]
+    #[cfg_attr(test, schema(max_items = 10, required = false))]
+    files: Vec<Id>,
 }
 
 /// Lists the messages of a conversation.
@@ -56,7 +64,7 @@ pub(crate) struct Send {
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/conversations/{id}/messages", tag = "Conversations", operation_id = "listMessages",
     params(
-        ("id" = domain::Id, Path),
+        ("id" = Id, Path),
         Listing,
         ("order" = Option<String>, Query, pattern = "^(asc|desc)$", description = "`asc`: the oldest first, unless asked otherwise. `desc`: the newest first."),
     ),
@@ -91,7 +99,7 @@ pub(crate) async fn list<D: Database>(
 #[cfg_attr(test, utoipa::path(
     post, path = "/api/conversations/{id}/messages", tag = "Conversations", operation_id = "sendMessage",
     params(
-        ("id" = domain::Id, Path),
+        ("id" = Id, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "Up to 64 visible ASCII characters. A repeated request with the same key stores nothing.", min_length = 1, max_length = 64, pattern = "^[!-~]+$"),
     ),
     request_body = Send,
@@ -110,7 +118,8 @@ pub(crate) async fn send<D: Database>(
     headers: HeaderMap,
     Json(body): Json<Send, MAX_BODY_BYTES>,
 ) -> Result<Response> {
-    if body.content.trim().is_empty() {
+    check_files(&session, &body.files)?;
+    if body.content.trim().is_empty() && body.files.is_empty() {
         return Err(Problem::invalid_field("content", "Write something first.").into());
     }
     if body.content.len() > MAX_MESSAGE_BYTES {
@@ -139,6 +148,7 @@ pub(crate) async fn send<D: Database>(
         default_model: &default_model,
         model: body.model.as_deref(),
         response_format: response_format.as_ref(),
+        files: &body.files,
         idempotency_key: idempotency_key(&headers)?,
         api_key_id: session.api_key().map(|key| key.id),
         limits: limits.buckets(),
@@ -159,6 +169,10 @@ pub(crate) async fn send<D: Database>(
         Appended::Limited(_) => return Err(limits.refusal(&left).into()),
         Appended::OverBudget(budget) => return Err(limits.told(over_budget(&budget), &left).into()),
         Appended::NotFound => return Err(Problem::not_found().into()),
+        Appended::NoSuchFile => {
+            let detail = "One of the files is not there any more, or not whole yet. Attach it again.";
+            return Err(limits.told(Problem::invalid_field("files", detail), &left).into());
+        }
         Appended::RunActive => {
             let detail = "The previous answer is still being written. Wait for it, or stop it first.";
             return Err(limits.told(Problem::conflict("run_active", detail), &left).into());
@@ -167,6 +181,20 @@ pub(crate) async fn send<D: Database>(
     let mut response = (status, Json::<_>(SentBody { message: message.into(), run: run.into() })).into_response();
     response.headers_mut().extend(limits.headers(&left));
     Ok(response)
+}
+
+/// Files are attached by whoever may read them, each once.
+fn check_files(session: &Session, files: &[Id]) -> Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    session.check(&Action::Route(FilesRead::NAME))?;
+    let unique: BTreeSet<&Id> = files.iter().collect();
+    if files.len() > MAX_FILES_OF_MESSAGE || unique.len() < files.len() {
+        let detail = format!("Attach at most {MAX_FILES_OF_MESSAGE} files, each once.");
+        return Err(Problem::invalid_field("files", detail).into());
+    }
+    Ok(())
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>> {

@@ -12,9 +12,11 @@ use wasip2::{
 const PIECE_BYTES: u64 = 64 << 10;
 
 /// The whole body.
-pub(crate) fn read(request: &IncomingRequest) -> Result<Vec<u8>, Problem> {
-    let broken =
-        || Problem::new(StatusCode::BAD_REQUEST, "body_broken", "The file did not arrive whole. Send it again.");
+pub(crate) fn read(request: &IncomingRequest) -> Result<Vec<u8>, Box<Problem>> {
+    let broken = || {
+        let words = "The file did not arrive whole. Send it again.";
+        Box::new(Problem::new(StatusCode::BAD_REQUEST, "body_broken", words))
+    };
     let body = request.consume().map_err(|()| broken())?;
     let stream = body.stream().map_err(|()| broken())?;
     let mut bytes = Vec::new();
@@ -25,7 +27,7 @@ pub(crate) fn read(request: &IncomingRequest) -> Result<Vec<u8>, Problem> {
             Err(StreamError::LastOperationFailed(_)) => return Err(broken()),
         }
         if bytes.len() > FILE_MAX_BYTES {
-            return Err(Problem::too_large(FILE_MAX_BYTES));
+            return Err(Box::new(Problem::too_large(FILE_MAX_BYTES)));
         }
     }
 }

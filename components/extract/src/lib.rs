@@ -42,27 +42,27 @@ impl Guest for Extract {
     }
 }
 
-fn respond(request: &IncomingRequest) -> Result<Response<Vec<u8>>, Problem> {
+fn respond(request: &IncomingRequest) -> Result<Response<Vec<u8>>, Box<Problem>> {
     let address = request.path_with_query().unwrap_or_default();
     let (path, query) = address.split_once('?').unwrap_or((&address, ""));
     if path != "/" {
-        return Err(Problem::not_found());
+        return Err(Box::new(Problem::not_found()));
     }
     if !matches!(request.method(), Method::Post) {
-        return Err(Problem::method_not_allowed("POST"));
+        return Err(Box::new(Problem::method_not_allowed("POST")));
     }
     let name = query.split('&').find_map(|parameter| parameter.strip_prefix("name=")).unwrap_or_default();
     let name = percent_decode_str(name).decode_utf8_lossy();
     let media_type = header_of(request, "content-type");
     let bytes = body::read(request)?;
-    let document = extraction::read(bytes, Hints { name: &name, media_type: &media_type }).map_err(refused)?;
-    let json = serde_json::to_vec(&document).map_err(Problem::internal)?;
+    let document = extraction::read(bytes, Hints { name: &name, media_type: &media_type }).map_err(|unreadable| Box::new(refused(&unreadable)))?;
+    let json = serde_json::to_vec(&document).map_err(|error| Box::new(Problem::internal(error)))?;
     let mut response = Response::new(json);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
 
-fn refused(unreadable: Unreadable) -> Problem {
+fn refused(unreadable: &Unreadable) -> Problem {
     let status = match unreadable {
         Unreadable::TooLarge => return Problem::too_large(FILE_MAX_BYTES),
         _ => StatusCode::UNPROCESSABLE_ENTITY,

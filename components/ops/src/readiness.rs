@@ -26,7 +26,7 @@ use web::{
 use crate::{COMPONENT, settings::Settings, traces};
 
 /// The components that have their own settings, in the order of the response.
-const COMPONENTS: [&str; 4] = ["stream", "chat", "auth", "tools"];
+const COMPONENTS: [&str; 5] = ["stream", "chat", "auth", "tools", "files"];
 
 /// A client waits for at most five seconds, as Kubernetes' probes here do. A database that takes longer than this counts as failed.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -158,6 +158,7 @@ async fn own() -> Vec<Check> {
         "client_documents_host",
         "remote_mcp_authorization_host",
         "webhook_host",
+        "file_store_host",
     ] {
         hosts.push((name, variable(name).await));
     }

@@ -1,16 +1,17 @@
 //! The orchestrator's port, on Spin.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cache::Clock as _;
 use domain::{Id, ToolCall};
-use futures::{Stream, TryStreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{Request, header};
 use models::Provider;
 use orchestrator::{CallTerms, Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
 use platform::{
     SpinClock,
+    files::{self, FileUnread},
     http_client::{self, HttpError},
 };
 use storage::{Database, Store, claims::Claim, runs::Lease, tool_listings::ToolOffers};
@@ -104,6 +105,35 @@ impl<D: Database + 'static> Host for SpinHost<D> {
     async fn has_budgets(&self) -> bool {
         // If it is not known, the database decides with the reservation.
         self.app.has_budgets().await.unwrap_or(true)
+    }
+
+    async fn file(&self, user_id: Id, file_id: Id, max_bytes: u64) -> Option<Vec<u8>> {
+        let failed = |cause: String| {
+            let cause = BTreeMap::from([("cause", cause)]);
+            log(COMPONENT, Level::Warn, "an attached file cannot be read", cause);
+        };
+        let mut body = match files::read(&self.app, user_id, file_id).await {
+            Ok(body) => body,
+            Err(FileUnread::Gone) => return None,
+            Err(error) => {
+                failed(error.to_string());
+                return None;
+            }
+        };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.next().await {
+            match chunk {
+                Ok(chunk) if (bytes.len() as u64).saturating_add(chunk.len() as u64) <= max_bytes => {
+                    bytes.extend_from_slice(&chunk);
+                }
+                Ok(_) => return None,
+                Err(error) => {
+                    failed(error.to_string());
+                    return None;
+                }
+            }
+        }
+        Some(bytes)
     }
 
     async fn call_tool(

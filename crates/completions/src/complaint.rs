@@ -236,7 +236,7 @@ impl Complaint {
             Field::Store => self.names(&["store"]),
             Field::Strict => self.names(&["strict"]),
             // `wishes.rs` has the last three.
-            Field::Tools | Field::Temperature | Field::ReasoningEffort | Field::ResponseFormat => false,
+            Field::Tools | Field::Temperature | Field::ReasoningEffort | Field::ResponseFormat | Field::Images => false,
         };
         let field = Field::ALL.into_iter().filter(|field| sent.fields.contains(field)).find(named)?;
         Some(without(dialect, field))

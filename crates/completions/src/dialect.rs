@@ -29,6 +29,8 @@ pub enum Field {
     ReasoningEffort,
     /// Without it the form of the answer is told in words.
     ResponseFormat,
+    /// Pictures in messages. Without them the model is told that there are some.
+    Images,
 }
 
 impl Field {

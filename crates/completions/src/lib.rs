@@ -33,5 +33,5 @@ pub use learning::{Lesson, Sent};
 pub use provider_error::{ProviderError, Reported};
 pub use redaction::{Withheld, without_credentials_of};
 pub use repair::repaired;
-pub use request::{Answer, Call, ChatRequest, Echo, FunctionTool, Part};
+pub use request::{Answer, Call, ChatRequest, Echo, FunctionTool, Part, Said};
 pub use round::{CompletionError, Piece, Round, Usage};

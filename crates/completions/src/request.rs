@@ -56,9 +56,24 @@ pub struct Echo {
 #[derive(Clone, Debug)]
 pub enum Part<'a> {
     /// The person's message.
-    User(Cow<'a, str>),
+    User(Said<'a>),
     /// The model's answer.
     Answer(Answer<'a>),
+}
+
+/// What a person said.
+#[derive(Clone, Default, Debug)]
+pub struct Said<'a> {
+    /// The words.
+    pub text: Cow<'a, str>,
+    /// Pictures as data URLs (RFC 2397). Where they are left out, the words say so.
+    pub images: Vec<&'a str>,
+}
+
+impl<'a, T: Into<Cow<'a, str>>> From<T> for Said<'a> {
+    fn from(text: T) -> Self {
+        Self { text: text.into(), images: Vec::new() }
+    }
 }
 
 /// An answer of the model, and the results of its calls.
@@ -220,6 +235,7 @@ impl ChatRequest<'_> {
         let temperature = temperature.filter(|_| dialect.sends(Field::Temperature));
         let reasoning_effort = reasoning_effort.filter(|_| dialect.sends(Field::ReasoningEffort));
         let takes_format = dialect.sends(Field::ResponseFormat);
+        let has_images = parts.iter().any(|part| matches!(part, Part::User(said) if !said.images.is_empty()));
         let mut sent = Sent { instructions: !self.instructions.is_empty(), ..Sent::default() };
         let mut writer =
             Writer { server: self.server, model: self.model, dialect, ids: CallIds::default(), sent: &mut sent };
@@ -239,6 +255,7 @@ impl ChatRequest<'_> {
             (Field::Temperature, temperature.is_some()),
             (Field::ReasoningEffort, reasoning_effort.is_some()),
             (Field::ResponseFormat, response_format.is_some()),
+            (Field::Images, has_images),
         ];
         sent.fields = fields.into_iter().filter_map(|(field, is_sent)| is_sent.then_some(field)).collect();
         let stream_options = usage.then_some(StreamOptions { include_usage: true });
@@ -280,9 +297,17 @@ impl ChatRequest<'_> {
 /// Adds words to the last message of the person, behind everything that requests before had in common with this one.
 fn tell(messages: &mut [Message<'_>], words: &str) {
     let last = messages.iter_mut().rfind(|message| message.role == "user");
-    if let Some(Message { content: Some(Some(Content::Text(text))), .. }) = last {
-        *text = Cow::Owned(format!("{text}\n\n{words}"));
+    match last {
+        Some(Message { content: Some(Some(Content::Text(text))), .. }) => {
+            *text = Cow::Owned(format!("{text}\n\n{words}"));
+        }
+        Some(Message { content: Some(Some(Content::Parts(parts))), .. }) => parts.push(text_part(words)),
+        _ => {}
     }
+}
+
+fn text_part(text: &str) -> Value {
+    json!({"type": "text", "text": text})
 }
 
 /// The tools in the form that servers accept: with valid names, each once, and not too many.
@@ -349,13 +374,13 @@ impl Writer<'_> {
         }
         for part in parts {
             match part {
-                Part::User(text) => messages.push(Message::new(
-                    "user",
-                    match instructions.take() {
+                Part::User(Said { text, images }) => {
+                    let text = match instructions.take() {
                         Some(instructions) => Cow::Owned(format!("{instructions}\n\n{text}")),
                         None => text,
-                    },
-                )),
+                    };
+                    messages.push(Message::said(text, &images));
+                }
                 Part::Answer(answer) => self.answer(answer, &mut messages),
             }
         }
@@ -374,7 +399,7 @@ impl Writer<'_> {
         self.sent.calls_without_text |= without_text;
         let SentAlong { mut before_text, fields, extras } = self.sent_back(reasoning, echo, calls.len());
         if !before_text.is_empty() && !without_text {
-            before_text.push(json!({"type": "text", "text": text}));
+            before_text.push(text_part(&text));
         }
         let content = match self.dialect.no_text {
             _ if !before_text.is_empty() => Some(Some(Content::Parts(before_text))),
@@ -445,6 +470,17 @@ fn no_signature() -> Map<String, Value> {
 }
 
 impl<'a> Message<'a> {
+    /// What a person said. Words alone stay as every server takes them.
+    fn said(text: Cow<'a, str>, images: &[&str]) -> Self {
+        if images.is_empty() {
+            return Self::new("user", text);
+        }
+        let words = Some(text_part(&text)).filter(|_| !text.is_empty());
+        let images = images.iter().map(|url| json!({"type": "image_url", "image_url": {"url": url}}));
+        let content = Some(Some(Content::Parts(words.into_iter().chain(images).collect())));
+        Self { role: "user", content, ..Self::default() }
+    }
+
     fn new(role: &'static str, content: Cow<'a, str>) -> Self {
         Self { role, content: Some(Some(Content::Text(content))), ..Self::default() }
     }

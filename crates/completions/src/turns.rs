@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::request::{Answer, Call, Part};
+use crate::request::{Answer, Call, Part, Said};
 
 /// Replaces a missing answer after results of tools.
 const NOT_ANSWERED: &str = "(No answer was written.)";
@@ -15,11 +15,11 @@ pub(crate) fn in_order(parts: Vec<Part<'_>>, in_words: bool) -> Vec<Part<'_>> {
     let mut ordered = Vec::with_capacity(parts.len());
     for part in parts {
         match part {
-            Part::User(text) => add_words(&mut ordered, text),
+            Part::User(said) => add_said(&mut ordered, said),
             Part::Answer(answer) if in_words && !answer.calls.is_empty() => {
                 let (said, results) = told(answer);
                 add_answer(&mut ordered, said);
-                add_words(&mut ordered, results.into());
+                add_said(&mut ordered, results.into());
             }
             Part::Answer(answer) => add_answer(&mut ordered, answer),
         }
@@ -29,21 +29,25 @@ pub(crate) fn in_order(parts: Vec<Part<'_>>, in_words: bool) -> Vec<Part<'_>> {
         ordered.pop();
     }
     if ordered.is_empty() {
-        ordered.push(Part::User(Cow::Borrowed(NOTHING_ASKED)));
+        ordered.push(Part::User(NOTHING_ASKED.into()));
     }
     ordered
 }
 
-fn add_words<'a>(ordered: &mut Vec<Part<'a>>, text: Cow<'a, str>) {
-    if text.trim().is_empty() {
+fn add_said<'a>(ordered: &mut Vec<Part<'a>>, said: Said<'a>) {
+    if said.text.trim().is_empty() && said.images.is_empty() {
         return;
     }
     match ordered.last_mut() {
         // The previous message was not answered.
         Some(Part::User(before)) => {
-            let before = before.to_mut();
+            before.images.extend(said.images);
+            if said.text.trim().is_empty() {
+                return;
+            }
+            let before = before.text.to_mut();
             before.push_str("\n\n");
-            before.push_str(&text);
+            before.push_str(&said.text);
             return;
         }
         Some(Part::Answer(answer)) if !answer.calls.is_empty() => {
@@ -51,7 +55,7 @@ fn add_words<'a>(ordered: &mut Vec<Part<'a>>, text: Cow<'a, str>) {
         }
         Some(Part::Answer(_)) | None => {}
     }
-    ordered.push(Part::User(text));
+    ordered.push(Part::User(said));
 }
 
 fn add_answer<'a>(ordered: &mut Vec<Part<'a>>, mut answer: Answer<'a>) {

@@ -1,4 +1,4 @@
-//! Refusals of what is only sent because a person wants it: the form of an answer, the reasoning effort, the temperature. A wish of one person must take
+//! Refusals of what is only sent because a person wants it: pictures, the form of an answer, the reasoning effort, the temperature. A wish of one person must take
 //! nothing from others, so what is not certainly about the field itself is left out for this turn only.
 
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The fields, the one first that is left out last if a message names several.
-const WISHES: [Field; 3] = [Field::ResponseFormat, Field::ReasoningEffort, Field::Temperature];
+const WISHES: [Field; 4] = [Field::Images, Field::ResponseFormat, Field::ReasoningEffort, Field::Temperature];
 
 /// Words of a server that does not know a field, or not for this model.
 const UNKNOWN: [&str; 8] = [
@@ -48,6 +48,10 @@ impl Complaint {
     fn is_about(&self, field: Field, sent: &Sent) -> bool {
         match field {
             Field::Temperature => self.names(&["temperature"]),
+            Field::Images => {
+                self.names(&["image", "images", "image_url", "input_image", "vision", "multimodal", "mmproj"])
+                    || self.says(&["multi-modal", "modalities"])
+            }
             Field::ReasoningEffort => {
                 let of_other = sent.reasoning || self.names(&["include", "encrypted_content", "encrypted content"]);
                 let of_model = !of_other && self.names(&["reasoning", "thinking"]) && self.refuses();
@@ -66,6 +70,8 @@ impl Complaint {
     fn is_unknown(&self, field: Field) -> bool {
         let beside = ["tool", "tools", "function", "functions", "function_call", "tool_choice"];
         let of_value = match field {
+            // A picture that it cannot read says nothing about others.
+            Field::Images => self.says(&["invalid", "decode", "download", "size", "too large", "too many", "format"]),
             Field::Temperature => {
                 self.says(&["between", "range", "less than", "greater than", "at most", "<=", "maximum"])
             }

@@ -92,9 +92,29 @@ pub struct Message {
     pub reasoning: Option<String>,
     /// JSON that the model's server sent for its own use. It is sent back with the message; only the code that builds requests reads it.
     pub echo: Option<String>,
+    /// The files that the person attached, in their order (user only). One that was deleted is not there.
+    pub files: Vec<AttachedFile>,
     /// When it was stored.
     pub created_at: Timestamp,
 }
+
+/// A file that is attached to a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AttachedFile {
+    /// Its id.
+    pub id: Id,
+    /// Its name, as the person's device had it.
+    pub name: String,
+    /// Its media type, by its content.
+    #[serde(rename = "type")]
+    pub media_type: String,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// The most files of a message: more than a model looks at.
+pub const MAX_FILES_OF_MESSAGE: usize = 10;
 
 impl Message {
     /// The call whose result this is.

@@ -15,7 +15,7 @@ pub mod tokens;
 pub mod tool;
 pub mod user;
 
-pub use conversation::{Conversation, Message, MessageRole, ToolCall, ToolResult};
+pub use conversation::{AttachedFile, Conversation, MAX_FILES_OF_MESSAGE, Message, MessageRole, ToolCall, ToolResult};
 pub use id::Id;
 pub use run::{Cost, Run, RunFailure, RunState, RunStep, Usage};
 pub use settings::{

@@ -27,6 +27,8 @@ const MAX_REQUEST_ID_CHARS: usize = 100;
 const WEBHOOKS: &str = "webhooks";
 /// The component that indexes texts.
 const SEARCH: &str = "search";
+/// The component that keeps files.
+const FILES: &str = "files";
 /// The component with the tools, and the beginning of the ids of tool servers.
 const TOOLS: &str = "tools";
 const TOOL_SERVER: &str = "mcp-";
@@ -35,10 +37,10 @@ const TOOL_SERVER: &str = "mcp-";
 #[must_use]
 pub fn may_call(caller: &str, callee: &str) -> bool {
     match caller {
-        "auth" => matches!(callee, TOOLS | WEBHOOKS | SEARCH),
-        "stream" => matches!(callee, TOOLS | WEBHOOKS),
+        "auth" => matches!(callee, FILES | TOOLS | WEBHOOKS | SEARCH),
+        "stream" => matches!(callee, FILES | TOOLS | WEBHOOKS),
         "chat" => callee == TOOLS,
-        "ops" => matches!(callee, "auth" | "chat" | "stream" | TOOLS),
+        "ops" => matches!(callee, "auth" | "chat" | "stream" | FILES | TOOLS),
         TOOLS => callee.starts_with(TOOL_SERVER),
         _ => false,
     }

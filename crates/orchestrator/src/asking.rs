@@ -2,7 +2,7 @@
 //!
 //! It sends nothing; `llm_client` does.
 
-use completions::{Dialect, Lesson, Round};
+use completions::{Dialect, Lesson, Round, dialect::Field};
 use domain::{
     Cost,
     event::{Answered, Event},
@@ -108,6 +108,11 @@ impl<'a> Asking<'a> {
     pub(crate) fn window(&self) -> u64 {
         let known = self.settings.window(self.provider, self.model);
         self.dialect.context_tokens.unwrap_or(u64::MAX).min(known)
+    }
+
+    /// Whether the model gets pictures: unless it is known that it sees none, or its server refused them.
+    pub(crate) fn sees(&self) -> bool {
+        self.provider.facts(self.model).sees.unwrap_or(true) && self.dialect.sends(Field::Images)
     }
 
     /// The last request was too long. Its estimated tokens, and the failure.

@@ -16,6 +16,7 @@
 
 pub mod api;
 mod asking;
+pub mod attachments;
 pub mod budget;
 pub mod error_handler;
 pub mod host;

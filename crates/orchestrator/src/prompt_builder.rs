@@ -6,12 +6,14 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use completions::{Answer, Call, ChatRequest, Dialect, FunctionTool, Generation, Part, Sent};
+use completions::{Answer, Call, ChatRequest, Dialect, FunctionTool, Generation, Part, Said, Sent};
 use domain::{Id, Message, MessageRole};
 use models::Api;
 
 use crate::{
-    ToolDefinition, api, tokens,
+    ToolDefinition, api,
+    attachments::{self, Attachments},
+    tokens,
     tool_output::{self, FENCE_TOKENS},
 };
 
@@ -45,6 +47,10 @@ pub struct Question<'a> {
     pub generation: Generation<'a>,
     /// The conversation in order. The answered message and all after it belong to the run.
     pub messages: &'a [Message],
+    /// What was read of the files of these messages.
+    pub attachments: &'a Attachments,
+    /// Whether the model gets pictures.
+    pub sees: bool,
     /// The message that is being answered.
     pub asked: Id,
     /// The tools that can be called.
@@ -93,6 +99,7 @@ pub const fn max_context_bytes(context_window_tokens: u64) -> u64 {
 pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     let &Question { model, server, dialect, messages, tools, may_call, context_window_tokens, generation, .. } =
         question;
+    let files = Files { attachments: question.attachments, sees: question.sees };
     let first_kept = messages.iter().position(|message| message.id == question.asked).unwrap_or(0);
     let (before, kept) = messages.split_at_checked(first_kept).unwrap_or((&[], messages));
 
@@ -101,7 +108,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     let mut estimated_tokens = TOKENS_PER_MESSAGE + tokens::estimate(&system_prompt);
     estimated_tokens += generation.format.map_or(0, |format| tokens::estimate(format.schema.get()));
     estimated_tokens += tools.iter().map(|tool| tool_cost(tool)).sum::<u64>();
-    estimated_tokens += kept.iter().map(frame_cost).sum::<u64>();
+    estimated_tokens += kept.iter().map(|message| frame_cost(message, files)).sum::<u64>();
     let mut budget = context_window_tokens.saturating_sub(answer).saturating_sub(estimated_tokens);
     let room = room_of_results(kept, budget);
     let results = room.values().sum();
@@ -111,7 +118,7 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     let mut omittable_tokens = results;
     let mut from = before.len();
     for turn in turns(before).into_iter().rev() {
-        let cost: u64 = turn.iter().map(message_cost).sum();
+        let cost: u64 = turn.iter().map(|message| message_cost(message, files)).sum();
         if cost > budget {
             break;
         }
@@ -123,8 +130,8 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     let recent = before.get(from..).unwrap_or_default();
 
     let mut parts = Vec::with_capacity(recent.len() + kept.len());
-    add_parts(recent, &HashMap::new(), &mut parts);
-    add_parts(kept, &room, &mut parts);
+    add_parts(recent, &HashMap::new(), files, &mut parts);
+    add_parts(kept, &room, files, &mut parts);
     let tools = tools.iter().map(|tool| FunctionTool {
         name: &tool.name,
         description: &tool.description,
@@ -148,7 +155,8 @@ fn all_instructions(question: &Question<'_>) -> String {
     let &Question { system_prompt, instructions, tools, messages, .. } = question;
     let can_have_results = !tools.is_empty() || messages.iter().any(|message| message.role == MessageRole::Tool);
     let rules = if can_have_results { tool_output::RULES } else { "" };
-    let parts = [system_prompt, rules, instructions].into_iter().filter(|part| !part.is_empty());
+    let of_files = if question.attachments.have_texts() { attachments::RULES } else { "" };
+    let parts = [system_prompt, rules, of_files, instructions].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("\n\n")
 }
 
@@ -166,12 +174,19 @@ fn turns(messages: &[Message]) -> Vec<&[Message]> {
     turns
 }
 
-fn message_cost(message: &Message) -> u64 {
-    frame_cost(message) + result_cost(message)
+/// The files of messages, and whether the model gets their pictures.
+#[derive(Clone, Copy)]
+struct Files<'a> {
+    attachments: &'a Attachments,
+    sees: bool,
+}
+
+fn message_cost(message: &Message, files: Files<'_>) -> u64 {
+    frame_cost(message, files) + result_cost(message)
 }
 
 /// The cost of a message without a tool's result.
-fn frame_cost(message: &Message) -> u64 {
+fn frame_cost(message: &Message, files: Files<'_>) -> u64 {
     let calls: u64 =
         message.tool_calls.iter().map(|call| tokens::estimate(&call.name) + tokens::estimate(&call.arguments)).sum();
     let text = match message.role {
@@ -183,7 +198,7 @@ fn frame_cost(message: &Message) -> u64 {
         Some(echo) => tokens::estimate(echo) + message.reasoning.as_deref().map_or(0, tokens::estimate),
         None => 0,
     };
-    TOKENS_PER_MESSAGE + text + calls + along
+    TOKENS_PER_MESSAGE + text + calls + along + files.attachments.cost(message, files.sees)
 }
 
 /// The cost of a tool's result, without its fence.
@@ -217,10 +232,10 @@ pub(crate) fn tool_cost(tool: &ToolDefinition) -> u64 {
 }
 
 /// Adds each call with its result. An interrupted run may have left calls without results, and results may have come in another order.
-fn add_parts<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, parts: &mut Vec<Part<'a>>) {
+fn add_parts<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, files: Files<'a>, parts: &mut Vec<Part<'a>>) {
     for (at, message) in messages.iter().enumerate() {
         match message.role {
-            MessageRole::User => parts.push(Part::User(Cow::Borrowed(&message.content))),
+            MessageRole::User => parts.push(Part::User(said(message, files))),
             MessageRole::Assistant => parts.push(Part::Answer(Answer {
                 text: Cow::Borrowed(&message.content),
                 reasoning: message.reasoning.as_deref(),
@@ -231,6 +246,17 @@ fn add_parts<'a>(messages: &'a [Message], room: &HashMap<usize, u64>, parts: &mu
             MessageRole::Tool => {}
         }
     }
+}
+
+/// The person's words, and what the model gets of the files beside them.
+fn said<'a>(message: &'a Message, files: Files<'a>) -> Said<'a> {
+    let words = files.attachments.words(message, files.sees);
+    let text = match (message.content.as_str(), words.is_empty()) {
+        (content, true) => Cow::Borrowed(content),
+        ("", false) => Cow::Owned(words),
+        (content, false) => Cow::Owned(format!("{content}\n\n{words}")),
+    };
+    Said { text, images: files.attachments.pictures(message, files.sees) }
 }
 
 /// The calls of the message at `at`, with the results that follow it.
@@ -273,6 +299,7 @@ mod tests {
             finish_reason: None,
             reasoning: None,
             echo: None,
+            files: Vec::new(),
             created_at: Timestamp::from_millis(0),
         }
     }
@@ -305,6 +332,8 @@ mod tests {
             instructions: "",
             generation: Generation::default(),
             messages,
+            attachments: &Attachments::default(),
+            sees: true,
             asked: messages[asked].id,
             tools,
             may_call: true,

@@ -22,6 +22,7 @@ use traces::Span;
 use crate::{
     Host, Offered, Reader, Settings, Severity,
     asking::Asking,
+    attachments::{self, Attachments},
     budget::RunBudget,
     error_handler::{self, TurnFailure},
     llm_client::{self, Stopped, Told},
@@ -43,6 +44,8 @@ const UNWRITABLE: &str = "The answer cannot be stored: the disk of this installa
 
 /// How long an answer waits for the list of tools.
 const TOOLS_LIMIT: Duration = Duration::from_secs(20);
+/// How long it waits for what is in attached files: some megabytes at most.
+const FILES_LIMIT: Duration = Duration::from_secs(20);
 
 /// How far an executor brought a run, with the reader and its position if the reader must still be served.
 pub(crate) enum TurnOutcome<R> {
@@ -75,6 +78,8 @@ struct Turn<'a> {
     earlier: Earlier,
     offers: &'a ToolOffers,
     budget: RunBudget,
+    /// Whose run it is.
+    user_id: Id,
 }
 
 /// Executes a claimed run. `span` is what is recorded of it.
@@ -130,6 +135,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         earlier,
         offers: &claim.offers,
         budget,
+        user_id: claim.user_id,
     };
     let (mut round, mut told) = (Round::default(), Told::new(progress));
     let stopped = if claim.cancel_requested {
@@ -210,6 +216,13 @@ impl Turn<'_> {
                     Executed::Waiting => return Ok(Rounds::Waiting),
                 }
             }
+            let sees = self.asking.sees();
+            let reading = Attachments::read(host, self.user_id, &messages, sees, window);
+            let attachments = match session.attend(FILES_LIMIT, reading).await {
+                // The model is told that there are files.
+                Err(Interrupted::TimedOut) => Attachments::default(),
+                read => read?,
+            };
             let last = rounds_finished(&messages, run.id) + 1 >= MAX_ROUNDS;
             let offered = tools.offered(&messages, run.id);
             let prompt = prompt_builder::build(&Question {
@@ -221,6 +234,8 @@ impl Turn<'_> {
                 instructions: self.wanted.instructions(),
                 generation: self.wanted.generation(),
                 messages: &messages,
+                attachments: &attachments,
+                sees,
                 asked: run.message_id,
                 tools: &offered,
                 may_call: !last,
@@ -243,8 +258,11 @@ impl Turn<'_> {
             for message in self.wanted.unmet(&self.asking.dialect) {
                 self.tell(session, message);
             }
+            if !sees && attachments::have_pictures(&messages, run.message_id) {
+                self.tell(session, error_handler::WITHOUT_PICTURES);
+            }
             let call_ids = tool_executor::call_ids(&messages, run.id);
-            drop(messages);
+            drop((messages, attachments));
             self.estimated_tokens += prompt.estimated_tokens;
             // A long answer that is only allowed keeps no budget from others: one that becomes longer reserves more.
             let allowed = self.wanted.generation().max_output_tokens.unwrap_or(u64::MAX);

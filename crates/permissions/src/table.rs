@@ -64,6 +64,10 @@ table! {
         ConversationsRead = "conversations:read" [MEMBER, SERVICE];
         /// Write one's own conversations, messages and assistants, start and stop runs, decide about calls
         ConversationsWrite = "conversations:write" [MEMBER, SERVICE];
+        /// See and download one's own files
+        FilesRead = "files:read" [MEMBER, SERVICE];
+        /// Upload files, and delete one's own
+        FilesWrite = "files:write" [MEMBER, SERVICE];
         /// Share one's own assistants with groups that one is in
         AssistantsShare = "assistants:share" [MEMBER];
         /// Change and delete assistants that others have shared

@@ -4,6 +4,7 @@
 //! response.
 
 pub mod database;
+pub mod files;
 pub mod http_client;
 pub mod inside;
 pub mod instance;

@@ -118,6 +118,14 @@ fn add(mut message: Map<String, Value>, input: &mut Vec<Value>) {
         input.extend(items);
     }
     let role = text(&message, "role").to_owned();
+    if role == "user" && message.get("content").is_some_and(Value::is_array) {
+        let parts = message.remove("content").into_iter().flat_map(|content| match content {
+            Value::Array(parts) => parts,
+            _ => Vec::new(),
+        });
+        input.push(json!({"role": role, "content": parts.map(input_part).collect::<Vec<_>>()}));
+        return;
+    }
     let content = text(&message, "content").to_owned();
     if role == "tool" {
         let call_id = text(&message, "tool_call_id");
@@ -134,6 +142,14 @@ fn add(mut message: Map<String, Value>, input: &mut Vec<Value>) {
             "type": "function_call", "call_id": of("/id"), "name": of("/function/name"), "arguments": of("/function/arguments"),
         })
     }));
+}
+
+/// A part of what a person said: words, or a picture.
+fn input_part(mut part: Value) -> Value {
+    match part.pointer_mut("/image_url/url").map(Value::take) {
+        Some(url) => json!({"type": "input_image", "image_url": url}),
+        None => json!({"type": "input_text", "text": part.get_mut("text").map(Value::take)}),
+    }
 }
 
 /// A tool. Unless `strict` is false some servers would change its schema.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use completions::{
-    Answer, Call, ChatRequest, Dialect, Echo, FunctionTool, Generation, JsonFormat, Part, ProviderError,
+    Answer, Call, ChatRequest, Dialect, Echo, FunctionTool, Generation, JsonFormat, Part, ProviderError, Said,
     dialect::{Field, Instructions, SentBack},
     learning::{self, About},
 };
@@ -31,7 +31,7 @@ fn request(parameters: &RawValue) -> ChatRequest<'_> {
         model: "m",
         server: "https://a.example/v1",
         instructions: "Be kind.",
-        parts: vec![Part::User(Cow::Borrowed("Time?")), Part::Answer(answer)],
+        parts: vec![Part::User("Time?".into()), Part::Answer(answer)],
         tools: vec![FunctionTool { name: "clock", description: "Tells the time.", parameters }],
         may_call: true,
         answer_tokens: 1_000,
@@ -62,6 +62,20 @@ fn a_conversation_becomes_items_and_reasoning_comes_before_its_calls() {
     let tool = json!({"type": "function", "name": "clock", "description": "Tells the time.", "parameters": {"type": "object"}, "strict": false});
     assert_eq!(body["tools"], json!([tool]));
     assert_eq!((body.get("messages"), body.get("stream_options")), (None, None));
+}
+
+#[test]
+fn a_picture_is_an_input_beside_the_words() {
+    let parameters = RawValue::from_string("{}".to_owned()).unwrap();
+    let said = Said { text: "What is this?".into(), images: vec!["data:image/png;base64,AA=="] };
+    let request = ChatRequest { parts: vec![Part::User(said)], ..request(&parameters) };
+    let (body, _) = responses::write(request, &Dialect::default()).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let content = json!([
+        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_image", "image_url": "data:image/png;base64,AA=="},
+    ]);
+    assert_eq!(body["input"], json!([{"role": "user", "content": content}]));
 }
 
 #[test]

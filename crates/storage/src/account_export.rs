@@ -51,7 +51,7 @@ macro_rules! of_kept_conversations {
 }
 
 /// All sections.
-pub const SECTIONS: [Section; 19] = [
+pub const SECTIONS: [Section; 20] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
@@ -142,6 +142,15 @@ pub const SECTIONS: [Section; 19] = [
         rows: of_kept_conversations!("response_formats"),
         sealed: Some(("response_formats", "format")),
         key: ["conversations.id", "message_id"],
+    },
+    Section {
+        name: "files",
+        columns: &["id", "name", "type", "size", "state", "created_at", "expires_at"],
+        rows: "files WHERE user_id = ?1 AND NOT EXISTS (SELECT 1 FROM message_files
+             JOIN conversation_lifetimes ON conversation_lifetimes.conversation_id = message_files.conversation_id
+             WHERE message_files.file_id = files.id AND conversation_lifetimes.is_temporary = 1)",
+        sealed: Some(("files", "name")),
+        key: ["id", ALONE],
     },
     Section {
         name: "runs",

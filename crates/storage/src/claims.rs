@@ -19,6 +19,8 @@ use crate::{
 pub struct Claim {
     /// The run.
     pub run: Run,
+    /// Whose it is.
+    pub user_id: Id,
     /// How often the run has been claimed, this time included.
     pub attempt: u64,
     /// Whether the person has already asked to stop the run.
@@ -149,6 +151,7 @@ impl<D: Database> Store<D> {
         offers.chosen.clone_from(&settings.tools);
         Ok(Some(Claim {
             run,
+            user_id,
             attempt,
             cancel_requested,
             dialects,

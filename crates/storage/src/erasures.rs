@@ -7,6 +7,7 @@ use crate::{
     Database, Row, Statement, StorageError, Store,
     audit_details::outliving,
     database::{Columns, after_page},
+    files::IS_TO_SWEEP,
     search_indexing,
     users::ROLE,
     webhooks,
@@ -62,6 +63,8 @@ pub struct BackgroundWork {
     pub sends: bool,
     /// Texts wait to be indexed for searching: [`Store::take_texts_to_index`].
     pub indexes: bool,
+    /// Files were not attached in time, or their pieces are left: [`Store::take_file_removal`].
+    pub sweeps: bool,
 }
 
 /// A host's turn to erase an account.
@@ -78,7 +81,7 @@ pub struct ErasureTurn {
 }
 
 /// What is counted before the first row goes: a name for the receipt, and the rows of the person ?1.
-const COUNTED: [(&str, &str); 15] = [
+const COUNTED: [(&str, &str); 16] = [
     ("conversations", "conversations WHERE conversations.user_id = erasures.user_id"),
     (
         "messages",
@@ -88,6 +91,7 @@ const COUNTED: [(&str, &str); 15] = [
     ("tool_calls", "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = erasures.user_id"),
     ("approvals", "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = erasures.user_id"),
     ("assistants", "assistants WHERE assistants.user_id = erasures.user_id"),
+    ("files", "files WHERE files.user_id = erasures.user_id"),
     ("sessions", "sessions WHERE sessions.user_id = erasures.user_id"),
     ("api_keys", "api_keys WHERE api_keys.user_id = erasures.user_id"),
     ("identities", "user_identities WHERE user_identities.user_id = erasures.user_id"),
@@ -101,7 +105,7 @@ const COUNTED: [(&str, &str); 15] = [
 
 /// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
 /// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
-const STEPS: [(&str, i64, &str); 12] = [
+const STEPS: [(&str, i64, &str); 13] = [
     (
         "erase_assistants",
         BATCH,
@@ -113,6 +117,8 @@ const STEPS: [(&str, i64, &str); 12] = [
         BATCH / 10,
         "DELETE FROM search_documents WHERE number IN (SELECT number FROM search_documents WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
+    // Their pieces are removed by whoever sweeps, and cannot be read any more.
+    ("erase_files", BATCH, "DELETE FROM files WHERE id IN (SELECT id FROM files WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     ("erase_runs", WHOLES, "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE user_id = ?1 LIMIT ?2) RETURNING 1"),
     (
         "erase_conversations",
@@ -246,7 +252,8 @@ impl<D: Database> Store<D> {
                      OR NOT EXISTS (SELECT 1 FROM retention_walk WHERE due_at > now_ms())
                         AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
                      THEN 1 ELSE 0 END,
-                 {}, {}",
+                 {}, {},
+                 CASE WHEN {IS_TO_SWEEP} THEN 1 ELSE 0 END",
             webhooks::is_due(),
             search_indexing::is_due()
         );
@@ -259,6 +266,7 @@ impl<D: Database> Store<D> {
             expires: columns.flag()?,
             sends: columns.flag()?,
             indexes: columns.flag()?,
+            sweeps: columns.flag()?,
         })
     }
 

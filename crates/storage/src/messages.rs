@@ -1,5 +1,7 @@
 //! Messages: a person's message queues a run, and a run writes messages.
 
+use std::sync::LazyLock;
+
 use domain::{Cost, Id, Message, MessageRole, ResponseFormat, Run, RunState, ToolCall, ToolResult};
 use vault::Place;
 
@@ -8,6 +10,7 @@ use crate::{
     budgets::{self, Budget},
     conversations::title_of,
     database::{Columns, storable},
+    files,
     rate_limits::{Asked, Bucket, Quota, RETRY_AFTER_US, STATES, asked, quotas},
     retention::TEMPORARY,
     runs,
@@ -96,6 +99,8 @@ pub struct IncomingMessage<'a> {
     pub model: Option<&'a str>,
     /// The form that the answer must have.
     pub response_format: Option<&'a ResponseFormat>,
+    /// The files that are attached, each once.
+    pub files: &'a [Id],
     /// A second request with the same key stores nothing.
     pub idempotency_key: Option<&'a str>,
     /// The API key that sends it, if one does: its budget counts too.
@@ -119,6 +124,8 @@ pub enum Appended {
     OverBudget(Budget),
     /// The conversation does not exist or belongs to another person.
     NotFound,
+    /// One of the files does not exist, belongs to another person, or is not whole.
+    NoSuchFile,
 }
 
 /// A page of messages.
@@ -130,9 +137,15 @@ pub struct MessagePage {
     pub next: Option<i64>,
 }
 
-const COLUMNS: &str = "messages.id, messages.conversation_id, messages.run_id, messages.position, messages.role,
-    messages.content, messages.tool_calls, messages.finish_reason, messages.tool_call_id, messages.tool_error,
-    messages.duration_ms, messages.title, messages.echo, messages.created_at";
+/// The columns of a message, but for its reasoning.
+static COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "messages.id, messages.conversation_id, messages.run_id, messages.position, messages.role,
+         messages.content, messages.tool_calls, messages.finish_reason, messages.tool_call_id, messages.tool_error,
+         messages.duration_ms, messages.title, messages.echo, {}, messages.created_at",
+        files::OF_MESSAGE
+    )
+});
 
 /// The value of `finish_reason` for the result of a failed call. Releases before migration 0009 write and read it, and may still run beside this one.
 pub(crate) const FAILED_CALL: &str = "tool_error";
@@ -188,6 +201,7 @@ fn read(query: &'static str, row: &Row, opener: &Opener) -> Result<Message, Stor
         // Only a model's message has a finish reason.
         finish_reason: finish_reason.filter(|_| role != MessageRole::Tool).map(str::to_owned),
         echo: open("echo", columns.optional_text()?)?.filter(|echo| !echo.is_empty()),
+        files: files::read_of_message(columns.optional_text()?, opener)?,
         created_at: columns.timestamp()?,
         reasoning: open("reasoning", columns.optional_text()?)?,
     })
@@ -209,13 +223,14 @@ fn read_tool_result(
 /// The SQL for a page of messages in an order. Each row ends with the position of the conversation's last message in that order.
 fn message_page(order: &str, beyond: &str, last: &str) -> String {
     format!(
-        "SELECT {COLUMNS}, reasoning, last FROM (
+        "SELECT {}, reasoning, last FROM (
              SELECT messages.*, SUM(size + COALESCE(octet_length(reasoning), 0)) OVER (ORDER BY position {order}) AS running,
                  (SELECT {last}(position) FROM messages WHERE conversation_id = ?1) AS last
              FROM messages JOIN conversations ON conversations.id = messages.conversation_id
              WHERE conversation_id = ?1 AND user_id = ?2 AND position {beyond} ?3 ORDER BY position {order} LIMIT ?4
          ) AS messages
-         WHERE running - size - COALESCE(octet_length(reasoning), 0) < CAST(?5 AS bigint) ORDER BY position {order}"
+         WHERE running - size - COALESCE(octet_length(reasoning), 0) < CAST(?5 AS bigint) ORDER BY position {order}",
+        *COLUMNS
     )
 }
 
@@ -278,15 +293,20 @@ impl<D: Database> Store<D> {
         let Asked { table, parameters: more, limits } = asked(incoming.limits, parameters.len() + 1);
         parameters.push(limits);
         parameters.extend(more);
+        // Most messages have no files, and their statement knows nothing of any.
+        let (command, file_column, file_value, have_files) = match files::attached(incoming.files, &mut parameters)? {
+            Some((value, condition)) => ("messages_with_files", ", file_ids", value, condition),
+            None => ("configured_messages", "", String::new(), String::new()),
+        };
         let sql = format!(
             "WITH {table}
-             INSERT INTO configured_messages (message_id, conversation_id, user_id, run_id, model, position, content, title,
-                 idempotency_key, size, created_at, api_key_id, response_format, limits, now_us, retry_after_us, states)
+             INSERT INTO {command} (message_id, conversation_id, user_id, run_id, model, position, content, title,
+                 idempotency_key, size, created_at, api_key_id, response_format, limits, now_us, retry_after_us, states{file_column})
              SELECT ?3, id, user_id, ?4, COALESCE(CAST(?11 AS text), model, ?5),
                  (SELECT COALESCE(MAX(position), 0) + 1 FROM messages WHERE conversation_id = ?1), ?6,
                  CASE WHEN {TEMPORARY} THEN '' ELSE CAST(?7 AS text) END, ?8, ?9, now_ms(),
-                 ?10, CAST(?12 AS text), ?13, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}
-             FROM conversations WHERE id = ?1 AND user_id = ?2
+                 ?10, CAST(?12 AS text), ?13, now_ms() * 1000, {RETRY_AFTER_US}, {STATES}{file_value}
+             FROM conversations WHERE id = ?1 AND user_id = ?2 {have_files}
                AND NOT EXISTS (SELECT 1 FROM runs WHERE conversation_id = ?1 AND state IN {})
                AND NOT EXISTS (SELECT 1 FROM messages WHERE conversation_id = ?1 AND idempotency_key = ?8)
                AND NOT EXISTS (SELECT 1 FROM budgets WHERE taken >= amount AND {})
@@ -317,6 +337,7 @@ impl<D: Database> Store<D> {
             finish_reason: None,
             reasoning: None,
             echo: None,
+            files: self.attached_files(user_id, message_id, incoming.files).await?,
             created_at,
         };
         let run = Run {
@@ -347,6 +368,9 @@ impl<D: Database> Store<D> {
         }
         match self.conversation(user_id, conversation_id).await? {
             None => Ok(Some(Appended::NotFound)),
+            Some(_) if self.attachable_files(user_id, incoming.files).await? < incoming.files.len() => {
+                Ok(Some(Appended::NoSuchFile))
+            }
             Some(conversation) if conversation.active_run_id.is_some() => Ok(Some(Appended::RunActive)),
             Some(_) => Ok(self.used_up_budget(user_id, incoming.api_key_id).await?.map(Appended::OverBudget)),
         }
@@ -369,8 +393,9 @@ impl<D: Database> Store<D> {
     ) -> Result<Option<Appended>, StorageError> {
         const QUERY: &str = "message_sent_before";
         let sql = format!(
-            "SELECT {COLUMNS}, NULL FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-             WHERE messages.conversation_id = ?1 AND (idempotency_key = ?2 OR messages.id = ?4) AND conversations.user_id = ?3"
+            "SELECT {}, NULL FROM messages JOIN conversations ON conversations.id = messages.conversation_id
+             WHERE messages.conversation_id = ?1 AND (idempotency_key = ?2 OR messages.id = ?4) AND conversations.user_id = ?3",
+            *COLUMNS
         );
         let key = incoming.idempotency_key;
         let parameters = [conversation_id.into(), key.into(), user_id.into(), message_id.into()];
@@ -450,14 +475,15 @@ impl<D: Database> Store<D> {
     pub async fn context(&self, run: &Run, limit: u32, max_bytes: u64) -> Result<Vec<Message>, StorageError> {
         const QUERY: &str = "context";
         let sql = format!(
-            "SELECT {COLUMNS}, CASE WHEN tool_calls IS NOT NULL THEN reasoning END FROM (
+            "SELECT {}, CASE WHEN tool_calls IS NOT NULL THEN reasoning END FROM (
                  SELECT messages.*, SUM(size) OVER (ORDER BY position DESC) AS running,
                      (SELECT position FROM messages WHERE id = ?3) AS asked
                  FROM messages WHERE conversation_id = ?1 ORDER BY position DESC LIMIT ?4
              ) AS messages
              WHERE (running - size < CAST(?5 AS bigint) OR position >= asked)
                AND NOT (position > asked AND run_id <> ?2 AND COALESCE(finish_reason, '') IN ('error', 'cancelled'))
-             ORDER BY position"
+             ORDER BY position",
+            *COLUMNS
         );
         let parameters = [
             run.conversation_id.into(),

@@ -27,7 +27,7 @@ pub(crate) struct Target {
     is_chronological: bool,
 }
 
-pub(crate) const TARGETS: [Target; 16] = [
+pub(crate) const TARGETS: [Target; 17] = [
     Target {
         table: "conversations",
         key: ("id", Second::None),
@@ -82,6 +82,17 @@ pub(crate) const TARGETS: [Target; 16] = [
         columns: &["contents"],
         kind: Kind::Texts,
         is_chronological: false,
+    },
+    Target {
+        table: "files",
+        key: ("id", Second::None),
+        after: "id > ?1",
+        order: "id",
+        joined: "files.id = new.key_1",
+        person: "user_id",
+        columns: &["name", "key"],
+        kind: Kind::Texts,
+        is_chronological: true,
     },
     Target {
         table: "run_events",

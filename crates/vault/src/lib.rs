@@ -6,6 +6,7 @@
 
 mod cipher;
 mod data_key;
+mod file_key;
 mod own;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 pub use data_key::{DataKey, Place, looks_sealed, may_be_sealed};
+pub use file_key::{FileKey, PIECE_OVERHEAD_BYTES};
 pub use own::sealing_key;
 
 use cipher::{Cipher, KEY_BYTES};

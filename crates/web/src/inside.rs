@@ -46,6 +46,8 @@ callers! {
     Ops = "ops";
     /// Those that have webhooks sent: where runs end and where work is done that nobody waits for.
     Waking = "auth" | "stream";
+    /// Those that need what is in a person's files: for a copy of everything, and for models.
+    Reading = "auth" | "stream";
 }
 
 /// A call of the component `C`.

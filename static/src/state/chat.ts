@@ -8,11 +8,12 @@ import { type ChatEvent, type ChatState, isBusy, lastAnswer, NEW, reduce, retrya
 import { followRun } from "../follow.ts";
 import { loadPiece } from "../history.ts";
 import type { Turn } from "../turns.ts";
-import type { Conversation, ModelSettings } from "../types.ts";
+import type { AttachedFile, Conversation, ModelSettings } from "../types.ts";
 import { findCopy, keepCopy } from "./copies.ts";
 import { draftKey, moveDraft, NEW_CHAT, readDraft, writeDraft } from "./drafts.ts";
 import { eachFrame } from "./frames.ts";
 import { nextAssistant } from "./assistants.ts";
+import { moveAttached, sentAttached } from "./attachments.ts";
 import { upsert } from "./list.ts";
 import { defaultModel, nextModel } from "./models.ts";
 import { endPause, pauseAfter } from "./pause.ts";
@@ -197,18 +198,20 @@ export async function loadWhole(): Promise<void> {
 /**
  * Sends a message, after creating the conversation if there is none. Returns false if that failed; `problem` says why.
  */
-export async function say(text: string): Promise<boolean> {
+export async function say(text: string, files: readonly AttachedFile[] = []): Promise<boolean> {
   if (now.peek()?.at !== "idle") return false;
   const here = page();
   giveUp = new AbortController();
   const wish = giveUp.signal;
   const known = conversationId.peek();
   const shown = turns.peek();
-  const key = draftKey(known ?? NEW_CHAT, text);
-  here.tell({ type: "sending", key, text });
+  const ids = files.map((file) => file.id);
+  const key = draftKey(known ?? NEW_CHAT, text, ids);
+  here.tell({ type: "sending", key, text, files });
   try {
     const id = known ?? (await start(here, wish));
-    const { message, run } = await api.say(id, text, key, wish);
+    const { message, run } = await api.say(id, text, ids, key, wish);
+    if (ids.length > 0) sentAttached(id);
     if (readDraft(id) === text) writeDraft(id, "");
     endPause();
     tellTabs({ kind: "changed", conversationId: id });
@@ -344,6 +347,7 @@ async function start(here: Page, wish: AbortSignal): Promise<string> {
   }
   nextAssistant.value = null;
   moveDraft(NEW_CHAT, created.id);
+  moveAttached(NEW_CHAT, created.id);
   upsert(created);
   if (here.hasLeft()) {
     if (created.temporary === true) api.abandon(created.id);

@@ -3,7 +3,7 @@
  * kept with it, so that sending the same text again never stores it twice.
  */
 
-type Draft = { text: string; key: string };
+type Draft = { text: string; key: string; files?: string };
 
 /** The draft for a conversation that does not exist yet. */
 export const NEW_CHAT = "new";
@@ -16,13 +16,17 @@ export function readDraft(id: string): string {
 
 export function writeDraft(id: string, text: string): void {
   if (text === "") sessionStorage.removeItem(storageKey(id));
-  else save(id, { text, key: read(id).text === text ? read(id).key : newKey() });
+  else if (read(id).text !== text) save(id, { text, key: newKey() });
 }
 
-/** The idempotency key for this text. It stays the same as long as the text does. */
-export function draftKey(id: string, text: string): string {
-  if (read(id).text !== text) writeDraft(id, text);
-  return read(id).key;
+/** The idempotency key for this text and the ids of these files. It stays the same as long as they do. */
+export function draftKey(id: string, text: string, files: readonly string[] = []): string {
+  const draft = read(id);
+  const ids = files.join(" ");
+  if (draft.text === text && (draft.files ?? "") === ids && text !== "") return draft.key;
+  const key = newKey();
+  if (text !== "") save(id, { text, key, ...(ids !== "" && { files: ids }) });
+  return key;
 }
 
 /** The new chat has become a conversation, and its draft moves there. */

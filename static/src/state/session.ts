@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { ApiError, auth, describe } from "../api.ts";
 import { outcomeIn, withoutOutcome, wordsFor } from "../sign-in.ts";
 import type { Session, User } from "../types.ts";
+import { forgetAttached } from "./attachments.ts";
 import { forgetDrafts, ownDrafts } from "./drafts.ts";
 import { parsePath, route } from "./route.ts";
 import { onTabNews, tellTabs } from "./tabs.ts";
@@ -199,6 +200,7 @@ function arrive(user: User): void {
 
 function leave(): void {
   forgetDrafts();
+  forgetAttached();
   session.value = { at: "out", reason: null };
 }
 

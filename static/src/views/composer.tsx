@@ -1,9 +1,11 @@
 /** The text field. Enter sends, Shift+Enter makes a new line. A draft survives a reload and a failed sending. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { undecided } from "../state/approvals.ts";
+import { attach, attachedTo, MAX_FILES } from "../state/attachments.ts";
 import { busy, isSending, isTemporary, say, stop, stopping } from "../state/chat.ts";
 import { readDraft, writeDraft } from "../state/drafts.ts";
 import { isPaused } from "../state/pause.ts";
+import { Attached } from "./attachments.tsx";
 import { Icon } from "./icons.tsx";
 import { AssistantPicker } from "./assistant-picker.tsx";
 import { ModelPicker } from "./model-picker.tsx";
@@ -23,11 +25,15 @@ export function focusComposer(): void {
 
 const STILL_WRITING =
   "The answer is still being written. Your message stays here: send it afterwards, or stop the answer.";
-const NO_PICTURES = "Pictures and other files cannot be sent yet, only text.";
+const STILL_UPLOADING = "A file is still being uploaded. Your message stays here: send it afterwards.";
+const NOT_UPLOADED = "A file could not be uploaded. Remove it, or attach it again.";
+const TOO_MANY = `A message has at most ${MAX_FILES} files.`;
 
 export function Composer({ draftId, disabled }: { draftId: string; disabled: boolean }) {
   const [text, setText] = useState("");
   const field = useRef<HTMLTextAreaElement>(null);
+  const chooser = useRef<HTMLInputElement>(null);
+  const attached = attachedTo(draftId);
   /** Enter was pressed while the conversation was loading, and nothing was typed since. */
   const early = useRef(false);
   /** Why the person's action failed. */
@@ -52,12 +58,15 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
   const send = async () => {
     const said = text.trim();
     early.current = disabled;
-    if (said === "" || disabled) return;
+    if ((said === "" && attached.length === 0) || disabled) return;
+    if (attached.some(({ problem }) => problem !== null)) return setNote(NOT_UPLOADED);
+    const files = attached.flatMap(({ file }) => (file === null ? [] : [file]));
+    if (files.length < attached.length) return setNote(STILL_UPLOADING);
     if (busy.peek()) return setNote(STILL_WRITING);
     if (isPaused()) return;
     setNote("");
     setText("");
-    const sent = await say(said);
+    const sent = await say(said, files);
     if (!sent) setText((typed) => (typed === "" ? said : typed));
   };
 
@@ -69,28 +78,55 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
   // The notice is outdated.
   useEffect(() => setNote(""), [draftId, stops]);
 
-  const refuseFiles = (event: Event, data: DataTransfer | null) => {
+  const take = (chosen: readonly File[]) => setNote(attach(draftId, chosen) ? "" : TOO_MANY);
+  const takeFiles = (event: Event, data: DataTransfer | null) => {
     // A copied table of a spreadsheet contains text and a picture of it.
     if (data === null || data.files.length === 0 || data.types.includes("text/plain")) return;
     event.preventDefault();
-    setNote(NO_PICTURES);
+    take([...data.files]);
   };
 
-  const empty = text.trim() === "" || disabled;
+  const empty = (text.trim() === "" && attached.length === 0) || disabled;
   return (
     <>
       <p role="status" class={note === "" ? "sr-only" : "notice mb-2"}>
         {note}
       </p>
+      <Attached draftId={draftId} />
       <PauseNotice hasDraft={!empty} onSend={() => void send()} />
       <form
-        class={`flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 ps-4.5 shadow-sm short:p-0.5 short:ps-4 transition-shadow focus-within:border-brand focus-within:shadow-md ${isTemporary.value ? "border-dashed" : ""}`}
+        class={`flex items-end gap-2 rounded-3xl border border-line bg-raised p-2 shadow-sm short:p-0.5 transition-shadow focus-within:border-brand focus-within:shadow-md ${isTemporary.value ? "border-dashed" : ""}`}
         onSubmit={(event) => {
           event.preventDefault();
           void send();
         }}
-        onDrop={(event) => refuseFiles(event, event.dataTransfer)}
+        onDragOver={(event) => {
+          if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+        }}
+        onDrop={(event) => takeFiles(event, event.dataTransfer)}
       >
+        <input
+          ref={chooser}
+          type="file"
+          multiple
+          hidden
+          aria-label="Files"
+          onChange={(event) => {
+            take([...(event.currentTarget.files ?? [])]);
+            // The same file can be chosen again.
+            event.currentTarget.value = "";
+            field.current?.focus();
+          }}
+        />
+        <button
+          type="button"
+          class="grid size-10 shrink-0 place-items-center rounded-full text-soft hover:bg-hover hover:text-ink pointer-coarse:size-11"
+          aria-label="Attach files"
+          title="Attach files"
+          onClick={() => chooser.current?.click()}
+        >
+          <Icon name="clip" size={20} />
+        </button>
         <textarea
           ref={field}
           id={FIELD_ID}
@@ -108,7 +144,7 @@ export function Composer({ draftId, disabled }: { draftId: string; disabled: boo
             setText(event.currentTarget.value);
             writeDraft(draftId, event.currentTarget.value);
           }}
-          onPaste={(event) => refuseFiles(event, event.clipboardData)}
+          onPaste={(event) => takeFiles(event, event.clipboardData)}
           onKeyDown={(event) => {
             // During composition, Enter chooses a word. Safari reports this as key code 229.
             if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { busy, retry, say } from "../state/chat.ts";
 import { type AnswerTurn, answerText, isRunning, type Part, type UserTurn } from "../turns.ts";
+import { MessageFiles } from "./attachments.tsx";
 import { focusComposer } from "./composer.tsx";
 import { CopyButton } from "./copy.tsx";
 import { Icon } from "./icons.tsx";
@@ -13,12 +14,15 @@ export function UserMessage({ turn }: { turn: UserTurn }) {
   return (
     <article class="turn ml-auto max-w-[85%]" data-turn={turn.id}>
       <h2 class="sr-only">You</h2>
-      <p
-        dir="auto"
-        class={`plaintext rounded-3xl rounded-br-lg bg-brand-tint px-4.5 py-2.5 leading-7 break-words whitespace-pre-wrap ${turn.sending ? "opacity-60" : ""}`}
-      >
-        {turn.text}
-      </p>
+      <MessageFiles files={turn.files} />
+      {turn.text !== "" && (
+        <p
+          dir="auto"
+          class={`plaintext rounded-3xl rounded-br-lg bg-brand-tint px-4.5 py-2.5 leading-7 break-words whitespace-pre-wrap ${turn.sending ? "opacity-60" : ""}`}
+        >
+          {turn.text}
+        </p>
+      )}
     </article>
   );
 }

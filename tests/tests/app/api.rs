@@ -1,6 +1,7 @@
 //! `/api/...`
 
 mod conversations;
+mod files;
 mod messages;
 mod runs;
 mod search;

@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 32] = [
+const WORDS: [(&str, &str, Option<&str>); 34] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
@@ -47,6 +47,8 @@ const WORDS: [(&str, &str, Option<&str>); 32] = [
     ("heron-chosen", "the tools that a conversation uses", None),
     ("heron-format", "the form of an answer", None),
     ("heron-program", "the name that a program registers, before anybody lets it in", None),
+    ("heron-file", "a file's name", None),
+    ("heron-content", "what is in a file", None),
     ("heron-hook", "the path of a webhook's address", None),
 ];
 
@@ -89,7 +91,7 @@ const NOTHING: [(&str, &str); 34] = [
 ];
 
 /// Routes into which the words are typed, or which take what others take.
-const TYPED: [&str; 26] = [
+const TYPED: [&str; 28] = [
     "POST /api/admin/groups",
     "PUT /api/admin/groups/{id}",
     "PUT /api/admin/providers/{name}",
@@ -116,6 +118,8 @@ const TYPED: [&str; 26] = [
     "POST /v1/responses",
     "POST /api/webhooks",
     "POST /api/admin/webhooks",
+    "POST /api/files",
+    "PATCH /api/files/{id}",
 ];
 
 /// Every route that takes a body is in one of the two lists above, and nothing else is. The gateway refuses other methods than POST.
@@ -174,6 +178,13 @@ async fn what_is_typed_anywhere_is_found_nowhere_but_where_it_is_written() -> Re
     Ok(())
 }
 
+/// An upload of a file in a form.
+pub(crate) fn form(person: &Person, name: &str, content: &[u8]) -> reqwest::RequestBuilder {
+    let head = format!("--border\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+    let body = [head.as_bytes(), content, b"\r\n--border--\r\n"].concat();
+    person.request(Method::POST, "/api/files").header("content-type", "multipart/form-data; boundary=border").body(body)
+}
+
 async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
     let post = |path: &str, body: Value| app.request(Method::POST, path).json(&body).send();
     let (email, password) = ("heron-address@example.org", "heron-password");
@@ -201,6 +212,10 @@ async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
     let format = json!({"type": "json_schema", "json_schema": {"name": "heron-format", "schema": schema}});
     let body = json!({"content": "heron-message", "response_format": format});
     let sent = taken("a form", send(Method::POST, &messages, body).await?).await?;
+    person.events(&text(&sent, "/run/id")?).await?.all().await?;
+    let file = taken("a file", form(person, "heron-file", b"heron-content").send().await?).await?;
+    let body = json!({"content": "heron-message", "files": [file["id"]]});
+    let sent = taken("a message with a file", send(Method::POST, &messages, body).await?).await?;
     person.events(&text(&sent, "/run/id")?).await?.all().await?;
     let body = json!({"name": "heron-assistant", "description": "heron-purpose", "settings": settings});
     let assistant = taken("an assistant", send(Method::POST, "/api/assistants", body).await?).await?;

@@ -55,7 +55,11 @@ impl Archive {
     }
 
     pub(super) fn write(&mut self, text: &str) -> io::Result<()> {
-        self.writer()?.write_all(text.as_bytes())
+        self.write_bytes(text.as_bytes())
+    }
+
+    pub(super) fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer()?.write_all(bytes)
     }
 
     /// A JSON object in a line of its own.

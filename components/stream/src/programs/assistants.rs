@@ -242,7 +242,9 @@ async fn begin<D: Database>(
         }
         Ok(Appended::Limited(left)) => limits.refusal(&left).into(),
         Ok(Appended::OverBudget(budget)) => nothing_left(&budget).into(),
-        Ok(Appended::NotFound | Appended::Existing(..) | Appended::RunActive) => Problem::not_found().into(),
+        Ok(Appended::NotFound | Appended::NoSuchFile | Appended::Existing(..) | Appended::RunActive) => {
+            Problem::not_found().into()
+        }
         Err(error) => error.into(),
     };
     // Nothing is to be left of what is not answered. If this fails, it goes with its time.

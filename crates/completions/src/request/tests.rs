@@ -38,6 +38,27 @@ fn is_written_as_the_api_reference_has_it() {
 }
 
 #[test]
+fn a_picture_stands_behind_the_words_and_questions_without_an_answer_are_one_with_all_pictures() {
+    let said = |text: &'static str, image: &'static str| Part::User(Said { text: text.into(), images: vec![image] });
+    let request = ChatRequest {
+        model: "m",
+        server: "s",
+        instructions: "",
+        parts: vec![said("What is this?", "data:a"), said("", "data:b")],
+        tools: Vec::new(),
+        may_call: true,
+        answer_tokens: 1_000,
+        generation: Generation::default(),
+    };
+    let (body, sent) = request.write(&Dialect::default()).unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+    let text = json!({"type": "text", "text": "What is this?"});
+    assert_eq!(body["messages"], json!([{"role": "user", "content": [text, image("data:a"), image("data:b")]}]));
+    assert_eq!(sent.fields.last(), Some(&Field::Images));
+}
+
+#[test]
 fn an_answer_has_room_for_some_sentences_however_little_its_context_holds() {
     let request = ChatRequest {
         model: "m",

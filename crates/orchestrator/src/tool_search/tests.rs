@@ -5,7 +5,10 @@ use domain::{Timestamp, ToolResult};
 use serde_json::Value;
 
 use super::*;
-use crate::prompt_builder::{Question, build};
+use crate::{
+    attachments::Attachments,
+    prompt_builder::{Question, build},
+};
 
 const WINDOW: u64 = 128_000;
 
@@ -85,6 +88,7 @@ fn message(run_id: Id, role: MessageRole, content: &str) -> Message {
         finish_reason: None,
         reasoning: None,
         echo: None,
+        files: Vec::new(),
         created_at: Timestamp::from_millis(0),
     }
 }
@@ -146,6 +150,8 @@ fn two_hundred_tools_do_not_fill_the_prompt() {
             instructions: "",
             generation: completions::Generation::default(),
             messages: &question,
+            attachments: &Attachments::default(),
+            sees: true,
             asked: question[0].id,
             tools: offered,
             may_call: true,

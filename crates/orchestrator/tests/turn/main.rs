@@ -10,6 +10,7 @@
 
 mod answers;
 mod approvals;
+mod attached;
 mod budgets;
 mod distant;
 mod heard;

@@ -60,7 +60,7 @@ fn what_a_release_before_began_about_fewer_tables_ends_and_loses_nothing(place: 
     block_on(fixture.store.rotate_data_keys(None, by())).unwrap();
     rows(
         &database,
-        "DELETE FROM sealing_progress WHERE name IN ('assistants', 'conversation_settings', 'response_formats')",
+        "DELETE FROM sealing_progress WHERE name IN ('assistants', 'conversation_settings', 'files', 'response_formats')",
     );
     go_on(&fresh(&fixture), &database).unwrap();
     assert!(ids(&database, said.0).1.is_some(), "not all tables were looked through");

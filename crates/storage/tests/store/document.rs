@@ -12,9 +12,15 @@ use crate::{
 const BEGIN: &str = "<!-- columns: compared with the schema by its test -->\n";
 const END: &str = "<!-- end -->";
 
-/// Sealed, and never with a former key: sealed anew before it goes, by `reseal_next_with_master`; gone before it is; or made anew from texts that are.
-const OTHERWISE: [&str; 4] =
-    ["model_providers.sealed", "search_words.sealed", "tool_connection_attempts.attempt", "webhooks.sealed"];
+/// Sealed, and never with a former key: sealed anew before it goes, by `reseal_next_with_master`; gone before it is; made anew from texts that are; or with a key
+/// of its own, as the pieces of files.
+const OTHERWISE: [&str; 5] = [
+    "file_pieces.sealed",
+    "model_providers.sealed",
+    "search_words.sealed",
+    "tool_connection_attempts.attempt",
+    "webhooks.sealed",
+];
 
 fn texts(database: &Real, sql: &str) -> Vec<String> {
     let text = |row: storage::Row| match row.0.first() {

@@ -19,6 +19,7 @@ mod damage;
 mod data_key_rotation;
 mod document;
 mod erasures;
+mod files;
 mod fixture;
 mod full;
 mod grants;

@@ -14,6 +14,7 @@ use storage::{
     Database, DatabaseError, Dialect, Row, Statement, Store, TransactionOutcome,
     approvals::Question,
     assistants::{AssistantSaved, Viewer},
+    files::{FileCreated, NewFile, ReceivedPiece},
     grants::NewGrant,
     invitations::Maker,
     messages::{Appended, IncomingMessage},
@@ -198,13 +199,24 @@ async fn things_of(fixture: &Fixture, owner: &User) -> Vec<(&'static str, Id)> {
         NewWebhook { id: Id::new(), server: "https://a.example:443", events: &["run.ended".to_owned()], sealed: "" };
     assert!(store.add_webhook(WebhookOwner::Person(owner.id), webhook).await.expect("it answers"));
     things.push(("webhook", webhook.id));
+    for is_ready in [false, true] {
+        let new = NewFile { name: "f", size: 5, is_in_objects: false, quota_bytes: 10 };
+        let FileCreated::Created(file) = store.create_file(owner.id, &new).await.expect("it answers") else { panic!() };
+        things.push(("file", file.id));
+        if is_ready {
+            let sealed = Some(file.seal(0, b"hello").expect("it has a key"));
+            let piece = ReceivedPiece { number: 0, sealed, received: 5, media_type: Some("text/plain"), is_last: true };
+            assert!(store.receive_piece(owner.id, &file, &piece).await.expect("it answers"));
+        }
+    }
     things
 }
 
 /// What the owner sees of their things.
 async fn seen_by_owner(store: &Store<SqliteFile>, owner: &User, things: &[(&'static str, Id)]) -> String {
     let mut seen = format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        store.files(owner.id, None, 100).await.expect("it answers"),
         store.webhooks(WebhookOwner::Person(owner.id)).await.expect("it answers"),
         store.user(owner.id).await.expect("it answers"),
         store.conversations(owner.id, None, 100, true).await.expect("it answers"),

@@ -1,0 +1,136 @@
+//! `/api/files`: the files of a person, what is known of each, what is in it, and how it goes.
+
+use axum::{extract::State, response::Response};
+use domain::{Id, Timestamp};
+use http::StatusCode;
+use permissions::table::{FilesRead, FilesWrite};
+use problem::Problem;
+use serde::Serialize;
+use storage::{Database, files::StoredFile};
+use web::{Allowed, Inside, Json, Listing, Page, PathId, Query, Result, inside::Reading};
+
+use crate::{content, router::Files};
+
+/// The length of a page, if the request does not say.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// A file.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = File, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "plan.pdf", "type": "application/pdf", "size": 48213, "state": "ready", "created_at": "2026-01-01T12:00:00.000Z", "expires_at": "2026-01-02T12:00:00.000Z"})))]
+pub(crate) struct FileBody {
+    id: Id,
+    /// As the person's device had it, without folders.
+    name: String,
+    /// Its media type, which is decided by its content and not by its name. Empty until its beginning was received.
+    #[serde(rename = "type")]
+    media_type: String,
+    /// Its bytes; of one that is arriving, how many were announced.
+    size: u64,
+    /// `arriving`: a part of it is there. `ready`: all of it is, and it can be attached to messages.
+    #[cfg_attr(test, schema(pattern = "^(arriving|ready)$"))]
+    state: &'static str,
+    created_at: Timestamp,
+    /// When it is deleted unless it is attached to a message, or continued, before; null: a message has it.
+    expires_at: Option<Timestamp>,
+}
+
+impl From<&StoredFile> for FileBody {
+    fn from(file: &StoredFile) -> Self {
+        Self {
+            id: file.id,
+            name: file.name.clone(),
+            media_type: file.media_type.clone(),
+            size: file.size,
+            state: if file.is_ready { "ready" } else { "arriving" },
+            created_at: file.created_at,
+            expires_at: file.expires_at,
+        }
+    }
+}
+
+/// Lists the caller's files, the newest first.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/files", tag = "Files", operation_id = "listFiles",
+    params(Listing),
+    responses(
+        (status = 200, description = "A page of files.", body = Page<FileBody>),
+    ),
+))]
+pub(crate) async fn list<D: Database>(
+    State(files): State<Files<D>>,
+    session: Allowed<FilesRead>,
+    Query(listing): Query<Listing>,
+) -> Result<Json<Page<FileBody>>> {
+    let limit = listing.limit(DEFAULT_LIMIT)?;
+    let found = files.store().files(session.user_id(), listing.before()?, limit.saturating_add(1)).await?;
+    Ok(Json(Page::new(found, limit, |file| file.id.to_string(), |file| FileBody::from(&file))))
+}
+
+/// Says what is known of a file.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/files/{id}", tag = "Files", operation_id = "readFile",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "The file, without what is in it.", body = FileBody),
+    ),
+))]
+pub(crate) async fn read<D: Database>(
+    State(files): State<Files<D>>,
+    session: Allowed<FilesRead>,
+    PathId(id): PathId,
+) -> Result<Json<FileBody>> {
+    let file = files.store().file(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    Ok(Json(FileBody::from(&file)))
+}
+
+/// Downloads a file.
+///
+/// It is sent as data to be saved, with its type by its content. If it breaks off, it has fewer bytes than `Content-Length` says.
+#[cfg_attr(test, utoipa::path(
+    get, path = "/api/files/{id}/content", tag = "Files", operation_id = "downloadFile",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 200, description = "Its bytes.", content((Vec<u8> = "application/octet-stream"))),
+        (status = 409, description = "`file_arriving`: it is not whole yet. `file_damaged`: it cannot be read any more."),
+        (status = 503, description = "`file_store_unavailable`: the store of files does not answer."),
+    ),
+))]
+pub(crate) async fn download<D: Database + 'static>(
+    State(files): State<Files<D>>,
+    session: Allowed<FilesRead>,
+    PathId(id): PathId,
+) -> Result<Response> {
+    let file = files.store().file(session.user_id(), id).await?.ok_or_else(Problem::not_found)?;
+    content::response(files, session.user_id(), file).await
+}
+
+/// `GET /internal/files/{id}`: the bytes of a person's file, for components that need them.
+pub(crate) async fn read_inside<D: Database + 'static>(
+    State(files): State<Files<D>>,
+    call: Inside<Reading>,
+    PathId(id): PathId,
+) -> Result<Response> {
+    let user_id = call.person()?;
+    let file = files.store().file(user_id, id).await?.ok_or_else(Problem::not_found)?;
+    content::response(files, user_id, file).await
+}
+
+/// Deletes a file, also from the messages that have it.
+#[cfg_attr(test, utoipa::path(
+    delete, path = "/api/files/{id}", tag = "Files", operation_id = "deleteFile",
+    params(("id" = Id, Path)),
+    responses(
+        (status = 204, description = "It cannot be read any more, and what is stored of it goes soon."),
+    ),
+))]
+pub(crate) async fn delete<D: Database + 'static>(
+    State(files): State<Files<D>>,
+    session: Allowed<FilesWrite>,
+    PathId(id): PathId,
+) -> Result<StatusCode> {
+    if !files.store().delete_file(session.user_id(), id).await? {
+        return Err(Problem::not_found().into());
+    }
+    (files.soon)(files.clone());
+    Ok(StatusCode::NO_CONTENT)
+}
