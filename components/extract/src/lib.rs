@@ -55,7 +55,8 @@ fn respond(request: &IncomingRequest) -> Result<Response<Vec<u8>>, Box<Problem>>
     let name = percent_decode_str(name).decode_utf8_lossy();
     let media_type = header_of(request, "content-type");
     let bytes = body::read(request)?;
-    let document = extraction::read(bytes, Hints { name: &name, media_type: &media_type }).map_err(|unreadable| Box::new(refused(&unreadable)))?;
+    let document = extraction::read(bytes, Hints { name: &name, media_type: &media_type })
+        .map_err(|unreadable| Box::new(refused(&unreadable)))?;
     let json = serde_json::to_vec(&document).map_err(|error| Box::new(Problem::internal(error)))?;
     let mut response = Response::new(json);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

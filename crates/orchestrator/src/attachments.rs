@@ -186,7 +186,7 @@ mod tests {
         let attachments = Attachments(seen.into_iter().collect());
         let words = attachments.words(&message, true);
         let id = text.id.to_string();
-        let word = &id[id.len() - 12..];
+        let word = id.get(id.len() - 12..).unwrap();
         assert!(words.starts_with(&format!("<file_{word} name=\"a__b_.txt\">\nhello\n</file_{word}>\n\n")), "{words}");
         assert!(
             words.contains("cat.png, image/png, 7 bytes.)") && words.ends_with("What is in it cannot be read here.)")

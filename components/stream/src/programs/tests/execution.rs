@@ -77,6 +77,10 @@ impl<D: Database> Host for Scripted<D> {
         false
     }
 
+    async fn file(&self, _: Id, _: Id, _: u64) -> Option<Vec<u8>> {
+        None
+    }
+
     async fn call_tool(&self, _: Lease, _: &ToolCall, _: CallTerms<'_>, _: &dyn Fn(ToolProgress)) -> ToolAnswer {
         ToolAnswer::failed("There is none.")
     }
