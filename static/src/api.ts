@@ -109,6 +109,9 @@ export const account = {
     send("post", "/auth/oidc/identities/remove", { body: { issuer, ...proof }, once: true }),
 };
 
+/** Where the days of filters begin. */
+const whereabouts = () => ({ "Time-Zone": Intl.DateTimeFormat().resolvedOptions().timeZone });
+
 export const conversations = {
   list: (cursor: Cursor) => send("get", "/api/conversations", { query: { limit: 50, cursor } }),
   /** If the response is lost, the created conversation stays empty. */
@@ -118,7 +121,8 @@ export const conversations = {
       signal,
     }),
   /** Looks something up in titles and messages. */
-  search: (q: string, cursor: Cursor) => send("get", "/api/search", { query: { q, limit: 20, cursor } }),
+  search: (q: string, cursor: Cursor) =>
+    send("get", "/api/search", { query: { q, limit: 20, cursor }, header: whereabouts() }),
   get: (id: string) => send("get", "/api/conversations/{id}", { path: { id } }),
   rename: (id: string, title: string) => send("patch", "/api/conversations/{id}", { path: { id }, body: { title } }),
   /** After how many days without use it is deleted; null: as the installation's rules say. */

@@ -93,10 +93,14 @@ fn parse_cursor(text: &str) -> Option<SearchPlace> {
 /// Searches one's conversations.
 ///
 /// Their titles and messages: other forms of a word are found, other words that begin like the last one typed, and words with a letter or two mistyped. Temporary chats and
-/// what tools answered are not searched. The `Time-Zone` header says where the days of filters begin.
+/// what tools answered are not searched.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/search", tag = "Search", operation_id = "search",
-    params(Asked, Listing),
+    params(
+        Asked,
+        Listing,
+        ("Time-Zone" = Option<String>, Header, description = "Where the days of filters begin, such as `Europe/Berlin`."),
+    ),
     responses(
         (status = 200, description = "A page of results.", body = SearchResults),
         (status = 403, description = "`search_off`: this installation has no index."),

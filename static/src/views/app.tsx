@@ -36,6 +36,7 @@ import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
 import { LoginView, PasswordResetView } from "./login.tsx";
 import { Programs } from "./programs.tsx";
+import { forgetSearch } from "./search.tsx";
 import { SecondStep } from "./second-factor.tsx";
 import { Shell } from "./shell.tsx";
 import { ToolSettings } from "./tool-settings.tsx";
@@ -85,6 +86,7 @@ export function App() {
       forgetSecrets();
       forgetModels();
       forgetAssistants();
+      forgetSearch();
       forgetDecisions();
       leave();
       forgetCopies();

@@ -10,9 +10,15 @@ import { usePages } from "./page-list.tsx";
 import { drawerOpen } from "./shell.tsx";
 
 /** What is typed. It stays while the person looks at results, and goes with the page. */
-export const typed = signal("");
+const typed = signal("");
 /** Whether anything is looked for. */
 export const isSearching = () => typed.value.trim() !== "";
+
+/** For the next person in this tab. */
+export function forgetSearch(): void {
+  typed.value = "";
+  goal.value = null;
+}
 
 /** As long as somebody types on, nothing is asked. */
 const TYPING_MS = 250;
