@@ -814,7 +814,7 @@ export interface paths {
         /**
          * Searches one's conversations.
          * @description Their titles and messages: other forms of a word are found, other words that begin like the last one typed, and words with a letter or two mistyped. Temporary chats and
-         *     what tools answered are not searched. The `Time-Zone` header says where the days of filters begin.
+         *     what tools answered are not searched.
          *
          *     **Needs** a session or an API key, with the permission `conversations:read`.
          */
@@ -5291,7 +5291,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before. */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description Where the days of filters begin, such as `Europe/Berlin`. */
+                "Time-Zone"?: string;
+            };
             path?: never;
             cookie?: never;
         };

@@ -42,6 +42,7 @@ const DATABASE: &str = "postgres://{{ database_host }}";
 /// Where every tool server reads the public keys of whoever calls it, and where all components that record spans send them. `ops` asks nobody who they are for
 /// that, and nothing else that it answers is secret or changes anything.
 const OPS: &str = "http://ops.spin.internal";
+const TOOLS: &str = "http://tools.spin.internal";
 
 /// Components that ask no caller who it is: they have nothing to protect. `extract` gives back what it was sent, as text (docs/adr/0055).
 const ASK_NOBODY: [&str; 2] = ["ops", "extract"];
@@ -64,17 +65,10 @@ fn rights() -> Vec<Rights<'static>> {
         component("admin", &[DATABASE, OPS], &["default"]),
         component(
             "auth",
-            &[
-                DATABASE,
-                OPS,
-                "http://search.spin.internal",
-                "http://tools.spin.internal",
-                "http://webhooks.spin.internal",
-                "{{ oidc_host }}",
-            ],
+            &[DATABASE, OPS, "http://search.spin.internal", TOOLS, "http://webhooks.spin.internal", "{{ oidc_host }}"],
             &["default"],
         ),
-        component("chat", &[DATABASE, OPS, "http://tools.spin.internal"], &["default"]),
+        component("chat", &[DATABASE, OPS, TOOLS], &["default"]),
         component("extract", &[], &[]),
         component("mcp-calendar", &[OPS, "{{ calendar_host }}"], &[]),
         component("mcp-http", &[OPS, "{{ api_host }}"], &[]),
@@ -99,7 +93,7 @@ fn rights() -> Vec<Rights<'static>> {
             &[
                 DATABASE,
                 OPS,
-                "http://tools.spin.internal",
+                TOOLS,
                 "http://webhooks.spin.internal",
                 "https://*:*",
                 "http://127.0.0.1:*",
