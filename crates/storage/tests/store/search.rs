@@ -56,7 +56,7 @@ fn indexed(text: &str, key: &[u8; 32]) -> IndexedText {
     words(text).for_each(|word| *counts.entry(word).or_default() += 1);
     let postings = counts.iter().map(|(word, count)| (hash(word, key), *count)).collect();
     let entry = |word: &&str| NewSearchWord {
-        bucket: hash(&word[..1], key),
+        bucket: hash(&word.chars().take(1).collect::<String>(), key),
         word: hash(word, key),
         term: hash(word, key),
         text: (*word).to_owned(),
