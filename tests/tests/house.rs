@@ -43,6 +43,7 @@ const DATABASE: &str = "postgres://{{ database_host }}";
 /// that, and nothing else that it answers is secret or changes anything.
 const OPS: &str = "http://ops.spin.internal";
 const TOOLS: &str = "http://tools.spin.internal";
+const HOOKS: &str = "http://webhooks.spin.internal";
 
 /// Components that ask no caller who it is: they have nothing to protect. `extract` gives back what it was sent, as text (docs/adr/0055).
 const ASK_NOBODY: [&str; 2] = ["ops", "extract"];
@@ -65,7 +66,7 @@ fn rights() -> Vec<Rights<'static>> {
         component("admin", &[DATABASE, OPS], &["default"]),
         component(
             "auth",
-            &[DATABASE, OPS, "http://search.spin.internal", TOOLS, "http://webhooks.spin.internal", "{{ oidc_host }}"],
+            &[DATABASE, OPS, "http://search.spin.internal", TOOLS, HOOKS, "{{ oidc_host }}"],
             &["default"],
         ),
         component("chat", &[DATABASE, OPS, TOOLS], &["default"]),
@@ -90,16 +91,7 @@ fn rights() -> Vec<Rights<'static>> {
         component("search", &[DATABASE, OPS], &["default"]),
         component(
             "stream",
-            &[
-                DATABASE,
-                OPS,
-                TOOLS,
-                "http://webhooks.spin.internal",
-                "https://*:*",
-                "http://127.0.0.1:*",
-                "http://[::1]:*",
-                "http://localhost:*",
-            ],
+            &[DATABASE, OPS, TOOLS, HOOKS, "https://*:*", "http://127.0.0.1:*", "http://[::1]:*", "http://localhost:*"],
             &["default"],
         ),
         component(
