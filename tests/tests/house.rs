@@ -43,6 +43,8 @@ const DATABASE: &str = "postgres://{{ database_host }}";
 /// that, and nothing else that it answers is secret or changes anything.
 const OPS: &str = "http://ops.spin.internal";
 const TOOLS: &str = "http://tools.spin.internal";
+const HOOKS: &str = "http://webhooks.spin.internal";
+const FILES: &str = "http://files.spin.internal";
 
 /// Components that ask no caller who it is: they have nothing to protect. `extract` gives back what it was sent, as text (docs/adr/0055).
 const ASK_NOBODY: [&str; 2] = ["ops", "extract"];
@@ -65,15 +67,7 @@ fn rights() -> Vec<Rights<'static>> {
         component("admin", &[DATABASE, OPS], &["default"]),
         component(
             "auth",
-            &[
-                DATABASE,
-                "http://files.spin.internal",
-                OPS,
-                "http://search.spin.internal",
-                TOOLS,
-                "http://webhooks.spin.internal",
-                "{{ oidc_host }}",
-            ],
+            &[DATABASE, FILES, OPS, "http://search.spin.internal", TOOLS, HOOKS, "{{ oidc_host }}"],
             &["default"],
         ),
         component("chat", &[DATABASE, OPS, TOOLS], &["default"]),
@@ -100,17 +94,7 @@ fn rights() -> Vec<Rights<'static>> {
         component("search", &[DATABASE, OPS], &["default"]),
         component(
             "stream",
-            &[
-                DATABASE,
-                "http://files.spin.internal",
-                OPS,
-                TOOLS,
-                "http://webhooks.spin.internal",
-                "https://*:*",
-                "http://127.0.0.1:*",
-                "http://[::1]:*",
-                "http://localhost:*",
-            ],
+            &[DATABASE, FILES, OPS, TOOLS, HOOKS, "https://*:*", "http://127.0.0.1:*", "http://[::1]:*", "http://localhost:*"],
             &["default"],
         ),
         component(
