@@ -13,7 +13,8 @@ const PIECE_BYTES: u64 = 64 << 10;
 
 /// The whole body.
 pub(crate) fn read(request: &IncomingRequest) -> Result<Vec<u8>, Problem> {
-    let broken = || Problem::new(StatusCode::BAD_REQUEST, "body_broken", "The file did not arrive whole. Send it again.");
+    let broken =
+        || Problem::new(StatusCode::BAD_REQUEST, "body_broken", "The file did not arrive whole. Send it again.");
     let body = request.consume().map_err(|()| broken())?;
     let stream = body.stream().map_err(|()| broken())?;
     let mut bytes = Vec::new();

@@ -36,7 +36,8 @@ impl Guest for Extract {
             let place = panicked.location().map(ToString::to_string);
             log(COMPONENT, Level::Error, "a reader of files broke", serde_json::json!({ "place": place }));
         }));
-        let response = respond(&request).unwrap_or_else(|problem| problem.to_response(&header_of(&request, "x-request-id")));
+        let response =
+            respond(&request).unwrap_or_else(|problem| problem.to_response(&header_of(&request, "x-request-id")));
         body::send(response, answer);
     }
 }

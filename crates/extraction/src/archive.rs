@@ -10,6 +10,8 @@ use crate::Unreadable;
 const ENTRY_MAX_BYTES: usize = 24 << 20;
 /// All that is unpacked of one file: a text of [`crate::TEXT_MAX_BYTES`] with its markup is less.
 const ALL_MAX_BYTES: usize = 96 << 20;
+/// What a reader goes through piece by piece, and not in memory. Sheets with a million rows are markup of this size.
+const STREAMED_MAX_BYTES: usize = 512 << 20;
 /// Real documents have thousands of pictures at most. The list of them is in memory.
 const ENTRIES_MAX: u16 = 20_000;
 /// The end of the central directory: its mark, its length, and where it says the number of entries (APPNOTE.TXT, 4.3.16).
@@ -33,7 +35,8 @@ impl<'b> Archive<'b> {
         let from = bytes.len().saturating_sub(END_BYTES.saturating_add(COMMENT_MAX_BYTES));
         let tail = bytes.get(from..).unwrap_or_default();
         let end = tail.windows(END.len()).rposition(|window| window == END);
-        let count = end.and_then(|end| tail.get(end.saturating_add(END_COUNT)..)).and_then(|rest| rest.first_chunk::<2>());
+        let count =
+            end.and_then(|end| tail.get(end.saturating_add(END_COUNT)..)).and_then(|rest| rest.first_chunk::<2>());
         if count.is_some_and(|count| u16::from_le_bytes(*count) > ENTRIES_MAX) {
             return Err(Unreadable::TooComplex("it has too many parts"));
         }
@@ -66,15 +69,28 @@ impl<'b> Archive<'b> {
         self.read(path)?.ok_or(Unreadable::Damaged("a part of it is missing"))
     }
 
-    /// Checks that all files together are within the limits, for a reader that unpacks them itself.
-    pub(crate) fn check(&mut self) -> Result<(), Unreadable> {
+    /// Checks that all files together are within the limits, for a reader that unpacks them itself. Those in the folder it goes through piece by piece.
+    pub(crate) fn check(&mut self, streamed: Option<&str>) -> Result<(), Unreadable> {
+        let mut left = STREAMED_MAX_BYTES;
         for index in 0..self.zip.len() {
-            self.unpack(index, |_| {})?;
+            let name = self.zip.name_for_index(index).and_then(Result::ok).unwrap_or_default();
+            if streamed.is_some_and(|folder| name.starts_with(folder)) {
+                let of_others = std::mem::replace(&mut self.left, left);
+                let unpacked = self.unpack_within(index, left, |_| {});
+                left = std::mem::replace(&mut self.left, of_others);
+                unpacked?;
+            } else {
+                self.unpack(index, |_| {})?;
+            }
         }
         Ok(())
     }
 
-    fn unpack(&mut self, index: usize, mut take: impl FnMut(&[u8])) -> Result<(), Unreadable> {
+    fn unpack(&mut self, index: usize, take: impl FnMut(&[u8])) -> Result<(), Unreadable> {
+        self.unpack_within(index, ENTRY_MAX_BYTES.min(self.left), take)
+    }
+
+    fn unpack_within(&mut self, index: usize, mut room: usize, mut take: impl FnMut(&[u8])) -> Result<(), Unreadable> {
         let mut file = match self.zip.by_index(index) {
             Ok(file) => file,
             Err(ZipError::UnsupportedArchive(told)) if told == ZipError::PASSWORD_REQUIRED => {
@@ -82,7 +98,6 @@ impl<'b> Archive<'b> {
             }
             Err(_) => return Err(Unreadable::Damaged(NOT_AN_ARCHIVE)),
         };
-        let mut room = ENTRY_MAX_BYTES.min(self.left);
         let mut piece = [0; 16 << 10];
         loop {
             let length = match file.read(&mut piece) {

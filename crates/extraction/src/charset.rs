@@ -59,7 +59,9 @@ pub(crate) fn wide(bytes: &[u8]) -> Option<&'static Encoding> {
 /// `charset` of a media type.
 fn named(media_type: &str) -> Option<&'static Encoding> {
     let parameters = media_type.split(';').skip(1);
-    let charset = parameters.filter_map(|parameter| parameter.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    let charset = parameters
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
     let label = charset.map(|(_, label)| label.trim().trim_matches('"'))?;
     // A file that is named UTF-8 and is not was decided by its bytes before.
     Encoding::for_label(label.as_bytes()).filter(|encoding| *encoding != UTF_8)

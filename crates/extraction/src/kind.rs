@@ -61,7 +61,8 @@ const PICTURE: &str = "The file is a picture. A model that sees can look at it; 
 const RECORDING: &str = "The file is a recording. Only text can be read.";
 const ARCHIVE: &str = "The file is an archive. Unpack it, and add the files in it.";
 const OLD_WORD: &str = "The file is a Word document from before 2007. Save it as .docx or PDF, and add that.";
-const OLD_POWERPOINT: &str = "The file is a PowerPoint presentation from before 2007. Save it as .pptx or PDF, and add that.";
+const OLD_POWERPOINT: &str =
+    "The file is a PowerPoint presentation from before 2007. Save it as .pptx or PDF, and add that.";
 const UNKNOWN: &str = "The file is of a kind that cannot be read. PDF, Word, PowerPoint, Excel, OpenDocument, EPUB, HTML, mail and all plain text can be read.";
 
 /// The first bytes of files that are known and not read, from an offset.
@@ -96,11 +97,94 @@ const NOT_READ: [(usize, &[u8], &str); 26] = [
 
 /// Endings of files that are source code or configuration.
 const CODE: [&str; 88] = [
-    "ada", "asm", "awk", "bash", "bat", "bib", "c", "cc", "clj", "cls", "cmake", "cmd", "conf", "cpp", "cs", "css", "cu", "cxx", "d", "dart", "diff",
-    "dockerfile", "el", "elm", "env", "erl", "ex", "exs", "f", "f90", "fs", "go", "gradle", "graphql", "groovy", "h", "hpp", "hs", "ini", "java", "jl",
-    "js", "jsx", "kt", "less", "lisp", "lua", "m", "mjs", "mk", "ml", "nim", "nix", "pas", "patch", "php", "pl", "properties", "proto", "ps1", "py", "r",
-    "rb", "rs", "sass", "scala", "scm", "scss", "sh", "sql", "srt", "sty", "svelte", "swift", "tcl", "tex", "tf", "toml", "ts", "tsx", "v", "vb", "vtt",
-    "vue", "wit", "yaml", "yml", "zig",
+    "ada",
+    "asm",
+    "awk",
+    "bash",
+    "bat",
+    "bib",
+    "c",
+    "cc",
+    "clj",
+    "cls",
+    "cmake",
+    "cmd",
+    "conf",
+    "cpp",
+    "cs",
+    "css",
+    "cu",
+    "cxx",
+    "d",
+    "dart",
+    "diff",
+    "dockerfile",
+    "el",
+    "elm",
+    "env",
+    "erl",
+    "ex",
+    "exs",
+    "f",
+    "f90",
+    "fs",
+    "go",
+    "gradle",
+    "graphql",
+    "groovy",
+    "h",
+    "hpp",
+    "hs",
+    "ini",
+    "java",
+    "jl",
+    "js",
+    "jsx",
+    "kt",
+    "less",
+    "lisp",
+    "lua",
+    "m",
+    "mjs",
+    "mk",
+    "ml",
+    "nim",
+    "nix",
+    "pas",
+    "patch",
+    "php",
+    "pl",
+    "properties",
+    "proto",
+    "ps1",
+    "py",
+    "r",
+    "rb",
+    "rs",
+    "sass",
+    "scala",
+    "scm",
+    "scss",
+    "sh",
+    "sql",
+    "srt",
+    "sty",
+    "svelte",
+    "swift",
+    "tcl",
+    "tex",
+    "tf",
+    "toml",
+    "ts",
+    "tsx",
+    "v",
+    "vb",
+    "vtt",
+    "vue",
+    "wit",
+    "yaml",
+    "yml",
+    "zig",
 ];
 
 /// What a file is.
@@ -130,7 +214,10 @@ pub(crate) fn of(bytes: &[u8], hints: Hints<'_>) -> Result<Kind, Unreadable> {
     }
     let start = String::from_utf8_lossy(head(SAMPLE_BYTES)).to_ascii_lowercase().replace('\0', "");
     let start = start.trim_start_matches(['\u{feff}', '\u{fffd}', ' ', '\n', '\r', '\t']);
-    if start.starts_with("<!doctype html") || start.starts_with("<html") || start.starts_with("<?xml") && start.contains("<html") {
+    if start.starts_with("<!doctype html")
+        || start.starts_with("<html")
+        || start.starts_with("<?xml") && start.contains("<html")
+    {
         return Ok(Kind::Html);
     }
     Ok(of_ending(&ending).or_else(|| of_media_type(hints.media_type)).unwrap_or_else(|| of_start(start)))
@@ -161,7 +248,9 @@ fn of_media_type(media_type: &str) -> Option<Kind> {
         "message/rfc822" => Kind::Email,
         "application/mbox" => Kind::Mailbox,
         "application/xml" | "text/xml" => Kind::Xml,
-        "text/css" | "text/javascript" | "application/javascript" | "application/yaml" | "application/toml" => Kind::Code,
+        "text/css" | "text/javascript" | "application/javascript" | "application/yaml" | "application/toml" => {
+            Kind::Code
+        }
         essence if essence.ends_with("json") => Kind::Json,
         essence if essence.ends_with("+xml") => Kind::Xml,
         essence if essence.starts_with("text/x-") => Kind::Code,
@@ -171,10 +260,17 @@ fn of_media_type(media_type: &str) -> Option<Kind> {
 
 /// By the beginning of a text, in lower case.
 fn of_start(start: &str) -> Kind {
-    let is_header = |line: &str| line.split_once(':').is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+    let is_header = |line: &str| {
+        line.split_once(':')
+            .is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+    };
     let is_mail = |mut lines: std::str::Lines<'_>| {
         let is_headed = lines.clone().next().is_some_and(is_header);
-        is_headed && lines.by_ref().take(40).any(|line| ["mime-version:", "received:", "message-id:"].iter().any(|name| line.starts_with(name)))
+        is_headed
+            && lines
+                .by_ref()
+                .take(40)
+                .any(|line| ["mime-version:", "received:", "message-id:"].iter().any(|name| line.starts_with(name)))
     };
     let mut rest = start.lines();
     if start.starts_with("from ") && rest.next().is_some() && is_mail(rest.clone()) {
@@ -186,7 +282,9 @@ fn of_start(start: &str) -> Kind {
     if start.starts_with("<?xml") {
         return Kind::Xml;
     }
-    if start.starts_with(['{', '[']) && start.trim_start_matches(['{', '[', ' ', '\n', '\r', '\t']).starts_with(['"', '}', ']']) {
+    if start.starts_with(['{', '['])
+        && start.trim_start_matches(['{', '[', ' ', '\n', '\r', '\t']).starts_with(['"', '}', ']'])
+    {
         return Kind::Json;
     }
     Kind::Text
@@ -210,11 +308,8 @@ fn of_archive(bytes: &[u8]) -> Result<Kind, Unreadable> {
         return Ok(Kind::Xlsb);
     }
     let types = archive.read("[Content_Types].xml")?.unwrap_or_default();
-    let main: [(&[u8], Kind); 3] = [
-        (b"wordprocessingml.", Kind::Docx),
-        (b"presentationml.", Kind::Pptx),
-        (b"spreadsheetml.", Kind::Xlsx),
-    ];
+    let main: [(&[u8], Kind); 3] =
+        [(b"wordprocessingml.", Kind::Docx), (b"presentationml.", Kind::Pptx), (b"spreadsheetml.", Kind::Xlsx)];
     let folders = [("word/", Kind::Docx), ("ppt/", Kind::Pptx), ("xl/", Kind::Xlsx)];
     // A document may embed sheets, so the folder decides before the types.
     let by_folder = folders.iter().find(|(folder, _)| archive.has_folder(folder)).map(|(_, kind)| *kind);
@@ -257,5 +352,5 @@ fn is_text(sample: &[u8]) -> bool {
 }
 
 pub(crate) fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    bytes.windows(part.len()).any(|window| window == part)
+    memchr::memmem::find(bytes, part).is_some()
 }

@@ -2,9 +2,21 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
-use crate::{BlockKind, writer::Writer};
+use crate::{
+    BlockKind, TEXT_MAX_BYTES,
+    writer::{Writer, cut},
+};
 
-pub(crate) fn read(text: &str, writer: &mut Writer) {
+pub(crate) fn read(whole: &str, writer: &mut Writer) {
+    // The parser makes a tree of all of it first.
+    let text = cut(whole, TEXT_MAX_BYTES);
+    read_all(text, writer);
+    if text.len() < whole.len() {
+        writer.truncate();
+    }
+}
+
+fn read_all(text: &str, writer: &mut Writer) {
     let options = Options::ENABLE_TABLES | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS | Options::ENABLE_FOOTNOTES;
     let (mut depth, mut heading) = (0_usize, String::new());
     let mut is_heading = false;
@@ -40,7 +52,9 @@ pub(crate) fn read(text: &str, writer: &mut Writer) {
             }
             Event::Text(words) | Event::Code(words) if is_heading => heading.push_str(&words),
             Event::SoftBreak | Event::HardBreak if is_heading => heading.push(' '),
-            Event::Html(_) if depth == 0 => writer.verbatim(BlockKind::Paragraph, None, text.get(range).unwrap_or_default()),
+            Event::Html(_) if depth == 0 => {
+                writer.verbatim(BlockKind::Paragraph, None, text.get(range).unwrap_or_default())
+            }
             _ => {}
         }
     }

@@ -94,7 +94,8 @@ impl<'w> Body<'w> {
             }
             match piece {
                 Piece::Open(tag) => match name(&tag) {
-                    "tracked-changes" | "annotation" | "automatic-styles" | "font-face-decls" | "forms" | "desc" | "named-expressions" => markup.skip(),
+                    "tracked-changes" | "annotation" | "automatic-styles" | "font-face-decls" | "forms" | "desc"
+                    | "named-expressions" => markup.skip(),
                     "note-citation" => {
                         self.note_mark.clear();
                         self.note_mark.push_str(&attribute(&tag, "label").unwrap_or_default());
@@ -127,7 +128,9 @@ impl<'w> Body<'w> {
     /// Line breaks in the markup are spaces.
     fn push_words(&mut self, text: &str) {
         if let Some(paragraph) = self.open.last_mut() {
-            paragraph.text.extend(text.chars().map(|letter| if letter == '\n' || letter == '\r' { ' ' } else { letter }));
+            paragraph
+                .text
+                .extend(text.chars().map(|letter| if letter == '\n' || letter == '\r' { ' ' } else { letter }));
         }
     }
 

@@ -94,8 +94,36 @@ fn level(name: &[u8]) -> Option<u8> {
 }
 
 const BLOCKS: [&[u8]; 30] = [
-    b"address", b"article", b"aside", b"blockquote", b"body", b"caption", b"dd", b"details", b"dialog", b"div", b"dl", b"dt", b"fieldset", b"figcaption",
-    b"figure", b"footer", b"form", b"header", b"hr", b"li", b"main", b"nav", b"ol", b"p", b"pre", b"section", b"summary", b"table", b"ul", b"option",
+    b"address",
+    b"article",
+    b"aside",
+    b"blockquote",
+    b"body",
+    b"caption",
+    b"dd",
+    b"details",
+    b"dialog",
+    b"div",
+    b"dl",
+    b"dt",
+    b"fieldset",
+    b"figcaption",
+    b"figure",
+    b"footer",
+    b"form",
+    b"header",
+    b"hr",
+    b"li",
+    b"main",
+    b"nav",
+    b"ol",
+    b"p",
+    b"pre",
+    b"section",
+    b"summary",
+    b"table",
+    b"ul",
+    b"option",
 ];
 
 impl Reader for Page<'_> {
@@ -156,7 +184,9 @@ impl Reader for Page<'_> {
                 self.end();
                 self.is_code = false;
             }
-            name if level(name).is_some() || BLOCKS.contains(&name) || matches!(name, b"td" | b"th" | b"tr") => self.end(),
+            name if level(name).is_some() || BLOCKS.contains(&name) || matches!(name, b"td" | b"th" | b"tr") => {
+                self.end()
+            }
             _ => {}
         }
     }

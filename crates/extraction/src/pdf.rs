@@ -31,7 +31,12 @@ pub(crate) fn read(bytes: Vec<u8>, writer: &mut Writer) -> Result<(), Unreadable
         LoadPdfError::Invalid => Unreadable::Damaged("it has no pages that can be found"),
     })?;
     // A word that a program writes where there is none.
-    let title = pdf.metadata().title.as_ref().map(|title| string(title)).filter(|title| !title.eq_ignore_ascii_case("untitled"));
+    let title = pdf
+        .metadata()
+        .title
+        .as_ref()
+        .map(|title| string(title))
+        .filter(|title| !title.eq_ignore_ascii_case("untitled"));
     writer.title(&title.unwrap_or_default());
     let mut interpreter = Interpreter::new();
     let mut pages = Vec::new();
@@ -112,7 +117,7 @@ fn write(pages: &[Found], writer: &mut Writer) {
     for page in pages {
         writer.part(PartKind::Page, None);
         for block in &page.blocks {
-            if repeated.contains(&place(block)) {
+            if page.blocks.len() > 1 && repeated.contains(&place(block)) {
                 continue;
             }
             match block.kind {
@@ -146,8 +151,9 @@ fn running(pages: &[Found]) -> HashSet<(String, i64)> {
     /// A header is a line.
     const LENGTH_MAX: usize = 150;
     let mut counts = std::collections::HashMap::<(String, i64), usize>::new();
-    for page in pages {
-        let edges = page.blocks.first().into_iter().chain(page.blocks.last().filter(|_| page.blocks.len() > 1));
+    // A page's only line is no header of it.
+    for page in pages.iter().filter(|page| page.blocks.len() > 1) {
+        let edges = page.blocks.first().into_iter().chain(page.blocks.last());
         let places: HashSet<_> = edges.filter(|block| block.text.len() <= LENGTH_MAX).map(place).collect();
         for place in places {
             let count = counts.entry(place).or_default();

@@ -2,7 +2,7 @@
 
 use csv_core::{ReadRecordResult, ReaderBuilder};
 
-use crate::{BlockKind, table::Table, writer::Writer};
+use crate::{BlockKind, NoteCode, table::Table, writer::Writer};
 
 /// What may stand between values.
 const SEPARATORS: [u8; 4] = *b",;\t|";
@@ -69,18 +69,18 @@ pub(crate) fn read_values(text: &str, writer: &mut Writer) {
         match result {
             // The end of the input is said by an empty one.
             ReadRecordResult::InputEmpty => continue,
-            // The rest of such a row is a row of its own.
-            ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull | ReadRecordResult::Record => {
+            ReadRecordResult::Record => {
                 let mut from = 0;
                 for end in ends.get(..cells).unwrap_or_default() {
                     table.cell(&String::from_utf8_lossy(values.get(from..*end).unwrap_or_default()));
                     from = *end;
                 }
-                if cells == 0 && written > 0 {
-                    table.cell(&String::from_utf8_lossy(values.get(..written).unwrap_or_default()));
-                }
                 table.end_row();
                 (written, cells) = (0, 0);
+            }
+            ReadRecordResult::OutputFull | ReadRecordResult::OutputEndsFull => {
+                writer.note(NoteCode::Damaged, "A row is too long, and the text from it on is missing.");
+                break;
             }
             ReadRecordResult::End => break,
         }

@@ -11,8 +11,28 @@ const WORD_MAX_BYTES: usize = 32;
 
 /// Groups whose text is not the document's (besides those that are marked to be passed over by who does not know them).
 const NOT_TEXT: [&str; 22] = [
-    "fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "header", "headerl", "headerr", "headerf", "footer", "footerl", "footerr", "footerf",
-    "listtable", "listoverridetable", "revtbl", "rsidtbl", "themedata", "datastore", "xmlnstbl", "filetbl",
+    "fonttbl",
+    "colortbl",
+    "stylesheet",
+    "info",
+    "pict",
+    "object",
+    "header",
+    "headerl",
+    "headerr",
+    "headerf",
+    "footer",
+    "footerl",
+    "footerr",
+    "footerf",
+    "listtable",
+    "listoverridetable",
+    "revtbl",
+    "rsidtbl",
+    "themedata",
+    "datastore",
+    "xmlnstbl",
+    "filetbl",
 ];
 
 /// What holds in a group.
@@ -162,7 +182,12 @@ impl Reader<'_, '_> {
         }
         let length = self.rest.iter().take(WORD_MAX_BYTES).take_while(|byte| byte.is_ascii_alphabetic()).count();
         let (word, rest) = self.rest.split_at_checked(length).unwrap_or_default();
-        let length = rest.iter().take(11).enumerate().take_while(|(at, byte)| byte.is_ascii_digit() || *at == 0 && **byte == b'-').count();
+        let length = rest
+            .iter()
+            .take(11)
+            .enumerate()
+            .take_while(|(at, byte)| byte.is_ascii_digit() || *at == 0 && **byte == b'-')
+            .count();
         let (number, rest) = rest.split_at_checked(length).unwrap_or_default();
         self.rest = rest.strip_prefix(b" ").unwrap_or(rest);
         let word = std::str::from_utf8(word).unwrap_or_default();
@@ -225,7 +250,10 @@ impl Reader<'_, '_> {
                 self.is_in_table = false;
             }
             "outlinelevel" => {
-                self.level = number.and_then(|level| u8::try_from(level).ok()).filter(|level| *level < 9).map(|level| level.saturating_add(1));
+                self.level = number
+                    .and_then(|level| u8::try_from(level).ok())
+                    .filter(|level| *level < 9)
+                    .map(|level| level.saturating_add(1));
             }
             "listtext" | "pntext" => {
                 self.is_item = true;

@@ -2,7 +2,9 @@
 
 use std::io::Cursor;
 
-use calamine::{CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsb, Xlsx, XlsxError};
+use calamine::{
+    CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsb, Xlsx, XlsxError,
+};
 
 use crate::{Kind, NoteCode, PartKind, Unreadable, archive::Archive, office, table::Table, writer::Writer};
 
@@ -16,14 +18,20 @@ const NOT_A_WORKBOOK: Unreadable = Unreadable::Damaged("its workbook cannot be o
 pub(crate) fn read(bytes: Vec<u8>, kind: Kind, writer: &mut Writer) -> Result<(), Unreadable> {
     if kind != Kind::Xls {
         let mut archive = Archive::open(&bytes)?;
-        archive.check()?;
+        // Of the binary kind, sheets are read whole.
+        archive.check((kind == Kind::Xlsx).then_some("xl/worksheets/"))?;
         office::title(&mut archive, writer)?;
     }
     let file = Cursor::new(bytes);
     match kind {
         Kind::Xlsx => read_cells(file, writer),
         Kind::Xlsb => read_ranges(Xlsb::new(file).map_err(|_| NOT_A_WORKBOOK)?, writer),
-        _ => read_ranges(Xls::new(file).map_err(|error| if matches!(error, calamine::XlsError::Password) { Unreadable::Encrypted } else { NOT_A_WORKBOOK })?, writer),
+        _ => read_ranges(
+            Xls::new(file).map_err(|error| {
+                if matches!(error, calamine::XlsError::Password) { Unreadable::Encrypted } else { NOT_A_WORKBOOK }
+            })?,
+            writer,
+        ),
     }
 }
 

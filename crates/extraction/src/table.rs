@@ -1,6 +1,9 @@
 //! A table as text: a line for each row, a tab between cells. Empty rows, and empty cells at a row's end, are left out.
 
-use crate::{TEXT_MAX_BYTES, writer::{clean, cut}};
+use crate::{
+    TEXT_MAX_BYTES,
+    writer::{clean, cut},
+};
 
 /// A cell of a real table is shorter; a longer one is a text that somebody put there.
 const CELL_MAX_BYTES: usize = 32 << 10;

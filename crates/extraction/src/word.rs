@@ -68,7 +68,9 @@ fn styles(text: &str) -> HashMap<String, Style> {
                         style.level = level.parse().ok().filter(|level| *level <= LEVEL_MAX);
                     }
                 }
-                ("outlineLvl", Some((_, style))) if style.level.is_none() => style.level = outline_level(attribute(&tag, "val")),
+                ("outlineLvl", Some((_, style))) if style.level.is_none() => {
+                    style.level = outline_level(attribute(&tag, "val"))
+                }
                 ("numPr", Some((_, style))) => style.is_list = true,
                 ("basedOn", Some((_, style))) => style.based_on = attribute(&tag, "val"),
                 _ => {}
@@ -139,6 +141,7 @@ impl<'w, 's> Body<'w, 's> {
         while !self.open.is_empty() {
             self.end_paragraph();
         }
+        self.table.cell(&std::mem::take(&mut self.cell));
         self.end_table();
         if markup.is_damaged() {
             office::damaged(self.writer)?;

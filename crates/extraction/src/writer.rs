@@ -1,9 +1,6 @@
 //! Writes a document: keeps the offsets, the headings above each block, and the limits. Every reader of a kind of file ends here.
 
-use crate::{
-    Block, BlockKind, Document, Kind, Note, NoteCode, Part, PartKind, TEXT_MAX_BYTES,
-    table::Table,
-};
+use crate::{Block, BlockKind, Document, Kind, Note, NoteCode, Part, PartKind, TEXT_MAX_BYTES, table::Table};
 
 /// A thousand pages have fewer blocks, and so many do not make the answer larger than its text could be.
 const BLOCKS_MAX: usize = 50_000;
@@ -143,7 +140,8 @@ impl Writer {
         }
     }
 
-    fn truncate(&mut self) {
+    /// Nothing more is taken.
+    pub(crate) fn truncate(&mut self) {
         self.is_truncated = true;
         self.note(NoteCode::Truncated, "The file has more text than is read: its end is missing.");
     }
@@ -212,7 +210,11 @@ pub(crate) fn clean(text: &str) -> String {
                 || ('\u{e0000}'..='\u{e007f}').contains(c)
                 || matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{fffc}' | '\u{fffe}' | '\u{ffff}'))
     };
-    text.replace("\r\n", "\n").replace(['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}'], "\n").chars().filter(is_kept).collect()
+    text.replace("\r\n", "\n")
+        .replace(['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}'], "\n")
+        .chars()
+        .filter(is_kept)
+        .collect()
 }
 
 /// Running text: no spaces at the ends of lines, one between words.

@@ -6,6 +6,7 @@
 mod api;
 mod auth;
 mod errors;
+mod extraction;
 mod host;
 mod inside;
 mod isolation;

@@ -63,7 +63,9 @@ fn usual_distance(lines: &[Line]) -> f64 {
     let mut distances: Vec<f64> = lines
         .windows(2)
         .filter_map(|pair| match pair {
-            [one, other] if one.angle == other.angle && is_same_size(one, other) => Some((one.height - other.height) / one.size),
+            [one, other] if one.angle == other.angle && is_same_size(one, other) => {
+                Some((one.height - other.height) / one.size)
+            }
             _ => None,
         })
         .filter(|distance| *distance > 0.5 && *distance < 3.0)
@@ -177,7 +179,9 @@ fn join(text: &mut String, line: &str) {
 
 /// Chinese and Japanese have no spaces.
 fn is_unspaced(letter: Option<char>) -> bool {
-    letter.is_some_and(|letter| matches!(letter, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}'))
+    letter.is_some_and(
+        |letter| matches!(letter, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}'),
+    )
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "sizes and places on pages are small")]
@@ -196,7 +200,8 @@ pub(super) fn heading_levels<'b>(blocks: impl Iterator<Item = &'b Block>) -> Vec
             headings.push(block.size);
         }
     }
-    let usual = letters.into_iter().max_by_key(|(size, count)| (*count, std::cmp::Reverse(*size))).map_or(0, |(size, _)| size);
+    let usual =
+        letters.into_iter().max_by_key(|(size, count)| (*count, std::cmp::Reverse(*size))).map_or(0, |(size, _)| size);
     #[allow(clippy::cast_precision_loss, reason = "sizes are small")]
     let is_larger = |size: &i64| *size as f64 >= usual as f64 * LARGER;
     headings.retain(is_larger);

@@ -19,7 +19,7 @@ use super::{
 /// Operators and letters of a document. A thousand dense pages have five millions; more are a burden for seconds.
 const STEPS_MAX: usize = 30_000_000;
 /// Bytes that are unpacked for drawings. A thousand pages of 100 KB each.
-const BYTES_MAX: usize = 256 << 20;
+const BYTES_MAX: usize = 128 << 20;
 /// Drawings in drawings. Real ones are three deep, and each level here uses the stack.
 const DEPTH_MAX: usize = 12;
 /// States that are kept for later. The standard asks for 28.
@@ -274,7 +274,8 @@ impl<'a> Drawing<'_, 'a> {
                         Object::Dict(dict) => dict.get::<PdfString<'_>>("ActualText").map(|text| super::string(&text)),
                         Object::Name(name) => {
                             let dict = resources.properties.get::<Dict<'_>>(name.as_ref());
-                            dict.and_then(|dict| dict.get::<PdfString<'_>>("ActualText")).map(|text| super::string(&text))
+                            dict.and_then(|dict| dict.get::<PdfString<'_>>("ActualText"))
+                                .map(|text| super::string(&text))
                         }
                         _ => None,
                     };
@@ -301,7 +302,12 @@ impl<'a> Drawing<'_, 'a> {
             Some(b"Form") if depth < DEPTH_MAX => {
                 let Some(bytes) = self.interpreter.unpack(stream) else { return };
                 let own = dict.get::<Dict<'_>>("Resources").map(Resources::new);
-                self.read(&bytes, own.as_ref().unwrap_or(around), Matrix::read(dict).then(matrix), depth.saturating_add(1));
+                self.read(
+                    &bytes,
+                    own.as_ref().unwrap_or(around),
+                    Matrix::read(dict).then(matrix),
+                    depth.saturating_add(1),
+                );
             }
             _ => {}
         }
@@ -383,7 +389,8 @@ impl<'a> Drawing<'_, 'a> {
         let Matrix([a, b, c, d, ..]) = placed;
         let up = if own.1 == 0.0 { c.hypot(d) } else { a.hypot(b) };
         let size = (state.size * up).abs();
-        let is_on_page = (-1.0..=self.content.size.0 + 1.0).contains(&from.0) && (-1.0..=self.content.size.1 + 1.0).contains(&from.1);
+        let is_on_page = (-1.0..=self.content.size.0 + 1.0).contains(&from.0)
+            && (-1.0..=self.content.size.1 + 1.0).contains(&from.1);
         if !is_on_page || !size.is_finite() || size <= 0.0 || self.content.fragments.len() >= FRAGMENTS_MAX {
             return;
         }

@@ -126,9 +126,11 @@ fn letters(text: &str) -> String {
             letter => letters.push(letter),
         }
     }
-    let is_from_right = |letter: &char| matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}');
+    let is_from_right =
+        |letter: &char| matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}');
     let from_right = letters.chars().filter(is_from_right).count();
-    if from_right.saturating_mul(2) > letters.chars().filter(|letter| letter.is_alphabetic()).count() && from_right > 0 {
+    if from_right.saturating_mul(2) > letters.chars().filter(|letter| letter.is_alphabetic()).count() && from_right > 0
+    {
         return turned(&letters, is_from_right);
     }
     letters
@@ -139,7 +141,8 @@ fn turned(text: &str, is_from_right: impl Fn(&char) -> bool) -> String {
     let mut turned = String::with_capacity(text.len());
     let mut kept = String::new();
     for letter in text.chars().rev() {
-        let is_kept = letter.is_alphanumeric() && !is_from_right(&letter) || matches!(letter, '.' | ',' | ':' | '/' | '-') && !kept.is_empty();
+        let is_kept = letter.is_alphanumeric() && !is_from_right(&letter)
+            || matches!(letter, '.' | ',' | ':' | '/' | '-') && !kept.is_empty();
         if is_kept {
             kept.push(letter);
             continue;
@@ -164,7 +167,11 @@ fn without_columns(lines: Vec<Line>) -> Vec<Line> {
     let mut run: Vec<Line> = Vec::new();
     let mut between: Option<(f64, f64)> = None;
     for line in lines {
-        let is_next = run.last().is_none_or(|last| last.angle == line.angle && last.height > line.height && last.height - line.height < 4.0 * last.size.max(line.size));
+        let is_next = run.last().is_none_or(|last| {
+            last.angle == line.angle
+                && last.height > line.height
+                && last.height - line.height < 4.0 * last.size.max(line.size)
+        });
         let narrowed = if is_next { narrowed(between, &line) } else { None };
         if narrowed.is_none() {
             end_run(&mut run, between, &mut read);
@@ -197,7 +204,9 @@ fn narrowed(between: Option<(f64, f64)>, line: &Line) -> Option<(f64, f64)> {
         return Some((from, to.min(line.start()))).filter(|(from, to)| to - from > line.size * 0.8);
     }
     let common = spaces.map(|(left, right)| (from.max(left), to.min(right)));
-    common.max_by(|one, other| (one.1 - one.0).total_cmp(&(other.1 - other.0))).filter(|(from, to)| to - from > line.size * 0.8)
+    common
+        .max_by(|one, other| (one.1 - one.0).total_cmp(&(other.1 - other.0)))
+        .filter(|(from, to)| to - from > line.size * 0.8)
 }
 
 fn end_run(run: &mut Vec<Line>, between: Option<(f64, f64)>, read: &mut Vec<Line>) {

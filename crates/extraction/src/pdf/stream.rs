@@ -29,8 +29,13 @@ pub(super) fn unpacked<'a>(stream: &Stream<'a>) -> Option<Cow<'a, [u8]>> {
     if filters.is_empty() {
         return Some(stream.raw_data());
     }
-    let compressing = filters.iter().filter(|filter| matches!(filter, Filter::FlateDecode | Filter::LzwDecode | Filter::RunLengthDecode));
-    if filters.len() > FILTERS_MAX || compressing.count() > 1 || stream.raw_data().len() > OTHERS_MAX_BYTES.saturating_mul(4) {
+    let compressing = filters
+        .iter()
+        .filter(|filter| matches!(filter, Filter::FlateDecode | Filter::LzwDecode | Filter::RunLengthDecode));
+    if filters.len() > FILTERS_MAX
+        || compressing.count() > 1
+        || stream.raw_data().len() > OTHERS_MAX_BYTES.saturating_mul(4)
+    {
         return None;
     }
     stream.decoded_data().ok()

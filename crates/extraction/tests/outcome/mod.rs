@@ -52,7 +52,12 @@ fn shown_document(document: &Document) -> String {
     }
     assert!(end as usize <= letters.len());
     for found in document.parts.iter().filter(|part| part.start == part.end) {
-        shown += &format!("{} {} without text{}\n", name(found.kind), found.number, if found.is_scanned { ", scanned" } else { "" });
+        shown += &format!(
+            "{} {} without text{}\n",
+            name(found.kind),
+            found.number,
+            if found.is_scanned { ", scanned" } else { "" }
+        );
     }
     for note in &document.notes {
         shown += &format!("note {}: {}\n", name(note.code), note.detail);
