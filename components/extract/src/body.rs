@@ -35,9 +35,9 @@ pub(crate) fn send(response: Response<Vec<u8>>, answer: ResponseOutparam) {
     let (head, bytes) = response.into_parts();
     let fields = Fields::new();
     for (name, value) in &head.headers {
-        let _ = fields.append(&name.as_str().to_owned(), &value.as_bytes().to_vec());
+        let _ = fields.append(name.as_str(), value.as_bytes());
     }
-    let _ = fields.set(&"content-length".to_owned(), &[bytes.len().to_string().into_bytes()]);
+    let _ = fields.set("content-length", &[bytes.len().to_string().into_bytes()]);
     let response = OutgoingResponse::new(fields);
     let _ = response.set_status_code(head.status.as_u16());
     let Ok(body) = response.body() else { return };

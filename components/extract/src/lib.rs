@@ -72,6 +72,6 @@ fn refused(unreadable: Unreadable) -> Problem {
 
 /// A header as text, or an empty text.
 fn header_of(request: &IncomingRequest, name: &str) -> String {
-    let values = request.headers().get(&name.to_owned());
+    let values = request.headers().get(name);
     values.into_iter().next().and_then(|value| String::from_utf8(value).ok()).unwrap_or_default()
 }

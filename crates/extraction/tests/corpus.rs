@@ -1,6 +1,6 @@
 //! What is read of files: a corpus of them, each with what it becomes. A file that was read wrongly is one more file in `corpus/`, with its outcome
 //! beside it. `WRITE_OUTCOMES=1` writes the outcomes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod outcome;
 

@@ -171,7 +171,7 @@ fn join(text: &mut String, line: &str) {
         && is_lower
     {
         text.truncate(before.len());
-    } else if !text.is_empty() && !(is_unspaced(text.chars().next_back()) && is_unspaced(line.chars().next())) {
+    } else if !(text.is_empty() || is_unspaced(text.chars().next_back()) && is_unspaced(line.chars().next())) {
         text.push(' ');
     }
     text.push_str(line);
