@@ -42,7 +42,6 @@ const DATABASE: &str = "postgres://{{ database_host }}";
 /// Where every tool server reads the public keys of whoever calls it, and where all components that record spans send them. `ops` asks nobody who they are for
 /// that, and nothing else that it answers is secret or changes anything.
 const OPS: &str = "http://ops.spin.internal";
-
 /// Components that ask no caller who it is: they have nothing to protect. `extract` gives back what it was sent, as text (docs/adr/0055).
 const ASK_NOBODY: [&str; 2] = ["ops", "extract"];
 
