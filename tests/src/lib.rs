@@ -17,6 +17,7 @@
 
 mod app;
 mod events;
+mod files;
 mod host;
 mod log_messages;
 mod model;
@@ -27,6 +28,7 @@ mod wait;
 
 pub use app::{App, anonymous, journal, shared};
 pub use events::{Event, Events, said};
+pub use files::{files, shown};
 pub use host::{Exit, Host, Options, host, repository};
 pub use log_messages::log_messages;
 pub use model::{Asked, Journal, Model, start as start_model, unique};

@@ -3,13 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use tests::{array, repository, text};
+use tests::{array, files, repository, shown, text};
 
 /// Libraries that know the outside: a pure crate must not use them.
 const IMPURE: [&str; 8] =
@@ -94,7 +94,17 @@ fn rights() -> Vec<Rights<'static>> {
         component("search", &[DATABASE, OPS], &["default"]),
         component(
             "stream",
-            &[DATABASE, FILES, OPS, TOOLS, HOOKS, "https://*:*", "http://127.0.0.1:*", "http://[::1]:*", "http://localhost:*"],
+            &[
+                DATABASE,
+                FILES,
+                OPS,
+                TOOLS,
+                HOOKS,
+                "https://*:*",
+                "http://127.0.0.1:*",
+                "http://[::1]:*",
+                "http://localhost:*",
+            ],
             &["default"],
         ),
         component(
@@ -151,30 +161,6 @@ fn components(manifest: &toml::Table) -> Result<BTreeMap<&str, &toml::Value>> {
 fn list<'a>(component: &'a toml::Value, key: &str) -> Vec<&'a str> {
     let list = component.get(key).and_then(toml::Value::as_array);
     list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
-}
-
-/// The files below a folder with an ending, without other people's code.
-fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    if !folder.is_dir() {
-        return Ok(files);
-    }
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if path.is_dir() {
-            if !name.starts_with('.') && !matches!(name, "target" | "node_modules" | "dist") {
-                files.extend(self::files(&path, ending)?);
-            }
-        } else if name.ends_with(ending) {
-            files.push(path);
-        }
-    }
-    Ok(files)
-}
-
-fn shown(path: &Path) -> String {
-    path.strip_prefix(repository()).unwrap_or(path).display().to_string()
 }
 
 #[test]

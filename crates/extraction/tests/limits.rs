@@ -78,7 +78,7 @@ fn markup_that_is_deep_costs_its_bytes() {
     let deep = "<w:tbl><w:tr><w:tc><w:p>".repeat(50_000);
     let text = format!("<w:document>{deep}<w:r><w:t>end</w:t></w:r>");
     assert_eq!(read("a.docx", archive(&[TYPES, ("word/document.xml", text.as_bytes())])).unwrap().text, "end");
-    assert_eq!(read("a.html", "<div>".repeat(100_000) + "end").unwrap().text, "");
+    assert_eq!(read("a.html", "<div>".repeat(100_000) + "end").unwrap().text, "end");
     assert_eq!(read("a.rtf", format!("{{\\rtf1 {}end", "{".repeat(100_000))).unwrap().text, "end");
     assert_eq!(read("a.json", "[".repeat(100_000)).unwrap().text.len(), 100_000);
     for nested in ["> ", "- ", "* > ", "[", "![", "`", "*_", "<a ", "&#", "|"] {
