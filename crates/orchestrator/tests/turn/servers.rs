@@ -8,13 +8,42 @@
 
 use std::{fs, path::Path};
 
+use domain::Id;
 use serde_json::{Value, json};
+use storage::{Database as _, Statement};
 
 use crate::{
     script::{Answer, answer, chunk},
     strict,
     world::World,
 };
+
+impl World {
+    /// Rows of the conversation that an earlier version wrote.
+    pub(crate) async fn remember(&self, rows: &[Value]) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        for (position, row) in rows.iter().enumerate() {
+            let sql =
+                "INSERT INTO messages (id, conversation_id, run_id, position, role, content, tool_calls, tool_call_id,
+                           finish_reason, size, created_at) VALUES (?1, ?2, ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0)";
+            let content = text(&row["content"]).unwrap_or_default();
+            let tool_calls = row.get("tool_calls").map(Value::to_string);
+            let size = (content.len() + tool_calls.as_ref().map_or(0, String::len)) as u64;
+            let parameters: [storage::Value; 9] = [
+                Id::new().into(),
+                self.conversation.into(),
+                (position as i64 + 1).into(),
+                text(&row["role"]).unwrap().into(),
+                content.into(),
+                tool_calls.into(),
+                text(&row["tool_call_id"]).into(),
+                text(&row["finish_reason"]).into(),
+                size.into(),
+            ];
+            self.file().query(Statement::new("remember", sql, parameters)).await.unwrap();
+        }
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn servers_get_requests_as_they_want_them() {
