@@ -685,34 +685,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/files": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Lists the caller's files, the newest first.
-         * @description **Needs** a session or an API key, with the permission `files:read`.
-         */
-        get: operations["listFiles"];
-        put?: never;
-        /**
-         * Uploads a file.
-         * @description Whole, as the field `file` of a form. Or in parts that can be resumed, by the protocol tus 1.0.0 (tus.io): this request begins the upload, with `Tus-Resumable`,
-         *     `Upload-Length` and, in `Upload-Metadata`, `filename`; `HEAD` of the file's address says in `Upload-Offset` how much is there, and `PATCH` continues.
-         *     A file that no message has goes a day after its last byte came.
-         *
-         *     **Needs** a session or an API key, with the permission `files:write`.
-         */
-        post: operations["uploadFile"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/files/{id}": {
         parameters: {
             query?: never;
@@ -720,46 +692,12 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Says what is known of a file.
-         * @description **Needs** a session or an API key, with the permission `files:read`.
-         */
+        /** Says what is known of a file. */
         get: operations["readFile"];
         put?: never;
         post?: never;
-        /**
-         * Deletes a file, also from the messages that have it.
-         * @description **Needs** a session or an API key, with the permission `files:write`.
-         */
+        /** Deletes a file, also from the messages that have it. */
         delete: operations["deleteFile"];
-        options?: never;
-        head?: never;
-        /**
-         * Continues an upload.
-         * @description By the protocol tus 1.0.0. What has come when a connection breaks stays, and `HEAD` says how much that is.
-         *
-         *     **Needs** a session or an API key, with the permission `files:write`.
-         */
-        patch: operations["continueFile"];
-        trace?: never;
-    };
-    "/api/files/{id}/content": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Downloads a file.
-         * @description It is sent as data to be saved, with its type by its content. If it breaks off, it has fewer bytes than `Content-Length` says.
-         *
-         *     **Needs** a session or an API key, with the permission `files:read`.
-         */
-        get: operations["downloadFile"];
-        put?: never;
-        post?: never;
-        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -891,13 +829,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /**
-         * Searches one's conversations.
-         * @description Their titles and messages: other forms of a word are found, other words that begin like the last one typed, and words with a letter or two mistyped. Temporary chats and
-         *     what tools answered are not searched.
-         *
-         *     **Needs** a session or an API key, with the permission `conversations:read`.
-         */
+        /** Searches one's conversations. */
         get: operations["search"];
         put?: never;
         post?: never;
@@ -1889,14 +1821,6 @@ export interface components {
             /** @description Its media type, which is decided by its content and not by its name. Empty until its beginning was received. */
             type: string;
         };
-        /** @description A form with a file. */
-        Form: {
-            /**
-             * Format: binary
-             * @description The file, with its name.
-             */
-            file: string;
-        };
         /**
          * @description A program that a person has let in.
          * @example {
@@ -2737,13 +2661,6 @@ export interface components {
         Page_Erasure: {
             /** @description The items. */
             items: components["schemas"]["Erasure"][];
-            /** @description What to send as `cursor` for the next page; null: this is the last one. */
-            next_cursor: string | null;
-        };
-        /** @description Some of many, and how to ask for the next. */
-        Page_File: {
-            /** @description The items. */
-            items: components["schemas"]["File"][];
             /** @description What to send as `cursor` for the next page; null: this is the last one. */
             next_cursor: string | null;
         };
@@ -5237,359 +5154,6 @@ export interface operations {
             };
         };
     };
-    listFiles: {
-        parameters: {
-            query?: {
-                /**
-                 * @description How many items are wanted at most.
-                 * @example 50
-                 */
-                limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A page of files. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_File"];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `files:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `files:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-        };
-    };
-    uploadFile: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description `1.0.0`: the file is uploaded in parts.
-                 * @example 1.0.0
-                 */
-                "Tus-Resumable"?: string;
-                /**
-                 * @description In parts: the bytes of the whole file.
-                 * @example 48213
-                 */
-                "Upload-Length"?: number;
-                /**
-                 * @description In parts: `filename` and the name in base64.
-                 * @example filename cGxhbi5wZGY=
-                 */
-                "Upload-Metadata"?: string;
-            };
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "multipart/form-data": components["schemas"]["Form"];
-            };
-        };
-        responses: {
-            /** @description The file. `Location` has its address. */
-            201: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["File"];
-                };
-            };
-            /**
-             * @description - `invalid_form`: the form broke off or is malformed.
-             *     - `invalid_json`: the part broke off; what came of it stays.
-             */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "invalid_form",
-                     *       "detail": "the form broke off or is malformed.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_form" | "invalid_json";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `files:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `files:write`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            408: components["responses"]["TooSlow"];
-            /** @description - `file_changed`: it was deleted meanwhile. */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "file_changed",
-                     *       "detail": "it was deleted meanwhile.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "file_changed";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            /** @description - `tus_version`: another version of the protocol is wanted. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "tus_version",
-                     *       "detail": "another version of the protocol is wanted.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 412,
-                     *       "title": "Precondition Failed",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "tus_version";
-                        /** @constant */
-                        status?: 412;
-                    };
-                };
-            };
-            /**
-             * @description - `too_large`: the file is too long.
-             *     - `file_quota`: the caller has no room for it.
-             *     - `too_large`: The body is too long.
-             */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_large",
-                     *       "detail": "the file is too long.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 413,
-                     *       "title": "Payload Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "file_quota" | "too_large";
-                        /** @constant */
-                        status?: 413;
-                    };
-                };
-            };
-            /** @description - `unsupported_media_type`: it is neither a form nor an upload in parts. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "unsupported_media_type",
-                     *       "detail": "it is neither a form nor an upload in parts.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 415,
-                     *       "title": "Unsupported Media Type",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "unsupported_media_type";
-                        /** @constant */
-                        status?: 415;
-                    };
-                };
-            };
-            /** @description - `invalid_field`: the file is missing or empty, or its length. */
-            422: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "invalid_field",
-                     *       "detail": "the file is missing or empty, or its length.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 422,
-                     *       "title": "Unprocessable Entity",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_field";
-                        /** @constant */
-                        status?: 422;
-                    };
-                };
-            };
-            /** @description - `rate_limited`: too many new files in a minute. */
-            429: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "rate_limited",
-                     *       "detail": "too many new files in a minute.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 429,
-                     *       "title": "Too Many Requests",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "rate_limited";
-                        /** @constant */
-                        status?: 429;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            /**
-             * @description - `file_store_unavailable`: the store of files does not answer.
-             *     - `unavailable`: The database does not answer, or a key to read with is missing.
-             *     - `key_missing`: The database does not answer, or a key to read with is missing.
-             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
-             */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "file_store_unavailable",
-                     *       "detail": "the store of files does not answer.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 503,
-                     *       "title": "Service Unavailable",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "file_store_unavailable" | "key_damaged" | "key_missing" | "unavailable";
-                        /** @constant */
-                        status?: 503;
-                    };
-                };
-            };
-            507: components["responses"]["Unwritable"];
-        };
-    };
     readFile: {
         parameters: {
             query?: never;
@@ -5604,47 +5168,12 @@ export interface operations {
             /** @description The file, without what is in it. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["File"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `files:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `files:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     deleteFile: {
@@ -5661,396 +5190,9 @@ export interface operations {
             /** @description It cannot be read any more, and what is stored of it goes soon. */
             204: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content?: never;
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `files:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `files:write`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    continueFile: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description `1.0.0`.
-                 * @example 1.0.0
-                 */
-                "Tus-Resumable"?: string;
-                /**
-                 * @description How many bytes are there: as `HEAD` says.
-                 * @example 262144
-                 */
-                "Upload-Offset"?: number;
-            };
-            path: {
-                id: components["schemas"]["Id"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/offset+octet-stream": number[];
-            };
-        };
-        responses: {
-            /** @description The bytes are stored. `Upload-Offset` says how many are there now. */
-            204: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description - `invalid_json`: the body broke off. What came of it stays. */
-            400: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "invalid_json",
-                     *       "detail": "the body broke off. What came of it stays.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 400,
-                     *       "title": "Bad Request",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "invalid_json";
-                        /** @constant */
-                        status?: 400;
-                    };
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `files:write`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             *     - `cross_origin`: The request comes from another site's page.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `files:write`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "cross_origin" | "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            408: components["responses"]["TooSlow"];
-            /**
-             * @description - `upload_offset`: another number of bytes is there.
-             *     - `file_changed`: something else continues it.
-             *     - `file_damaged`: it cannot be continued.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "upload_offset",
-                     *       "detail": "another number of bytes is there.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "file_changed" | "file_damaged" | "upload_offset";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            /** @description - `tus_version`: another version of the protocol is wanted. */
-            412: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "tus_version",
-                     *       "detail": "another version of the protocol is wanted.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 412,
-                     *       "title": "Precondition Failed",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "tus_version";
-                        /** @constant */
-                        status?: 412;
-                    };
-                };
-            };
-            /**
-             * @description - `too_large`: more bytes came than were announced.
-             *     - `too_large`: The body is too long.
-             */
-            413: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "too_large",
-                     *       "detail": "more bytes came than were announced.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 413,
-                     *       "title": "Payload Too Large",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "too_large";
-                        /** @constant */
-                        status?: 413;
-                    };
-                };
-            };
-            /** @description - `unsupported_media_type`: the body is not said to be a part of a file. */
-            415: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "unsupported_media_type",
-                     *       "detail": "the body is not said to be a part of a file.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 415,
-                     *       "title": "Unsupported Media Type",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "unsupported_media_type";
-                        /** @constant */
-                        status?: 415;
-                    };
-                };
-            };
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            /**
-             * @description - `file_store_unavailable`: the store of files does not answer.
-             *     - `unavailable`: The database does not answer, or a key to read with is missing.
-             *     - `key_missing`: The database does not answer, or a key to read with is missing.
-             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
-             */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "file_store_unavailable",
-                     *       "detail": "the store of files does not answer.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 503,
-                     *       "title": "Service Unavailable",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "file_store_unavailable" | "key_damaged" | "key_missing" | "unavailable";
-                        /** @constant */
-                        status?: 503;
-                    };
-                };
-            };
-            507: components["responses"]["Unwritable"];
-        };
-    };
-    downloadFile: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: components["schemas"]["Id"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Its bytes. */
-            200: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/octet-stream": number[];
-                };
-            };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `forbidden`: None of the roles has the permission `files:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "forbidden",
-                     *       "detail": "None of the roles has the permission `files:read`.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            404: components["responses"]["NotFound"];
-            /**
-             * @description - `file_arriving`: it is not whole yet.
-             *     - `file_damaged`: it cannot be read any more.
-             */
-            409: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "file_arriving",
-                     *       "detail": "it is not whole yet.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 409,
-                     *       "title": "Conflict",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "file_arriving" | "file_damaged";
-                        /** @constant */
-                        status?: 409;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            /**
-             * @description - `file_store_unavailable`: the store of files does not answer.
-             *     - `unavailable`: The database does not answer, or a key to read with is missing.
-             *     - `key_missing`: The database does not answer, or a key to read with is missing.
-             *     - `key_damaged`: The database does not answer, or a key to read with is missing.
-             */
-            503: {
-                headers: {
-                    "Retry-After": components["headers"]["Retry-After"];
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "file_store_unavailable",
-                     *       "detail": "the store of files does not answer.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 503,
-                     *       "title": "Service Unavailable",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "file_store_unavailable" | "key_damaged" | "key_missing" | "unavailable";
-                        /** @constant */
-                        status?: 503;
-                    };
-                };
             };
         };
     };
@@ -6235,19 +5377,19 @@ export interface operations {
     search: {
         parameters: {
             query?: {
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+                /**
+                 * @description How many items are wanted at most.
+                 * @example 50
+                 */
+                limit?: number;
                 /**
                  * @description Words, phrases in quotation marks, and filters: `in:messages`, `in:conversations`, `in:` with a conversation's id or a word of its title, `from:me`,
                  *     `from:assistant`, `before:2026-11-30`, `after:2026-11`.
                  * @example cabin before:2026
                  */
                 q?: string;
-                /**
-                 * @description How many items are wanted at most.
-                 * @example 50
-                 */
-                limit?: number;
-                /** @description The `next_cursor` of the page before. */
-                cursor?: string;
             };
             header?: {
                 /** @description Where the days of filters begin, such as `Europe/Berlin`. */
@@ -6261,48 +5403,12 @@ export interface operations {
             /** @description A page of results. */
             200: {
                 headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["SearchResults"];
                 };
             };
-            401: components["responses"]["Unauthenticated"];
-            /**
-             * @description - `search_off`: this installation has no index.
-             *     - `forbidden`: None of the roles has the permission `conversations:read`.
-             *     - `insufficient_scope`: The key or token lacks that scope.
-             */
-            403: {
-                headers: {
-                    "X-Request-Id": components["headers"]["X-Request-Id"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    /**
-                     * @example {
-                     *       "code": "search_off",
-                     *       "detail": "this installation has no index.",
-                     *       "request_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
-                     *       "status": 403,
-                     *       "title": "Forbidden",
-                     *       "type": "about:blank"
-                     *     }
-                     */
-                    "application/problem+json": components["schemas"]["Problem"] & {
-                        /** @enum {unknown} */
-                        code?: "forbidden" | "insufficient_scope" | "search_off";
-                        /** @constant */
-                        status?: 403;
-                    };
-                };
-            };
-            410: components["responses"]["Erased"];
-            422: components["responses"]["InvalidField"];
-            431: components["responses"]["HeadersTooLarge"];
-            500: components["responses"]["Internal"];
-            503: components["responses"]["Unavailable"];
         };
     };
     listTools: {
