@@ -106,10 +106,12 @@ pub(crate) async fn create<D: Database>(
         // A file that would have no room even if the form were nothing else is refused before it is read; a little too much is reserved.
         let size = declared.map_or(max_bytes, |declared| declared.min(max_bytes));
         let name = field.file_name().unwrap_or_default().to_owned();
-        // An empty file is none, and nothing is made for it.
-        let Some(first) = field.chunk().await.map_err(|error| broken(error, max_bytes))? else {
-            return Err(empty().into());
-        };
+        // An empty file is none, and nothing is made for it. The parser may give an empty chunk before it knows that the field has ended.
+        let mut first = Bytes::new();
+        while first.is_empty() {
+            let chunk = field.chunk().await.map_err(|error| broken(error, max_bytes))?;
+            first = chunk.ok_or_else(empty)?;
+        }
         let file = begin(files, user_id, &name, size).await?;
         let id = file.id;
         let mut receiver = Receiver::at_end_of(files, user_id, file).await?;
