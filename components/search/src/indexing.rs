@@ -14,7 +14,7 @@ use platform::sleep;
 use search_terms::IndexKey;
 use storage::{
     Database, StorageError, Store,
-    search_indexing::{IndexedText, NewSearchWord},
+    search_indexing::{IndexedText, NewSearchWord, TakenTexts},
 };
 use web::{
     Inside,
@@ -86,7 +86,11 @@ pub(crate) async fn step<D: Database>(search: &Search<D>, person: Option<Id>) ->
 }
 
 async fn index_next<D: Database>(store: &Store<D>, person: Option<Id>) -> Result<bool, StorageError> {
-    let Some(turn) = store.take_texts_to_index(person).await? else { return Ok(false) };
+    let turn = match store.take_texts_to_index(person).await? {
+        TakenTexts::Turn(turn) => turn,
+        TakenTexts::KeyUnusable => return Ok(true),
+        TakenTexts::Nothing => return Ok(false),
+    };
     let key = IndexKey::new(&turn.key.bytes);
     store.keep_indexed_texts(&turn, turn.texts.iter().map(|text| indexed(&text.text, &key))).await?;
     Ok(true)

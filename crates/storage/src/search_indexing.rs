@@ -75,6 +75,17 @@ impl DocumentKind {
     }
 }
 
+/// What came of taking texts.
+#[derive(Debug)]
+pub enum TakenTexts {
+    /// These are to be indexed.
+    Turn(IndexingTurn),
+    /// The key of whoever they are of cannot be used. They are tried again later.
+    KeyUnusable,
+    /// There are none that nobody else has.
+    Nothing,
+}
+
 /// Texts of one person that are to be indexed.
 #[derive(Debug)]
 pub struct IndexingTurn {
@@ -140,18 +151,18 @@ pub(crate) fn is_due() -> &'static str {
 }
 
 impl<D: Database> Store<D> {
-    /// Takes texts of one person that are to be indexed: of this one, or of whoever waits longest. `None`: there are none that nobody else has.
+    /// Takes texts of one person that are to be indexed: of this one, or of whoever waits longest.
     ///
     /// # Errors
-    /// Those of the database, and of the person's key.
-    pub async fn take_texts_to_index(&self, person: Option<Id>) -> Result<Option<IndexingTurn>, StorageError> {
+    /// Those of the database.
+    pub async fn take_texts_to_index(&self, person: Option<Id>) -> Result<TakenTexts, StorageError> {
         const QUERY: &str = "first_in_search_backlog";
         let user_id = match person {
             Some(person) => person,
             None => {
                 let sql = "SELECT user_id FROM search_backlog WHERE due_at <= now_ms() ORDER BY due_at LIMIT 1";
                 let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-                let Some(row) = rows.first() else { return Ok(None) };
+                let Some(row) = rows.first() else { return Ok(TakenTexts::Nothing) };
                 row.columns(QUERY).id()?
             }
         };
@@ -161,11 +172,12 @@ impl<D: Database> Store<D> {
             taken = self.take_from_search_backlog(user_id, "attempts > 0", 1).await?;
         }
         if taken.is_empty() {
-            return Ok(None);
+            return Ok(TakenTexts::Nothing);
         }
-        let data_key = self.data_key(user_id).await?;
+        // The key of one person must not keep the texts of others from being indexed.
+        let Some(data_key) = self.data_key_if_usable(user_id).await? else { return Ok(TakenTexts::KeyUnusable) };
         let texts = self.texts_to_index(user_id, &data_key, taken).await?;
-        Ok(Some(IndexingTurn { user_id, key: SearchKey::current(&data_key), texts, data_key }))
+        Ok(TakenTexts::Turn(IndexingTurn { user_id, key: SearchKey::current(&data_key), texts, data_key }))
     }
 
     async fn take_from_search_backlog(
@@ -248,7 +260,7 @@ impl<D: Database> Store<D> {
     /// Stores what the index keeps of the texts of a turn, in their order, and takes them from the backlog.
     ///
     /// # Errors
-    /// As [`Self::take_texts_to_index`]. The texts are taken again later.
+    /// Those of the database, and of the person's key. The texts are taken again later.
     pub async fn keep_indexed_texts(
         &self,
         turn: &IndexingTurn,
