@@ -16,8 +16,8 @@ use crate::{
 
 /// The most words of the dictionary that are read for a search. A bucket has some hundred, and there are at most four for each word of a query.
 const MAX_WORDS_READ: u32 = 20_000;
-/// A page of long texts ends early: each is opened whole, and an instance has little memory.
-pub const PAGE_BYTES: u32 = 4 * 1024 * 1024;
+/// A page of long texts ends early: each is opened whole, so it is in memory several times, and an instance serves sixteen requests at once in 128 MiB.
+pub const PAGE_BYTES: u32 = 512 * 1024;
 /// The steps of the logarithm: powers of two from the one that stands for 1 on, so up to 34 billion times that. Between them it is a straight line, which is at
 /// most 0.09 too low. SQLite as Spin has it has no `ln()`.
 const LOGARITHM_STEPS: u32 = 36;
