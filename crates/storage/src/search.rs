@@ -14,8 +14,9 @@ use crate::{
     search_indexing::{COUNT_BITS, DocumentKind, PURPOSE, SearchKey, word_name, word_place},
 };
 
-/// The most words of the dictionary that are read for a search. A bucket has some hundred, and there are at most four for each word of a query.
-const MAX_WORDS_READ: u32 = 20_000;
+/// The most words of the dictionary that are read for a search. A bucket has some hundred, and there are at most four for each word of a query. Opening this
+/// many takes five milliseconds, in which the instance answers nobody else, and they are in memory beside those of fifteen other searches.
+const MAX_WORDS_READ: u32 = 4_000;
 /// A page of long texts ends early: each is opened whole, so it is in memory several times, and an instance serves sixteen requests at once in 128 MiB.
 pub const PAGE_BYTES: u32 = 512 * 1024;
 /// The steps of the logarithm: powers of two from the one that stands for 1 on, so up to 34 billion times that. Between them it is a straight line, which is at
