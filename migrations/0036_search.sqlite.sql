@@ -82,12 +82,13 @@ CREATE INDEX search_walks_by_due ON search_walks (due_at);
 INSERT INTO search_walks (user_id, passed, due_at)
 SELECT id, 'z', 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
 
--- What is copied into a database is old, and brings its own backlog. Tools' results are not searched, and a text that is empty says nothing.
+-- What is copied into a database is old, and brings its own backlog. Temporary chats and tools' results are not searched, and a text that is empty says nothing.
 CREATE TRIGGER search_new_message AFTER INSERT ON messages
 WHEN NEW.role <> 'tool' AND NEW.content <> '' AND NEW.created_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 60000
 BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
     SELECT user_id, NEW.id, 'message', NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.conversation_id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
 END;
 
@@ -103,7 +104,8 @@ CREATE TRIGGER search_changed_title AFTER UPDATE OF title ON conversations
 WHEN NEW.title <> OLD.title
 BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    VALUES (NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at)
+    SELECT NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at
+    WHERE NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.id AND is_temporary = 1)
     ON CONFLICT (source_id) DO UPDATE SET revision = revision + 1, attempts = 0, due_at = excluded.due_at;
 END;
 

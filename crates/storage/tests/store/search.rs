@@ -219,6 +219,8 @@ fn temporary_chats_and_what_tools_said_are_never_indexed(place: Place) {
     let ada = fixture.user("ada@example.org");
     let temporary = block_on(fixture.store.begin_temporary_conversation(ada.id, None)).unwrap().unwrap();
     say(&fixture, &ada, temporary.id, &["nobody finds this"]);
+    block_on(fixture.store.update_conversation(ada.id, temporary.id, Some("nor this"), None)).unwrap();
+    assert_eq!(count(&fixture.another_connection(), "search_backlog"), 0);
     let (_, lease) = fixture.claimed(&ada, fixture.conversation(&ada));
     assert!(block_on(fixture.store.finish_tool_call(lease, &result_of("c", "noon", false), &batch(3, "c"))).unwrap());
     index(&fixture.store).unwrap();
