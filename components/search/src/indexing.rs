@@ -48,11 +48,15 @@ pub(crate) fn soon<D: Database + 'static>(search: Search<D>) {
     }
     platform::spawn(async move {
         if let Err(error) = go_on(&search).await {
-            let cause = BTreeMap::from([("cause", error.to_string())]);
-            log(COMPONENT, Level::Error, "texts could not be indexed", cause);
+            log_failure(&error);
         }
         WORKS.set(false);
     });
+}
+
+fn log_failure(error: &StorageError) {
+    let cause = BTreeMap::from([("cause", error.to_string())]);
+    log(COMPONENT, Level::Error, "texts could not be indexed", cause);
 }
 
 async fn go_on<D: Database>(search: &Search<D>) -> Result<(), StorageError> {
@@ -69,11 +73,19 @@ async fn go_on<D: Database>(search: &Search<D>) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Indexes what a person has said, for a while.
-pub(crate) async fn catch_up<D: Database>(search: &Search<D>, user_id: Id) -> Result<(), StorageError> {
+/// Indexes what a person has said, for a while. If that fails, they are told that something is missing, and what is indexed is found.
+pub(crate) async fn catch_up<D: Database>(search: &Search<D>, user_id: Id) {
     let began = Instant::now();
-    while began.elapsed() < WAIT && step(search, Some(user_id)).await? {}
-    Ok(())
+    while began.elapsed() < WAIT {
+        match step(search, Some(user_id)).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                log_failure(&error);
+                break;
+            }
+        }
+    }
 }
 
 /// Indexes the next texts, of a person or of whoever waits longest; or empties the index, if it is turned off. `false`: there is nothing to do.

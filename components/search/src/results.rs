@@ -137,7 +137,7 @@ pub(crate) async fn search<D: Database + 'static>(
     let (store, user_id) = (search.store(), session.user_id());
     let mut index = store.search_index(user_id).await?;
     if index.has_backlog {
-        indexing::catch_up(&search, user_id).await?;
+        indexing::catch_up(&search, user_id).await;
         index = store.search_index(user_id).await?;
         (search.soon)(search.clone());
     }
