@@ -232,7 +232,8 @@ BEGIN
             WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to))
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to WHERE user_id = NEW.user_id AND passed = NEW.passed;
+    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    WHERE user_id = NEW.user_id AND passed = NEW.passed;
     RETURN NEW;
 END
 $$;

@@ -70,7 +70,8 @@ CREATE INDEX search_backlog_of_user ON search_backlog (user_id, source_id);
 CREATE INDEX search_backlog_by_due ON search_backlog (due_at);
 
 -- People all of whose texts are to be indexed: those of before this migration, and those with a new data key. The newest conversations come first; passed is the
--- id of the last one whose texts are in the backlog, and z comes behind every id.
+-- id of the last one whose texts are in the backlog, and z comes behind every id. zz does so, too: the walk waits
+-- because the index was turned off, and whoever searches takes it before it is due.
 CREATE TABLE search_walks (
     user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     passed text NOT NULL,
@@ -192,6 +193,7 @@ BEGIN
     WHERE conversations.user_id = NEW.user_id AND conversations.id < NEW.passed AND conversations.id >= NEW.up_to
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NOT NULL;
+    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NOT NULL;
     DELETE FROM search_walks WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NULL;
 END;

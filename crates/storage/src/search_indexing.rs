@@ -29,6 +29,12 @@ const WALKED: u32 = 4;
 const EMPTIED: u32 = 50;
 /// Rows of the backlog that go at once then.
 const EMPTIED_BACKLOG: u32 = 1_000;
+/// How long a walk waits while the index is turned off. Then it is looked at again, so that hosts without an index do not look for it all the time.
+const OFF_MS: u32 = 10 * 60 * 1000;
+/// Walks that are made to wait at once.
+const PUT_OFF: u32 = 1_000;
+/// Where a walk stands that waits because the index was turned off: behind every id. Whoever searches does not wait for it to be due.
+pub(crate) const WAS_OFF: &str = "zz";
 /// How much of a posting's measure is how often the term is in the text (migrations/0036).
 pub(crate) const COUNT_BITS: u32 = 10;
 /// A text's length fits beside it.
@@ -323,7 +329,7 @@ impl<D: Database> Store<D> {
              SELECT user_id, passed, (SELECT MIN(id) FROM (SELECT id FROM conversations
                  WHERE conversations.user_id = search_walks.user_id AND conversations.id < search_walks.passed
                  ORDER BY conversations.user_id DESC, conversations.id DESC LIMIT {WALKED}) AS next), now_ms()
-             FROM search_walks WHERE user_id = {whose} AND due_at <= now_ms() RETURNING user_id"
+             FROM search_walks WHERE user_id = {whose} AND (due_at <= now_ms() OR passed = '{WAS_OFF}') RETURNING user_id"
         );
         // Sent a second time, it takes the next step.
         let statement = Statement::new("take_search_walk_step", sql, parameters).repeatably();
@@ -337,10 +343,10 @@ impl<D: Database> Store<D> {
     pub async fn empty_search_index(&self) -> Result<bool, StorageError> {
         const QUERY: &str = "person_in_search_index";
         let sql = "SELECT COALESCE((SELECT user_id FROM search_backlog LIMIT 1),
-                       (SELECT user_id FROM search_indexes WHERE texts > 0 LIMIT 1))";
+                       (SELECT user_id FROM search_indexes LIMIT 1))";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let person = rows.first().map(|row| row.columns(QUERY).optional_id()).transpose()?.flatten();
-        let Some(person) = person else { return Ok(false) };
+        let Some(person) = person else { return self.put_off_search_walks().await };
         for (name, sql) in [
             // First, so that whoever is killed in between forgets nobody. Of somebody who is gone only the rows are left.
             (
@@ -362,10 +368,22 @@ impl<D: Database> Store<D> {
                          SELECT source_id FROM search_backlog WHERE user_id = ?1 LIMIT {EMPTIED_BACKLOG})"
                 ),
             ),
+            ("empty_search_indexes", "DELETE FROM search_indexes WHERE user_id = ?1 AND texts <= 0".to_owned()),
         ] {
             self.database.query(Statement::new(name, sql, [person.into()]).repeatably()).await?;
         }
         Ok(true)
+    }
+
+    /// Makes walks wait that are due. `false`: none is.
+    async fn put_off_search_walks(&self) -> Result<bool, StorageError> {
+        let sql = format!(
+            "UPDATE search_walks SET passed = '{WAS_OFF}', due_at = now_ms() + {OFF_MS}
+             WHERE user_id IN (SELECT user_id FROM search_walks WHERE due_at <= now_ms() ORDER BY due_at LIMIT {PUT_OFF})
+                 AND due_at <= now_ms() RETURNING user_id"
+        );
+        let statement = Statement::new("put_off_search_walks", sql, []).repeatably();
+        Ok(!self.database.query(statement).await?.is_empty())
     }
 }
 

@@ -310,9 +310,13 @@ fn an_index_that_is_turned_off_goes_and_one_that_is_turned_on_again_has_everythi
     index(&fixture.store).unwrap();
     say(&fixture, &ada, fixture.conversation(&ada), &["cabin late"]);
     while block_on(fixture.store.empty_search_index()).unwrap() {}
-    for table in TABLES {
+    for table in TABLES.into_iter().chain(["search_indexes"]) {
         assert_eq!(count(&database, table), 0, "{table}");
     }
+    assert!(!block_on(fixture.store.background_work()).unwrap().indexes, "nothing is to be done while it is off");
+    // Whoever searches first has their own texts walked through.
+    assert!(block_on(fixture.store.search_index(ada.id)).unwrap().has_backlog);
+    while block_on(fixture.store.take_search_walk_step(Some(ada.id))).unwrap() {}
     index(&fixture.store).unwrap();
     assert_eq!(found(&fixture.store, &ada, "cabin").len(), 13);
 }
