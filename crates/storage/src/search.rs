@@ -282,8 +282,10 @@ fn statement(
 /// The SQL conditions for a posting of a text that fits.
 fn filtered(filter: &SearchFilter, parameters: &mut Vec<Value>) -> String {
     let SearchFilter { kinds, authors, conversations, title_terms, before, after } = filter;
-    let mut listed = |values: Vec<Value>| {
+    let mut listed = |mut values: Vec<Value>| {
         let first = parameters.len() + 1;
+        // Few different lengths, so that the database can keep the statements as prepared ones.
+        values.resize(values.len().next_power_of_two(), Value::Null);
         parameters.extend(values);
         places(first..=parameters.len())
     };
