@@ -96,7 +96,7 @@ fn parse_cursor(text: &str) -> Option<SearchPlace> {
 /// Searches one's conversations.
 ///
 /// Their titles and messages: other forms of a word are found, other words that begin like the last one typed, and words with a letter or two mistyped. Temporary chats and
-/// what tools answered are not searched.
+/// what tools answered are not searched. A page has at most 50 results, also if a larger `limit` is asked for.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/search", tag = "Search", operation_id = "search",
     params(

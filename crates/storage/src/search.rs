@@ -121,7 +121,7 @@ pub struct SearchHit {
 }
 
 impl<D: Database> Store<D> {
-    /// A person's index. `None`: nothing of theirs is in it.
+    /// A person's index. Without keys, nothing of theirs is in it.
     ///
     /// # Errors
     /// Those of the database, and of the person's key.
