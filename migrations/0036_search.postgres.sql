@@ -76,6 +76,7 @@ CREATE FUNCTION search_new_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
     SELECT user_id, NEW.id, 'message', NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.conversation_id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END
@@ -101,7 +102,8 @@ CREATE TRIGGER search_new_title AFTER INSERT ON conversations FOR EACH ROW
 CREATE FUNCTION search_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    VALUES (NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at)
+    SELECT NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at
+    WHERE NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.id AND is_temporary = 1)
     ON CONFLICT (source_id) DO UPDATE SET revision = search_backlog.revision + 1, attempts = 0, due_at = excluded.due_at;
     RETURN NULL;
 END
@@ -230,7 +232,8 @@ BEGIN
             WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to))
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to WHERE user_id = NEW.user_id AND passed = NEW.passed;
+    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    WHERE user_id = NEW.user_id AND passed = NEW.passed;
     RETURN NEW;
 END
 $$;

@@ -70,7 +70,8 @@ CREATE INDEX search_backlog_of_user ON search_backlog (user_id, source_id);
 CREATE INDEX search_backlog_by_due ON search_backlog (due_at);
 
 -- People all of whose texts are to be indexed: those of before this migration, and those with a new data key. The newest conversations come first; passed is the
--- id of the last one whose texts are in the backlog, and z comes behind every id.
+-- id of the last one whose texts are in the backlog, and z comes behind every id. zz does so, too: the walk waits
+-- because the index was turned off, and whoever searches takes it before it is due.
 CREATE TABLE search_walks (
     user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     passed text NOT NULL,
@@ -82,12 +83,13 @@ CREATE INDEX search_walks_by_due ON search_walks (due_at);
 INSERT INTO search_walks (user_id, passed, due_at)
 SELECT id, 'z', 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
 
--- What is copied into a database is old, and brings its own backlog. Tools' results are not searched, and a text that is empty says nothing.
+-- What is copied into a database is old, and brings its own backlog. Temporary chats and tools' results are not searched, and a text that is empty says nothing.
 CREATE TRIGGER search_new_message AFTER INSERT ON messages
 WHEN NEW.role <> 'tool' AND NEW.content <> '' AND NEW.created_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 60000
 BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
     SELECT user_id, NEW.id, 'message', NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.conversation_id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
 END;
 
@@ -103,7 +105,8 @@ CREATE TRIGGER search_changed_title AFTER UPDATE OF title ON conversations
 WHEN NEW.title <> OLD.title
 BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    VALUES (NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at)
+    SELECT NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at
+    WHERE NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.id AND is_temporary = 1)
     ON CONFLICT (source_id) DO UPDATE SET revision = revision + 1, attempts = 0, due_at = excluded.due_at;
 END;
 
@@ -190,6 +193,7 @@ BEGIN
     WHERE conversations.user_id = NEW.user_id AND conversations.id < NEW.passed AND conversations.id >= NEW.up_to
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NOT NULL;
+    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NOT NULL;
     DELETE FROM search_walks WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NULL;
 END;

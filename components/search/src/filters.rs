@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::{Id, Timestamp};
 use jiff::{civil::Date, tz::TimeZone};
-use search_terms::{Filters, IndexKey, Kind, Query};
+use search_terms::{Filters, IndexKey, Kind, MAX_WORDS, Query};
 use storage::{search::SearchFilter, search_indexing::DocumentKind};
 use web::preferences::Preferences;
 
@@ -12,7 +12,12 @@ use web::preferences::Preferences;
 pub(crate) fn filter(filters: &Filters, keys: &[IndexKey], preferences: &Preferences) -> Option<SearchFilter> {
     // Files and memories are not indexed.
     let kinds: Vec<_> = filters.kinds.iter().filter_map(|kind| document_kind(*kind)).collect();
-    let authors: Vec<_> = filters.from.iter().filter_map(|name| author(name)).collect();
+    let mut authors = Vec::new();
+    for author in filters.from.iter().filter_map(|name| author(name)) {
+        if !authors.contains(&author) {
+            authors.push(author);
+        }
+    }
     let is_nothing = kinds.is_empty() && !filters.kinds.is_empty() || authors.is_empty() && !filters.from.is_empty();
     if is_nothing || filters.has_file {
         return None;
@@ -47,17 +52,18 @@ fn author(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Conversations by their ids, and the terms of titles.
+/// Conversations by their ids, and the terms of titles: of the first places, and of their first words, as of a query.
 fn places(names: &[String], keys: &[IndexKey]) -> (BTreeSet<Id>, BTreeSet<i64>) {
-    let (mut conversations, mut terms) = (BTreeSet::new(), BTreeSet::new());
-    for name in names {
+    let (mut conversations, mut words) = (BTreeSet::new(), Vec::new());
+    for name in names.iter().take(MAX_WORDS) {
         if let Ok(id) = name.parse() {
             conversations.insert(id);
         } else {
-            let words = Query::parse(name).words;
-            terms.extend(keys.iter().flat_map(|key| words.iter().flat_map(|word| word.terms(key))));
+            words.extend(Query::parse(name).words);
         }
     }
+    words.truncate(MAX_WORDS);
+    let terms = keys.iter().flat_map(|key| words.iter().flat_map(|word| word.terms(key))).collect();
     (conversations, terms)
 }
 
@@ -96,7 +102,7 @@ mod tests {
         }
         assert_eq!(of("x", None), Some(SearchFilter::default()));
         assert_eq!(of("x in:messages in:files", None).unwrap().kinds, [DocumentKind::Message]);
-        assert_eq!(of("x from:Me from:ai", None).unwrap().authors, ["user", "assistant"]);
+        assert_eq!(of("x from:Me from:ai from:user", None).unwrap().authors, ["user", "assistant"]);
     }
 
     #[test]
@@ -107,6 +113,9 @@ mod tests {
         let key = IndexKey::new(&[7; 32]);
         let title = search_terms::index("The cabin", &key).postings;
         assert!(title.iter().any(|posting| named.title_terms.as_ref().unwrap().contains(&posting.term)));
+        let many: Vec<_> = (0..MAX_WORDS + 4).map(|number| format!("in:cabin{number}")).collect();
+        let first = of(&format!("x {}", many[..MAX_WORDS].join(" ")), None).unwrap();
+        assert_eq!(of(&format!("x {}", many.join(" ")), None).unwrap(), first);
         let neither = of("x in:-", None).unwrap();
         assert_eq!((neither.conversations, neither.title_terms), (Some(BTreeSet::new()), Some(BTreeSet::new())));
     }

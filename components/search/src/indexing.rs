@@ -14,7 +14,7 @@ use platform::sleep;
 use search_terms::IndexKey;
 use storage::{
     Database, StorageError, Store,
-    search_indexing::{IndexedText, NewSearchWord},
+    search_indexing::{IndexedText, NewSearchWord, TakenTexts},
 };
 use web::{
     Inside,
@@ -48,11 +48,15 @@ pub(crate) fn soon<D: Database + 'static>(search: Search<D>) {
     }
     platform::spawn(async move {
         if let Err(error) = go_on(&search).await {
-            let cause = BTreeMap::from([("cause", error.to_string())]);
-            log(COMPONENT, Level::Error, "texts could not be indexed", cause);
+            log_failure(&error);
         }
         WORKS.set(false);
     });
+}
+
+fn log_failure(error: &StorageError) {
+    let cause = BTreeMap::from([("cause", error.to_string())]);
+    log(COMPONENT, Level::Error, "texts could not be indexed", cause);
 }
 
 async fn go_on<D: Database>(search: &Search<D>) -> Result<(), StorageError> {
@@ -69,11 +73,19 @@ async fn go_on<D: Database>(search: &Search<D>) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Indexes what a person has said, for a while.
-pub(crate) async fn catch_up<D: Database>(search: &Search<D>, user_id: Id) -> Result<(), StorageError> {
+/// Indexes what a person has said, for a while. If that fails, they are told that something is missing, and what is indexed is found.
+pub(crate) async fn catch_up<D: Database>(search: &Search<D>, user_id: Id) {
     let began = Instant::now();
-    while began.elapsed() < WAIT && step(search, Some(user_id)).await? {}
-    Ok(())
+    while began.elapsed() < WAIT {
+        match step(search, Some(user_id)).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                log_failure(&error);
+                break;
+            }
+        }
+    }
 }
 
 /// Indexes the next texts, of a person or of whoever waits longest; or empties the index, if it is turned off. `false`: there is nothing to do.
@@ -86,7 +98,11 @@ pub(crate) async fn step<D: Database>(search: &Search<D>, person: Option<Id>) ->
 }
 
 async fn index_next<D: Database>(store: &Store<D>, person: Option<Id>) -> Result<bool, StorageError> {
-    let Some(turn) = store.take_texts_to_index(person).await? else { return Ok(false) };
+    let turn = match store.take_texts_to_index(person).await? {
+        TakenTexts::Turn(turn) => turn,
+        TakenTexts::KeyUnusable => return Ok(true),
+        TakenTexts::Nothing => return Ok(false),
+    };
     let key = IndexKey::new(&turn.key.bytes);
     store.keep_indexed_texts(&turn, turn.texts.iter().map(|text| indexed(&text.text, &key))).await?;
     Ok(true)

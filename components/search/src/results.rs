@@ -9,6 +9,7 @@ use search_terms::{IndexKey, MAX_QUERY_CHARS, Query as Typed};
 use serde::{Deserialize, Serialize};
 use storage::{
     Database,
+    rate_limits::Limit,
     search::{SearchHit, SearchPlace},
 };
 use web::{Allowed, Json, Listing, Query, Result, preferences::Preferences};
@@ -23,6 +24,8 @@ use crate::{
 const DEFAULT_LIMIT: u32 = 20;
 /// The longest page: each of its texts is opened and looked through.
 const MAX_LIMIT: u32 = 50;
+/// One a second: the page asks a quarter of a second after the last letter. A search may take a tenth of a second of the database's time and more.
+const SEARCHES_PER_MINUTE: u32 = 60;
 /// About two lines of a page.
 const SNIPPET_BYTES: usize = 200;
 
@@ -93,7 +96,7 @@ fn parse_cursor(text: &str) -> Option<SearchPlace> {
 /// Searches one's conversations.
 ///
 /// Their titles and messages: other forms of a word are found, other words that begin like the last one typed, and words with a letter or two mistyped. Temporary chats and
-/// what tools answered are not searched.
+/// what tools answered are not searched. A page has at most 50 results, also if a larger `limit` is asked for.
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/search", tag = "Search", operation_id = "search",
     params(
@@ -104,6 +107,7 @@ fn parse_cursor(text: &str) -> Option<SearchPlace> {
     responses(
         (status = 200, description = "A page of results.", body = SearchResults),
         (status = 403, description = "`search_off`: this installation has no index."),
+        (status = 429, description = "`rate_limited`."),
     ),
 ))]
 pub(crate) async fn search<D: Database + 'static>(
@@ -124,12 +128,16 @@ pub(crate) async fn search<D: Database + 'static>(
         let detail = format!("Say what to look for, in at most {MAX_QUERY_CHARS} characters.");
         return Err(Problem::invalid_field("q", detail).into());
     }
+    let rate = Limit::per_minute(format!("searches:{}", session.user_id()), SEARCHES_PER_MINUTE);
+    search.store().take_rate(&[rate]).await?.map_err(|wait| {
+        Problem::rate_limited("You have searched many times. Try again in a minute.", wait.0.div_ceil(1000))
+    })?;
     // With a space behind it: whoever typed one has finished the word.
     let query = Typed::parse(typed.trim_start());
     let (store, user_id) = (search.store(), session.user_id());
     let mut index = store.search_index(user_id).await?;
     if index.has_backlog {
-        indexing::catch_up(&search, user_id).await?;
+        indexing::catch_up(&search, user_id).await;
         index = store.search_index(user_id).await?;
         (search.soon)(search.clone());
     }

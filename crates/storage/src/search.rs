@@ -11,13 +11,14 @@ use crate::{
     database::places,
     messages,
     sealed_texts::Opener,
-    search_indexing::{COUNT_BITS, DocumentKind, PURPOSE, SearchKey, word_name, word_place},
+    search_indexing::{COUNT_BITS, DocumentKind, PURPOSE, SearchKey, WAS_OFF, word_name, word_place},
 };
 
-/// The most words of the dictionary that are read for a search. A bucket has some hundred, and there are at most four for each word of a query.
-const MAX_WORDS_READ: u32 = 20_000;
-/// A page of long texts ends early: each is opened whole, and an instance has little memory.
-pub const PAGE_BYTES: u32 = 4 * 1024 * 1024;
+/// The most words of the dictionary that are read for a search. A bucket has some hundred, and there are at most four for each word of a query. Opening this
+/// many takes five milliseconds, in which the instance answers nobody else, and they are in memory beside those of fifteen other searches.
+const MAX_WORDS_READ: u32 = 4_000;
+/// A page of long texts ends early: each is opened whole, so it is in memory several times, and an instance serves sixteen requests at once in 128 MiB.
+pub const PAGE_BYTES: u32 = 512 * 1024;
 /// The steps of the logarithm: powers of two from the one that stands for 1 on, so up to 34 billion times that. Between them it is a straight line, which is at
 /// most 0.09 too low. SQLite as Spin has it has no `ln()`.
 const LOGARITHM_STEPS: u32 = 36;
@@ -120,16 +121,18 @@ pub struct SearchHit {
 }
 
 impl<D: Database> Store<D> {
-    /// A person's index. `None`: nothing of theirs is in it.
+    /// A person's index. Without keys, nothing of theirs is in it.
     ///
     /// # Errors
     /// Those of the database, and of the person's key.
     pub async fn search_index(&self, user_id: Id) -> Result<SearchIndex, StorageError> {
         const QUERY: &str = "search_index";
-        let sql = "SELECT key_id, texts, length,
+        let sql = format!(
+            "SELECT key_id, texts, length,
                        CASE WHEN EXISTS (SELECT 1 FROM search_backlog WHERE user_id = ?1)
-                           OR EXISTS (SELECT 1 FROM search_walks WHERE user_id = ?1 AND due_at <= now_ms()) THEN 1 ELSE 0 END
-                   FROM (SELECT 1 AS one) AS one LEFT JOIN search_indexes ON user_id = ?1 AND texts > 0";
+                           OR EXISTS (SELECT 1 FROM search_walks WHERE user_id = ?1 AND (due_at <= now_ms() OR passed = '{WAS_OFF}')) THEN 1 ELSE 0 END
+                   FROM (SELECT 1 AS one) AS one LEFT JOIN search_indexes ON user_id = ?1 AND texts > 0"
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         let mut index = SearchIndex { keys: Vec::new(), has_backlog: false, texts: 0, length: 0 };
         for row in &rows {
@@ -279,8 +282,10 @@ fn statement(
 /// The SQL conditions for a posting of a text that fits.
 fn filtered(filter: &SearchFilter, parameters: &mut Vec<Value>) -> String {
     let SearchFilter { kinds, authors, conversations, title_terms, before, after } = filter;
-    let mut listed = |values: Vec<Value>| {
+    let mut listed = |mut values: Vec<Value>| {
         let first = parameters.len() + 1;
+        // Few different lengths, so that the database can keep the statements as prepared ones.
+        values.resize(values.len().next_power_of_two(), Value::Null);
         parameters.extend(values);
         places(first..=parameters.len())
     };

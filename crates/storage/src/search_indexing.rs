@@ -29,6 +29,12 @@ const WALKED: u32 = 4;
 const EMPTIED: u32 = 50;
 /// Rows of the backlog that go at once then.
 const EMPTIED_BACKLOG: u32 = 1_000;
+/// How long a walk waits while the index is turned off. Then it is looked at again, so that hosts without an index do not look for it all the time.
+const OFF_MS: u32 = 10 * 60 * 1000;
+/// Walks that are made to wait at once.
+const PUT_OFF: u32 = 1_000;
+/// Where a walk stands that waits because the index was turned off: behind every id. Whoever searches does not wait for it to be due.
+pub(crate) const WAS_OFF: &str = "zz";
 /// How much of a posting's measure is how often the term is in the text (migrations/0036).
 pub(crate) const COUNT_BITS: u32 = 10;
 /// A text's length fits beside it.
@@ -73,6 +79,17 @@ impl DocumentKind {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Conversation, Self::Message].into_iter().find(|kind| kind.name() == name)
     }
+}
+
+/// What came of taking texts.
+#[derive(Debug)]
+pub enum TakenTexts {
+    /// These are to be indexed.
+    Turn(IndexingTurn),
+    /// The key of whoever they are of cannot be used. They are tried again later.
+    KeyUnusable,
+    /// There are none that nobody else has.
+    Nothing,
 }
 
 /// Texts of one person that are to be indexed.
@@ -140,18 +157,18 @@ pub(crate) fn is_due() -> &'static str {
 }
 
 impl<D: Database> Store<D> {
-    /// Takes texts of one person that are to be indexed: of this one, or of whoever waits longest. `None`: there are none that nobody else has.
+    /// Takes texts of one person that are to be indexed: of this one, or of whoever waits longest.
     ///
     /// # Errors
-    /// Those of the database, and of the person's key.
-    pub async fn take_texts_to_index(&self, person: Option<Id>) -> Result<Option<IndexingTurn>, StorageError> {
+    /// Those of the database.
+    pub async fn take_texts_to_index(&self, person: Option<Id>) -> Result<TakenTexts, StorageError> {
         const QUERY: &str = "first_in_search_backlog";
         let user_id = match person {
             Some(person) => person,
             None => {
                 let sql = "SELECT user_id FROM search_backlog WHERE due_at <= now_ms() ORDER BY due_at LIMIT 1";
                 let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
-                let Some(row) = rows.first() else { return Ok(None) };
+                let Some(row) = rows.first() else { return Ok(TakenTexts::Nothing) };
                 row.columns(QUERY).id()?
             }
         };
@@ -161,11 +178,12 @@ impl<D: Database> Store<D> {
             taken = self.take_from_search_backlog(user_id, "attempts > 0", 1).await?;
         }
         if taken.is_empty() {
-            return Ok(None);
+            return Ok(TakenTexts::Nothing);
         }
-        let data_key = self.data_key(user_id).await?;
+        // The key of one person must not keep the texts of others from being indexed.
+        let Some(data_key) = self.data_key_if_usable(user_id).await? else { return Ok(TakenTexts::KeyUnusable) };
         let texts = self.texts_to_index(user_id, &data_key, taken).await?;
-        Ok(Some(IndexingTurn { user_id, key: SearchKey::current(&data_key), texts, data_key }))
+        Ok(TakenTexts::Turn(IndexingTurn { user_id, key: SearchKey::current(&data_key), texts, data_key }))
     }
 
     async fn take_from_search_backlog(
@@ -248,7 +266,7 @@ impl<D: Database> Store<D> {
     /// Stores what the index keeps of the texts of a turn, in their order, and takes them from the backlog.
     ///
     /// # Errors
-    /// As [`Self::take_texts_to_index`]. The texts are taken again later.
+    /// Those of the database, and of the person's key. The texts are taken again later.
     pub async fn keep_indexed_texts(
         &self,
         turn: &IndexingTurn,
@@ -311,7 +329,7 @@ impl<D: Database> Store<D> {
              SELECT user_id, passed, (SELECT MIN(id) FROM (SELECT id FROM conversations
                  WHERE conversations.user_id = search_walks.user_id AND conversations.id < search_walks.passed
                  ORDER BY conversations.user_id DESC, conversations.id DESC LIMIT {WALKED}) AS next), now_ms()
-             FROM search_walks WHERE user_id = {whose} AND due_at <= now_ms() RETURNING user_id"
+             FROM search_walks WHERE user_id = {whose} AND (due_at <= now_ms() OR passed = '{WAS_OFF}') RETURNING user_id"
         );
         // Sent a second time, it takes the next step.
         let statement = Statement::new("take_search_walk_step", sql, parameters).repeatably();
@@ -325,10 +343,10 @@ impl<D: Database> Store<D> {
     pub async fn empty_search_index(&self) -> Result<bool, StorageError> {
         const QUERY: &str = "person_in_search_index";
         let sql = "SELECT COALESCE((SELECT user_id FROM search_backlog LIMIT 1),
-                       (SELECT user_id FROM search_indexes WHERE texts > 0 LIMIT 1))";
+                       (SELECT user_id FROM search_indexes LIMIT 1))";
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let person = rows.first().map(|row| row.columns(QUERY).optional_id()).transpose()?.flatten();
-        let Some(person) = person else { return Ok(false) };
+        let Some(person) = person else { return self.put_off_search_walks().await };
         for (name, sql) in [
             // First, so that whoever is killed in between forgets nobody. Of somebody who is gone only the rows are left.
             (
@@ -350,10 +368,22 @@ impl<D: Database> Store<D> {
                          SELECT source_id FROM search_backlog WHERE user_id = ?1 LIMIT {EMPTIED_BACKLOG})"
                 ),
             ),
+            ("empty_search_indexes", "DELETE FROM search_indexes WHERE user_id = ?1 AND texts <= 0".to_owned()),
         ] {
             self.database.query(Statement::new(name, sql, [person.into()]).repeatably()).await?;
         }
         Ok(true)
+    }
+
+    /// Makes walks wait that are due. `false`: none is.
+    async fn put_off_search_walks(&self) -> Result<bool, StorageError> {
+        let sql = format!(
+            "UPDATE search_walks SET passed = '{WAS_OFF}', due_at = now_ms() + {OFF_MS}
+             WHERE user_id IN (SELECT user_id FROM search_walks WHERE due_at <= now_ms() ORDER BY due_at LIMIT {PUT_OFF})
+                 AND due_at <= now_ms() RETURNING user_id"
+        );
+        let statement = Statement::new("put_off_search_walks", sql, []).repeatably();
+        Ok(!self.database.query(statement).await?.is_empty())
     }
 }
 

@@ -47,12 +47,13 @@ export function SearchField() {
 
 export function SearchResults() {
   const text = typed.value;
-  const [asked, setAsked] = useState(text);
+  // Nothing at first: whoever has typed one letter will type on.
+  const [asked, setAsked] = useState("");
   useEffect(() => {
     const timer = setTimeout(() => setAsked(text), TYPING_MS);
     return () => clearTimeout(timer);
   }, [text]);
-  return <Results key={asked} asked={asked} />;
+  return asked === "" ? null : <Results key={asked} asked={asked} />;
 }
 
 function Results({ asked }: { asked: string }) {

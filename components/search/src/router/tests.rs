@@ -146,6 +146,17 @@ fn pages_follow_each_other_to_the_last() {
 }
 
 #[test]
+fn whoever_searches_again_and_again_waits_and_nobody_else_does() {
+    let test = Test::default();
+    // Some more than a minute's: one is given back each second.
+    let refused = (0..300).map(|_| test.ask("q=x")).find(|answer| answer.status != StatusCode::OK).unwrap();
+    assert_eq!((refused.status, &refused.json["code"]), (StatusCode::TOO_MANY_REQUESTS, &"rate_limited".into()));
+    let (_, token) = test.fixture.person("eve@example.org");
+    let router = routes(test.fixture.new_instance());
+    assert_eq!(send(router, request(Method::GET, "/api/search?q=x", Some(&token), None)).status, StatusCode::OK);
+}
+
+#[test]
 fn somebody_elses_texts_and_temporary_chats_are_not_found() {
     let test = Test::default();
     test.say(test.conversation("cabin"), "cabin");

@@ -11,7 +11,7 @@ use storage::{
     Database, Store, Value,
     data_key_rotation::Rotation,
     search::{SearchFilter, SearchPage, SearchPlace, SearchTerm},
-    search_indexing::{DocumentKind, IndexedText, NewSearchWord},
+    search_indexing::{DocumentKind, IndexedText, IndexingTurn, NewSearchWord, TakenTexts},
 };
 
 use crate::{
@@ -34,6 +34,7 @@ on_each_database! {
     an_index_that_is_turned_off_goes_and_one_that_is_turned_on_again_has_everything,
     with_a_new_data_key_everything_is_indexed_anew_and_found_meanwhile,
     an_erased_person_leaves_nothing_in_the_index,
+    a_key_that_cannot_be_used_keeps_nobody_elses_texts_from_the_index,
     a_text_that_could_not_be_indexed_waits_longer_each_time_and_then_goes_alone,
     no_statement_of_a_search_or_of_indexing_reads_a_whole_table,
 }
@@ -64,6 +65,14 @@ fn indexed(text: &str, key: &[u8; 32]) -> IndexedText {
     IndexedText { length: counts.values().sum(), postings, words: counts.keys().map(entry).collect() }
 }
 
+/// Takes texts that wait.
+fn take<D: Database>(store: &Store<D>) -> Option<IndexingTurn> {
+    match block_on(store.take_texts_to_index(None)).unwrap() {
+        TakenTexts::Turn(turn) => Some(turn),
+        TakenTexts::KeyUnusable | TakenTexts::Nothing => None,
+    }
+}
+
 /// Indexes everything that waits. Returns how many texts it was.
 fn index<D: Database>(store: &Store<D>) -> Result<usize, storage::StorageError> {
     let mut count = 0;
@@ -71,7 +80,11 @@ fn index<D: Database>(store: &Store<D>) -> Result<usize, storage::StorageError> 
         if block_on(store.take_search_walk_step(None))? {
             continue;
         }
-        let Some(turn) = block_on(store.take_texts_to_index(None))? else { return Ok(count) };
+        let turn = match block_on(store.take_texts_to_index(None))? {
+            TakenTexts::Turn(turn) => turn,
+            TakenTexts::KeyUnusable => continue,
+            TakenTexts::Nothing => return Ok(count),
+        };
         count += turn.texts.len();
         block_on(store.keep_indexed_texts(&turn, turn.texts.iter().map(|text| indexed(&text.text, &turn.key.bytes))))?;
     }
@@ -206,6 +219,8 @@ fn temporary_chats_and_what_tools_said_are_never_indexed(place: Place) {
     let ada = fixture.user("ada@example.org");
     let temporary = block_on(fixture.store.begin_temporary_conversation(ada.id, None)).unwrap().unwrap();
     say(&fixture, &ada, temporary.id, &["nobody finds this"]);
+    block_on(fixture.store.update_conversation(ada.id, temporary.id, Some("nor this"), None)).unwrap();
+    assert_eq!(count(&fixture.another_connection(), "search_backlog"), 0);
     let (_, lease) = fixture.claimed(&ada, fixture.conversation(&ada));
     assert!(block_on(fixture.store.finish_tool_call(lease, &result_of("c", "noon", false), &batch(3, "c"))).unwrap());
     index(&fixture.store).unwrap();
@@ -243,8 +258,8 @@ fn a_title_that_changes_while_it_is_indexed_is_indexed_again(place: Place) {
     let fixture = Fixture::new(place);
     let ada = fixture.user("ada@example.org");
     let conversation = titled(&fixture, &ada, "before");
-    let turn = block_on(fixture.store.take_texts_to_index(None)).unwrap().unwrap();
-    assert!(block_on(fixture.store.take_texts_to_index(None)).unwrap().is_none(), "somebody has it");
+    let turn = take(&fixture.store).unwrap();
+    assert!(take(&fixture.store).is_none(), "somebody has it");
     block_on(fixture.store.update_conversation(ada.id, conversation, Some("after"), None)).unwrap();
     let texts = || turn.texts.iter().map(|text| indexed(&text.text, &turn.key.bytes));
     for _ in 0..2 {
@@ -295,9 +310,13 @@ fn an_index_that_is_turned_off_goes_and_one_that_is_turned_on_again_has_everythi
     index(&fixture.store).unwrap();
     say(&fixture, &ada, fixture.conversation(&ada), &["cabin late"]);
     while block_on(fixture.store.empty_search_index()).unwrap() {}
-    for table in TABLES {
+    for table in TABLES.into_iter().chain(["search_indexes"]) {
         assert_eq!(count(&database, table), 0, "{table}");
     }
+    assert!(!block_on(fixture.store.background_work()).unwrap().indexes, "nothing is to be done while it is off");
+    // Whoever searches first has their own texts walked through.
+    assert!(block_on(fixture.store.search_index(ada.id)).unwrap().has_backlog);
+    while block_on(fixture.store.take_search_walk_step(Some(ada.id))).unwrap() {}
     index(&fixture.store).unwrap();
     assert_eq!(found(&fixture.store, &ada, "cabin").len(), 13);
 }
@@ -319,7 +338,7 @@ fn with_a_new_data_key_everything_is_indexed_anew_and_found_meanwhile(place: Pla
     }
     say(&fixture, &ada, fixture.conversation(&ada), &["cabin after"]);
     assert!(block_on(fresh().take_search_walk_step(None)).unwrap());
-    let turn = block_on(fresh().take_texts_to_index(None)).unwrap().unwrap();
+    let turn = take(&fresh()).unwrap();
     let store = fresh();
     block_on(store.keep_indexed_texts(&turn, turn.texts.iter().map(|text| indexed(&text.text, &turn.key.bytes))))
         .unwrap();
@@ -350,13 +369,25 @@ fn an_erased_person_leaves_nothing_in_the_index(place: Place) {
     }
 }
 
+fn a_key_that_cannot_be_used_keeps_nobody_elses_texts_from_the_index(place: Place) {
+    let fixture = Fixture::new(place);
+    let (ada, eve) = (fixture.user("ada@example.org"), fixture.user("eve@example.org"));
+    say(&fixture, &ada, titled(&fixture, &ada, ""), &["the cabin"]);
+    say(&fixture, &eve, titled(&fixture, &eve, ""), &["the sea"]);
+    assert!(block_on(fixture.store.destroy_data_key(ada.id)).unwrap());
+    assert_eq!(index(&fixture.store).unwrap(), 3, "a title, a message and an answer of the other person");
+    assert!(!found(&fixture.store, &eve, "sea").is_empty());
+    let waiting = rows(&fixture.another_connection(), "SELECT DISTINCT user_id FROM search_backlog WHERE attempts = 1");
+    assert_eq!(waiting.len(), 1, "those of the first are tried again later");
+}
+
 fn a_text_that_could_not_be_indexed_waits_longer_each_time_and_then_goes_alone(place: Place) {
     let fixture = Fixture::new(place);
     let (ada, database) = (fixture.user("ada@example.org"), fixture.another_connection());
     say_much(&fixture, &ada);
     let taken = |due: &str| {
         rows(&database, &format!("UPDATE search_backlog SET due_at = due_at - {due}"));
-        block_on(fixture.store.take_texts_to_index(None)).unwrap().map_or(0, |turn| turn.texts.len())
+        take(&fixture.store).map_or(0, |turn| turn.texts.len())
     };
     assert_eq!([taken("0"), taken("0")], [18, 0]);
     assert_eq!([taken("31000"), taken("0")], [1, 1]);
