@@ -25,6 +25,14 @@ fn read(name: &str, bytes: impl Into<Vec<u8>>) -> Result<Document, Unreadable> {
     read
 }
 
+/// What of a file grows with the square of something else takes minutes; what grows with the file alone, a second.
+fn read_soon(name: &str, bytes: impl Into<Vec<u8>>) -> Document {
+    let began = Instant::now();
+    let read = extraction::read(bytes.into(), Hints { name, media_type: "" }).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{name} took {:?}", began.elapsed());
+    read
+}
+
 fn has_note(document: &Document, code: NoteCode) -> bool {
     document.notes.iter().any(|note| note.code == code)
 }
@@ -96,6 +104,14 @@ fn a_mail_in_mails_costs_its_bytes() {
     assert!(read("a.eml", mail).unwrap().text.contains("outermost"));
     let inside = "Content-Type: message/rfc822\n\n".repeat(2_000);
     assert!(read("a.eml", format!("Subject: outermost\n{inside}end")).unwrap().text.contains("outermost"));
+}
+
+#[test]
+fn fonts_are_found_by_their_numbers() {
+    let fonts: String = (0..50_000).map(|font| format!("\\f{font}\\fcharset204")).collect();
+    let unknown = "\\f-1".repeat(200_000);
+    let document = read_soon("a.rtf", format!("{{\\rtf1{{\\fonttbl{fonts}}}{unknown}\\f49999\\'e4}}"));
+    assert_eq!(document.text, "д");
 }
 
 #[test]
