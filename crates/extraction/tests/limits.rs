@@ -177,6 +177,21 @@ fn a_thousand_pages_are_read() {
 }
 
 #[test]
+fn a_paragraph_of_a_pdf_file_ends_after_a_thousand_lines() {
+    let lines = "(a) '".repeat(3_000);
+    let page = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 5 0 R/Resources<</Font<</F 4 0 R>>>>>>";
+    let objects = [
+        CATALOGUE.to_owned(),
+        "<</Type/Pages/Count 1/Kids[3 0 R]>>".to_owned(),
+        page.to_owned(),
+        FONT.to_owned(),
+        stream("", &format!("BT /F .2 Tf .24 TL 50 790 Td {lines} ET")),
+    ];
+    let document = read("a.pdf", pdf(&objects)).unwrap();
+    assert_eq!(document.blocks.len(), 3);
+}
+
+#[test]
 fn a_hundred_thousand_objects_are_looked_at_once() {
     let mut objects = vec![CATALOGUE.to_owned(), "<</Type/Pages/Count 0/Kids[]>>".to_owned()];
     objects.extend((0..100_000).map(|index| format!("<</A {index} 0 R/B[{index} 0 R]>>")));
