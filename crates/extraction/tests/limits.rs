@@ -41,7 +41,8 @@ fn has_note(document: &Document, code: NoteCode) -> bool {
 fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {
-        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        let method = if bytes.is_empty() { zip::CompressionMethod::Stored } else { zip::CompressionMethod::Deflated };
+        let options = SimpleFileOptions::default().compression_method(method);
         archive.start_file(*name, options).unwrap();
         archive.write_all(bytes).unwrap();
     }
@@ -79,6 +80,48 @@ fn an_archive_that_unpacks_to_gigabytes_is_refused() {
     let bomb = archive(&[TYPES, ("word/document.xml", &vec![b' '; 25 << 20])]);
     assert!(bomb.len() < 100_000);
     assert!(matches!(read("a.docx", bomb), Err(Unreadable::TooComplex(_))));
+}
+
+#[test]
+fn chapters_that_are_missing_are_looked_for_once() {
+    let item = |id: u32| format!("<item id='{id}' href='y{id:05}'/><itemref idref='{id}'/>");
+    let items: String = (0..60_000).map(item).collect();
+    let names: Vec<String> = (0..10_000).map(|name| format!("x{name:05}")).collect();
+    let book: [(&str, &[u8]); 3] = [
+        ("mimetype", b"application/epub+zip"),
+        ("META-INF/container.xml", b"<rootfile full-path='package'/>"),
+        ("package", items.as_bytes()),
+    ];
+    let mut files = book.to_vec();
+    files.extend(names.iter().map(|name| (name.as_str(), b"".as_slice())));
+    let document = read_soon("a.epub", archive(&files));
+    assert!(document.text.is_empty() && has_note(&document, NoteCode::Damaged));
+}
+
+#[test]
+fn a_file_in_an_archive_is_found_whatever_the_case_of_its_name() {
+    let book: [(&str, &[u8]); 4] = [
+        ("mimetype", b"application/epub+zip"),
+        ("meta-inf/CONTAINER.xml", b"<rootfile full-path='Book/Package'/>"),
+        ("book/package", b"<item id='1' href='One'/><itemref idref='1'/>"),
+        ("BOOK/ONE", b"<p>end</p>"),
+    ];
+    assert_eq!(read("a.epub", archive(&book)).unwrap().text, "end");
+}
+
+#[test]
+fn slides_are_found_by_their_ids() {
+    let ids: String = (0..30_000).map(|id| format!("<p:sldId r:id='y{id:05}'/>")).collect();
+    let others: String = (0..30_000).map(|id| format!("<Relationship Id='x{id:05}'/>")).collect();
+    let presentation = format!("<p>{ids}<p:sldId r:id='r'/></p>");
+    let relationships = format!("<r>{others}<Relationship Id='r' Target='slide'/></r>");
+    let files: [(&str, &[u8]); 4] = [
+        ("[Content_Types].xml", b"<Types>presentationml.</Types>"),
+        ("ppt/presentation.xml", presentation.as_bytes()),
+        ("ppt/_rels/presentation.xml.rels", relationships.as_bytes()),
+        ("ppt/slide", b"<p:p><a:t>end</a:t></p:p>"),
+    ];
+    assert_eq!(read_soon("a.pptx", archive(&files)).text, "end");
 }
 
 #[test]
