@@ -125,6 +125,20 @@ fn slides_are_found_by_their_ids() {
 }
 
 #[test]
+fn what_is_repeated_costs_nothing_once_the_table_is_full() {
+    let cell = |text: &str| {
+        format!("<table:table-cell table:number-columns-repeated='64'><text:p>{text}</text:p></table:table-cell>")
+    };
+    let row = |cells: &str| format!("<table:table-row table:number-rows-repeated='64'>{cells}</table:table-row>");
+    let late = cell(&format!("{}x", " ".repeat(10_000))).repeat(150);
+    let rows = row(&cell(&"x".repeat(32_000))) + &row(&late);
+    let content = format!("<office:spreadsheet><table:table>{rows}</table:table></office:spreadsheet>");
+    let files: [(&str, &[u8]); 2] =
+        [("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"), ("content.xml", content.as_bytes())];
+    assert!(has_note(&read_soon("a.ods", archive(&files)), NoteCode::Truncated));
+}
+
+#[test]
 fn markup_that_is_deep_costs_its_bytes() {
     let deep = "<w:tbl><w:tr><w:tc><w:p>".repeat(50_000);
     let text = format!("<w:document>{deep}<w:r><w:t>end</w:t></w:r>");
