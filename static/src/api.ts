@@ -199,36 +199,50 @@ const PART_BYTES = 1_048_576;
 const RESUMABLE = { "Tus-Resumable": "1.0.0" };
 
 export const files = {
-  /** Uploads a file, in parts. `told` hears how many bytes the server has. */
+  /** Uploads a file, in parts. `told` hears how many bytes the server has. Of one that is given up nothing stays. */
   async upload(file: File, told: (bytes: number) => void, signal: AbortSignal): Promise<StoredFile> {
     const name = btoa(String.fromCharCode(...new TextEncoder().encode(file.name.slice(0, 255))));
     const headers = { ...RESUMABLE, "Upload-Length": String(file.size), "Upload-Metadata": `filename ${name}` };
     const begun = await renewing(() => limited("/api/files", { method: "POST", headers, signal }));
     if (begun.status >= 400) throw problemOf(begun);
     const { id } = JSON.parse(begun.text) as StoredFile;
-    const at = address("/api/files/{id}", { path: { id } });
-    for (let offset = 0, failures = 0; offset < file.size;) {
-      const body = file.slice(offset, offset + PART_BYTES);
-      const part = { ...RESUMABLE, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
-      const before = offset;
-      try {
-        const answer = await renewing(() => limited(at, { method: "PATCH", headers: part, body, signal }));
-        if (answer.status >= 400 && answer.status !== 409 && !AWAY.has(answer.status)) throw problemOf(answer);
-        if (answer.status < 400) offset += body.size;
-        else offset = await received(at, signal);
-      } catch (error) {
-        if (signal.aborted || (error instanceof ApiError && error.status !== 0)) throw error;
-        await pause(PAUSES_MS[failures] ?? 0, signal);
-        offset = await received(at, signal);
-      }
-      failures = offset > before ? 0 : failures + 1;
-      if (failures > PAUSES_MS.length) throw new ApiError(0, "unreachable", "The file could not be uploaded. Attach it again.");
-      told(offset);
+    try {
+      await sendParts(file, id, told, signal);
+      return await send("get", "/api/files/{id}", { path: { id }, signal });
+    } catch (error) {
+      // It takes room of the person's. If this fails too, the server deletes it on the next day.
+      void files.remove(id).catch(() => undefined);
+      throw error;
     }
-    return send("get", "/api/files/{id}", { path: { id }, signal });
   },
   remove: (id: string) => send("delete", "/api/files/{id}", { path: { id } }),
 };
+
+async function sendParts(file: File, id: string, told: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+  const at = address("/api/files/{id}", { path: { id } });
+  for (let offset = 0, failures = 0; offset < file.size;) {
+    const body = file.slice(offset, offset + PART_BYTES);
+    const part = { ...RESUMABLE, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
+    const before = offset;
+    let askedMs = 0;
+    try {
+      const answer = await renewing(() => limited(at, { method: "PATCH", headers: part, body, signal }));
+      askedMs = waitAskedMs(answer) ?? 0;
+      const mayGoOn = (answer.status === 409 || AWAY.has(answer.status)) && askedMs <= LONGEST_PAUSE_MS;
+      if (answer.status >= 400 && !mayGoOn) throw problemOf(answer);
+      if (answer.status < 400) offset += body.size;
+    } catch (error) {
+      if (signal.aborted || (error instanceof ApiError && error.status !== 0)) throw error;
+    }
+    if (offset === before) {
+      await pause(Math.max(askedMs, PAUSES_MS[failures] ?? 0), signal);
+      offset = await received(at, signal);
+    }
+    failures = offset > before ? 0 : failures + 1;
+    if (failures > PAUSES_MS.length) throw new ApiError(0, "unreachable", "The file could not be uploaded. Attach it again.");
+    told(offset);
+  }
+}
 
 /** How much of a file the server has. */
 async function received(at: string, signal: AbortSignal): Promise<number> {

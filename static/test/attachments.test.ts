@@ -1,5 +1,5 @@
 /** Files that are attached: uploaded in parts that go on where a connection broke, and sent with the message. */
-import { answers, asked, refusal, until } from "./tab.ts";
+import { answers, asked, refusal, silent, until } from "./tab.ts";
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { fitting } from "../src/pictures.ts";
@@ -10,20 +10,23 @@ const F = "00000000-0000-7000-8000-00000000000f";
 const stored = { id: F, name: "a.txt", type: "text/plain", size: 5, state: "ready", created_at: "", expires_at: null };
 
 /** Makes the server take a file, and returns how many bytes it has. */
-function takes(size: number): { received: () => number; fail: (times: number) => void } {
+function takes(size: number): { received: () => number; fail: (times: number) => void; leave: (times: number) => void } {
   let received = 0;
   let failures = 0;
+  let away = 0;
   answers.set("POST /api/files", () => Response.json({ ...stored, size, state: "arriving" }, { status: 201 }));
   answers.set(`HEAD /api/files/${F}`, () => new Response(null, { headers: { "Upload-Offset": String(received) } }));
   answers.set(`GET /api/files/${F}`, () => Response.json({ ...stored, size }));
   answers.set(`DELETE /api/files/${F}`, () => new Response(null, { status: 204 }));
   answers.set(`PATCH /api/files/${F}`, ({ headers }) => {
+    if (away-- > 0) return refusal(503, "unavailable", "Away.");
     if (Number(headers.get("Upload-Offset")) !== received) return refusal(409, "upload_offset", "Elsewhere.");
     received = Math.min(size, received + 1_048_576);
     if (failures-- > 0) throw new TypeError("fetch failed");
     return new Response(null, { status: 204 });
   });
-  return { received: () => received, fail: (times) => void (failures = times) };
+  const leave = (times: number) => void (away = times);
+  return { received: () => received, fail: (times) => void (failures = times), leave };
 }
 
 beforeEach(() => {
@@ -56,6 +59,17 @@ test("an upload whose answer was lost goes on where the server is", async () => 
   assert.deepEqual(parts, ["0", "1048576", "2097152"]);
 });
 
+test("a server that is away is given time", async () => {
+  const server = takes(5);
+  server.leave(1);
+  attach("d", [new File(["hello"], "a.txt")]);
+  await until(() => asked.some(({ method }) => method === "PATCH"), "the first try");
+  const before = performance.now();
+  await until(() => asked.some(({ method }) => method === "HEAD"), "the question how much is there");
+  assert.ok(performance.now() - before > 150);
+  await until(() => only()?.file?.id === F, "the file");
+});
+
 test("what the server refuses is said at the file, and can be removed", async () => {
   answers.set("POST /api/files", () => refusal(413, "file_quota", "There is no room for this file."));
   attach("d", [new File(["hello"], "a.txt")]);
@@ -74,6 +88,22 @@ test("a file that is removed is deleted at the server, and files move with a new
   detach("e", attachedTo("e")[0]?.key ?? 0);
   await until(() => asked.some(({ method }) => method === "DELETE"), "the deletion");
   assert.deepEqual([attachedTo("d"), attachedTo("e")], [[], []]);
+});
+
+test("an upload that is given up, or fails, is deleted at the server", async () => {
+  const deleted = () => asked.some(({ method, path }) => method === "DELETE" && path === `/api/files/${F}`);
+  takes(5);
+  answers.set(`PATCH /api/files/${F}`, silent);
+  attach("d", [new File(["hello"], "a.txt")]);
+  await until(() => asked.some(({ method }) => method === "PATCH"), "the first part");
+  assert.equal(deleted(), false);
+  detach("d", only()?.key ?? 0);
+  await until(deleted, "the deletion");
+  asked.length = 0;
+  answers.set(`PATCH /api/files/${F}`, () => refusal(422, "invalid", "No."));
+  attach("d", [new File(["hello"], "a.txt")]);
+  await until(() => only()?.problem === "No.", "the refusal");
+  await until(deleted, "the deletion");
 });
 
 test("a message has no more files than the server takes", () => {

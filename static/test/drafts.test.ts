@@ -25,6 +25,17 @@ test("the key stays as long as the text does, and another text has another", () 
   assert.notEqual(draftKey("b", "one"), key);
 });
 
+test("the key of files without a text stays as long as they do, in the new conversation too", () => {
+  const key = draftKey(NEW_CHAT, "", ["f", "g"]);
+  assert.equal(draftKey(NEW_CHAT, "", ["f", "g"]), key);
+  moveDraft(NEW_CHAT, "a");
+  assert.equal(draftKey("a", "", ["f", "g"]), key);
+  assert.equal(readDraft("a"), "");
+  assert.notEqual(draftKey("a", "", ["f"]), key);
+  writeDraft("a", "");
+  assert.deepEqual(Object.keys(sessionStorage), []);
+});
+
 test("what was typed in a new chat goes with it, and its key too", () => {
   const key = draftKey(NEW_CHAT, "one");
   moveDraft(NEW_CHAT, "a");

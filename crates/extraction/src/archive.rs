@@ -1,6 +1,9 @@
 //! The files in an archive (ZIP), within limits on each and on all together, whatever the archive says about their sizes.
 
-use std::io::{Cursor, Read as _};
+use std::{
+    collections::HashMap,
+    io::{Cursor, Read as _},
+};
 
 use zip::{ZipArchive, result::ZipError};
 
@@ -27,6 +30,8 @@ const NOT_AN_ARCHIVE: &str = "its archive cannot be opened";
 /// An archive.
 pub(crate) struct Archive<'b> {
     zip: ZipArchive<Cursor<&'b [u8]>>,
+    /// Where a file is, by its name in small letters: a document may name millions that are not there.
+    indexes: HashMap<Vec<u8>, usize>,
     left: usize,
 }
 
@@ -41,7 +46,11 @@ impl<'b> Archive<'b> {
             return Err(Unreadable::TooComplex("it has too many parts"));
         }
         let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|_| Unreadable::Damaged(NOT_AN_ARCHIVE))?;
-        Ok(Self { zip, left: ALL_MAX_BYTES })
+        let mut indexes = HashMap::new();
+        for (index, name) in zip.file_names_raw().enumerate() {
+            indexes.entry(name.to_ascii_lowercase()).or_insert(index);
+        }
+        Ok(Self { zip, indexes, left: ALL_MAX_BYTES })
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -56,8 +65,8 @@ impl<'b> Archive<'b> {
     pub(crate) fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, Unreadable> {
         let path = path.trim_start_matches('/');
         // Some writers of documents mix cases.
-        let by_name = |name: &[u8]| name.eq_ignore_ascii_case(path.as_bytes());
-        let index = self.zip.index_for_name(path).or_else(|| self.zip.file_names_raw().position(by_name));
+        let in_any_case = || self.indexes.get(path.to_ascii_lowercase().as_bytes()).copied();
+        let index = self.zip.index_for_name(path).or_else(in_any_case);
         let Some(index) = index else { return Ok(None) };
         let mut bytes = Vec::new();
         self.unpack(index, |piece| bytes.extend_from_slice(piece))?;

@@ -198,6 +198,9 @@ impl<'w> Body<'w> {
         }
         for _ in 0..self.row_repeated.clamp(1, REPEATED_MAX) {
             for (text, repeated) in &row {
+                if self.table.is_full() {
+                    return;
+                }
                 if text.trim().is_empty() {
                     self.table.skip(*repeated);
                 } else {

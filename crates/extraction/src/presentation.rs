@@ -1,5 +1,7 @@
 //! PowerPoint presentations (ECMA-376, PresentationML): the slides in their order, each with its title first, its texts, tables, diagrams and notes.
 
+use std::collections::HashMap;
+
 use crate::{
     PartKind, Unreadable,
     archive::Archive,
@@ -14,14 +16,17 @@ pub(crate) fn read(bytes: Vec<u8>, writer: &mut Writer) -> Result<(), Unreadable
     let mut archive = Archive::open(&bytes)?;
     office::title(&mut archive, writer)?;
     let main = office::main_part(&mut archive, "ppt/presentation.xml")?;
-    let relationships = office::relationships(&mut archive, &main)?;
+    let mut targets = HashMap::new();
+    for found in office::relationships(&mut archive, &main)? {
+        targets.entry(found.id).or_insert(found.target);
+    }
     let text = archive.need(&main)?;
     for id in slide_ids(&charset::xml(&text)) {
         if writer.is_full() {
             break;
         }
-        let Some(slide) = relationships.iter().find(|found| found.id == id) else { continue };
-        read_slide(&mut archive, &slide.target, writer)?;
+        let Some(slide) = targets.get(&id) else { continue };
+        read_slide(&mut archive, slide, writer)?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Rich Text Format (Microsoft, version 1.9.1): its text, without what is hidden or deleted.
 
+use std::collections::HashMap;
+
 use encoding_rs::{Encoding, WINDOWS_1252};
 
 use crate::{table::Table, writer::Writer};
@@ -61,7 +63,7 @@ pub(crate) fn read(bytes: &[u8], writer: &mut Writer) {
         is_in_table: false,
         cell: String::new(),
         table: Table::default(),
-        fonts: Vec::new(),
+        fonts: HashMap::new(),
         font: None,
         is_font_list: false,
         usual: WINDOWS_1252,
@@ -88,7 +90,7 @@ struct Reader<'b, 'w> {
     cell: String,
     table: Table,
     /// The encodings of fonts by their numbers.
-    fonts: Vec<(i32, &'static Encoding)>,
+    fonts: HashMap<i32, &'static Encoding>,
     font: Option<i32>,
     is_font_list: bool,
     /// The document's encoding.
@@ -237,12 +239,14 @@ impl Reader<'_, '_> {
             "f" if self.is_font_list => self.font = number,
             "fcharset" if self.is_font_list => {
                 let encoding = number.and_then(encoding_of_charset);
-                self.fonts.extend(self.font.zip(encoding));
+                if let Some((font, encoding)) = self.font.zip(encoding) {
+                    self.fonts.entry(font).or_insert(encoding);
+                }
             }
             "f" => {
                 self.unpack();
-                let found = self.fonts.iter().find(|(font, _)| Some(*font) == number);
-                self.group.encoding = found.map_or(self.usual, |(_, encoding)| *encoding);
+                let found = number.and_then(|number| self.fonts.get(&number));
+                self.group.encoding = found.copied().unwrap_or(self.usual);
             }
             "pard" => {
                 self.level = None;

@@ -25,6 +25,14 @@ fn read(name: &str, bytes: impl Into<Vec<u8>>) -> Result<Document, Unreadable> {
     read
 }
 
+/// What of a file grows with the square of something else takes minutes; what grows with the file alone, a second.
+fn read_soon(name: &str, bytes: impl Into<Vec<u8>>) -> Document {
+    let began = Instant::now();
+    let read = extraction::read(bytes.into(), Hints { name, media_type: "" }).unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{name} took {:?}", began.elapsed());
+    read
+}
+
 fn has_note(document: &Document, code: NoteCode) -> bool {
     document.notes.iter().any(|note| note.code == code)
 }
@@ -33,7 +41,8 @@ fn has_note(document: &Document, code: NoteCode) -> bool {
 fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in files {
-        let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        let method = if bytes.is_empty() { zip::CompressionMethod::Stored } else { zip::CompressionMethod::Deflated };
+        let options = SimpleFileOptions::default().compression_method(method);
         archive.start_file(*name, options).unwrap();
         archive.write_all(bytes).unwrap();
     }
@@ -74,6 +83,62 @@ fn an_archive_that_unpacks_to_gigabytes_is_refused() {
 }
 
 #[test]
+fn chapters_that_are_missing_are_looked_for_once() {
+    let item = |id: u32| format!("<item id='{id}' href='y{id:05}'/><itemref idref='{id}'/>");
+    let items: String = (0..60_000).map(item).collect();
+    let names: Vec<String> = (0..10_000).map(|name| format!("x{name:05}")).collect();
+    let book: [(&str, &[u8]); 3] = [
+        ("mimetype", b"application/epub+zip"),
+        ("META-INF/container.xml", b"<rootfile full-path='package'/>"),
+        ("package", items.as_bytes()),
+    ];
+    let mut files = book.to_vec();
+    files.extend(names.iter().map(|name| (name.as_str(), b"".as_slice())));
+    let document = read_soon("a.epub", archive(&files));
+    assert!(document.text.is_empty() && has_note(&document, NoteCode::Damaged));
+}
+
+#[test]
+fn a_file_in_an_archive_is_found_whatever_the_case_of_its_name() {
+    let book: [(&str, &[u8]); 4] = [
+        ("mimetype", b"application/epub+zip"),
+        ("meta-inf/CONTAINER.xml", b"<rootfile full-path='Book/Package'/>"),
+        ("book/package", b"<item id='1' href='One'/><itemref idref='1'/>"),
+        ("BOOK/ONE", b"<p>end</p>"),
+    ];
+    assert_eq!(read("a.epub", archive(&book)).unwrap().text, "end");
+}
+
+#[test]
+fn slides_are_found_by_their_ids() {
+    let ids: String = (0..30_000).map(|id| format!("<p:sldId r:id='y{id:05}'/>")).collect();
+    let others: String = (0..30_000).map(|id| format!("<Relationship Id='x{id:05}'/>")).collect();
+    let presentation = format!("<p>{ids}<p:sldId r:id='r'/></p>");
+    let relationships = format!("<r>{others}<Relationship Id='r' Target='slide'/></r>");
+    let files: [(&str, &[u8]); 4] = [
+        ("[Content_Types].xml", b"<Types>presentationml.</Types>"),
+        ("ppt/presentation.xml", presentation.as_bytes()),
+        ("ppt/_rels/presentation.xml.rels", relationships.as_bytes()),
+        ("ppt/slide", b"<p:p><a:t>end</a:t></p:p>"),
+    ];
+    assert_eq!(read_soon("a.pptx", archive(&files)).text, "end");
+}
+
+#[test]
+fn what_is_repeated_costs_nothing_once_the_table_is_full() {
+    let cell = |text: &str| {
+        format!("<table:table-cell table:number-columns-repeated='64'><text:p>{text}</text:p></table:table-cell>")
+    };
+    let row = |cells: &str| format!("<table:table-row table:number-rows-repeated='64'>{cells}</table:table-row>");
+    let late = cell(&format!("{}x", " ".repeat(10_000))).repeat(150);
+    let rows = row(&cell(&"x".repeat(32_000))) + &row(&late);
+    let content = format!("<office:spreadsheet><table:table>{rows}</table:table></office:spreadsheet>");
+    let files: [(&str, &[u8]); 2] =
+        [("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"), ("content.xml", content.as_bytes())];
+    assert!(has_note(&read_soon("a.ods", archive(&files)), NoteCode::Truncated));
+}
+
+#[test]
 fn markup_that_is_deep_costs_its_bytes() {
     let deep = "<w:tbl><w:tr><w:tc><w:p>".repeat(50_000);
     let text = format!("<w:document>{deep}<w:r><w:t>end</w:t></w:r>");
@@ -96,6 +161,14 @@ fn a_mail_in_mails_costs_its_bytes() {
     assert!(read("a.eml", mail).unwrap().text.contains("outermost"));
     let inside = "Content-Type: message/rfc822\n\n".repeat(2_000);
     assert!(read("a.eml", format!("Subject: outermost\n{inside}end")).unwrap().text.contains("outermost"));
+}
+
+#[test]
+fn fonts_are_found_by_their_numbers() {
+    let fonts: String = (0..50_000).map(|font| format!("\\f{font}\\fcharset204")).collect();
+    let unknown = "\\f-1".repeat(200_000);
+    let document = read_soon("a.rtf", format!("{{\\rtf1{{\\fonttbl{fonts}}}{unknown}\\f49999\\'e4}}"));
+    assert_eq!(document.text, "д");
 }
 
 #[test]
@@ -158,6 +231,21 @@ fn a_thousand_pages_are_read() {
     let document = read("a.pdf", pdf(&objects)).unwrap();
     assert_eq!(document.parts.len(), 1_000);
     assert!(document.text.contains("This is page 1.") && document.text.ends_with("This is page 1000."));
+}
+
+#[test]
+fn a_paragraph_of_a_pdf_file_ends_after_a_thousand_lines() {
+    let lines = "(a) '".repeat(3_000);
+    let page = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 5 0 R/Resources<</Font<</F 4 0 R>>>>>>";
+    let objects = [
+        CATALOGUE.to_owned(),
+        "<</Type/Pages/Count 1/Kids[3 0 R]>>".to_owned(),
+        page.to_owned(),
+        FONT.to_owned(),
+        stream("", &format!("BT /F .2 Tf .24 TL 50 790 Td {lines} ET")),
+    ];
+    let document = read("a.pdf", pdf(&objects)).unwrap();
+    assert_eq!(document.blocks.len(), 3);
 }
 
 #[test]

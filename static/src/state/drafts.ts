@@ -23,9 +23,10 @@ export function writeDraft(id: string, text: string): void {
 export function draftKey(id: string, text: string, files: readonly string[] = []): string {
   const draft = read(id);
   const ids = files.join(" ");
-  if (draft.text === text && (draft.files ?? "") === ids && text !== "") return draft.key;
+  const isEmpty = text === "" && ids === "";
+  if (draft.text === text && (draft.files ?? "") === ids && !isEmpty) return draft.key;
   const key = newKey();
-  if (text !== "") save(id, { text, key, ...(ids !== "" && { files: ids }) });
+  if (!isEmpty) save(id, { text, key, ...(ids !== "" && { files: ids }) });
   return key;
 }
 
@@ -33,7 +34,7 @@ export function draftKey(id: string, text: string, files: readonly string[] = []
 export function moveDraft(from: string, to: string): void {
   const draft = read(from);
   sessionStorage.removeItem(storageKey(from));
-  if (draft.text !== "") save(to, draft);
+  if (draft.text !== "" || draft.files !== undefined) save(to, draft);
 }
 
 const OWNER = "ea.owner";

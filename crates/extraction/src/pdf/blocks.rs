@@ -9,6 +9,8 @@ const FARTHER: f64 = 1.25;
 /// The distance of lines that most programs choose, and how many distances of a page say more.
 const USUAL_DISTANCE: f64 = 1.2;
 const DISTANCES_MIN: usize = 5;
+/// Lines of a paragraph. A page has fewer, and each line is compared with all before it of its block.
+const LINES_MAX: usize = 1_000;
 /// Letters whose sizes differ less are of one text.
 const SAME_SIZE: f64 = 0.08;
 /// How far a paragraph's first line is set in, in parts of the font's size.
@@ -90,7 +92,7 @@ fn is_end(last: &Line, line: &Line, open: &[Line], usual: f64) -> bool {
     if is_row(line) {
         return !(-0.5..=4.0).contains(&down);
     }
-    if !is_same_size(last, line) || is_marked(&line.text()) {
+    if open.len() >= LINES_MAX || !is_same_size(last, line) || is_marked(&line.text()) {
         return true;
     }
     let left = open.iter().map(Line::start).fold(f64::INFINITY, f64::min);

@@ -181,6 +181,8 @@ struct State<'a> {
 /// Text that stands for the letters that are drawn in it.
 struct Mark {
     actual: Option<String>,
+    /// The nearest mark around it that has text, or this one: each letter asks for it.
+    speaker: Option<usize>,
 }
 
 struct Drawing<'i, 'a> {
@@ -268,7 +270,7 @@ impl<'a> Drawing<'_, 'a> {
                     }
                 }
                 TypedInstruction::InlineImage(_) => self.picture(state.matrix),
-                TypedInstruction::BeginMarkedContent(_) => self.marks.push(Mark { actual: None }),
+                TypedInstruction::BeginMarkedContent(_) => self.mark(None),
                 TypedInstruction::BeginMarkedContentWithProperties(mark) => {
                     let named = match mark.1 {
                         Object::Dict(dict) => dict.get::<PdfString<'_>>("ActualText").map(|text| super::string(&text)),
@@ -280,7 +282,7 @@ impl<'a> Drawing<'_, 'a> {
                         _ => None,
                     };
                     let actual = named.filter(|text| text.chars().count() <= ACTUAL_MAX_CHARS);
-                    self.marks.push(Mark { actual });
+                    self.mark(actual);
                 }
                 TypedInstruction::EndMarkedContent(_) if self.marks.len() > marks => {
                     self.marks.pop();
@@ -292,6 +294,12 @@ impl<'a> Drawing<'_, 'a> {
             }
         }
         self.marks.truncate(marks);
+    }
+
+    fn mark(&mut self, actual: Option<String>) {
+        let around = self.marks.last().and_then(|mark| mark.speaker);
+        let speaker = if actual.is_some() { Some(self.marks.len()) } else { around };
+        self.marks.push(Mark { actual, speaker });
     }
 
     /// A picture, or a drawing of its own.
@@ -408,7 +416,8 @@ impl<'a> Drawing<'_, 'a> {
         let (start, end, height) = (along(from), along(to), from.1 * cos - from.0 * sin);
         let is_invisible = state.mode == 3;
         let mut text = letter;
-        let actual = self.marks.iter_mut().rev().find_map(|mark| mark.actual.as_mut()).map(std::mem::take);
+        let speaker = self.marks.last().and_then(|mark| mark.speaker).and_then(|at| self.marks.get_mut(at));
+        let actual = speaker.and_then(|mark| mark.actual.as_mut()).map(std::mem::take);
         if let Some(actual) = &actual {
             // The first letter is all of it; the others are none.
             text = actual;
