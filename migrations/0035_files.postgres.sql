@@ -59,6 +59,8 @@ CREATE TRIGGER remember_removed_file AFTER DELETE ON files FOR EACH ROW EXECUTE 
 
 CREATE FUNCTION forget_detached_file() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Before it is looked who else has it: what another deletes or attaches at the same time is then seen.
+    PERFORM 1 FROM files WHERE id = OLD.file_id FOR UPDATE;
     DELETE FROM files WHERE id = OLD.file_id AND NOT EXISTS (SELECT 1 FROM message_files WHERE file_id = OLD.file_id);
     RETURN NULL;
 END
