@@ -22,6 +22,7 @@ on_each_database! {
     a_file_of_somebody_else_is_not_found_and_not_attached,
     what_only_a_deleted_conversation_had_goes_and_what_another_has_stays,
     a_file_that_nobody_attaches_goes_and_one_that_is_attached_stays,
+    who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation,
     pieces_of_a_file_that_is_gone_are_removed_once_and_by_another_if_somebody_is_killed,
     a_file_of_the_configured_store_leaves_word_of_how_many_pieces_it_had,
     a_new_data_key_opens_the_files_of_before,
@@ -220,6 +221,18 @@ fn a_file_that_nobody_attaches_goes_and_one_that_is_attached_stays(place: Place)
     while block_on(fixture.store.delete_expired_files()).unwrap() {}
     assert_eq!([&kept, &left, &begun].map(|file| fixture.file_exists(&user, file.id)), [true, false, false]);
     assert!(fixture.bytes_of(&user, kept.id) == b"kept");
+}
+
+fn who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("ada@example.org");
+    let (file, [with, without]) = (fixture.file(&user, "a", b"kept"), [(); 2].map(|()| fixture.conversation(&user)));
+    assert!(matches!(fixture.sent_with(&user, with, &[file.id]), Appended::Stored(..)));
+    for (conversation, has_files) in [(with, true), (without, false)] {
+        let (_, lease) = fixture.claimed(&user, conversation);
+        let holder = block_on(fixture.store.holder_of(lease, "c")).unwrap().unwrap();
+        assert_eq!(holder.has_files, has_files);
+    }
 }
 
 fn remove_all(store: &Store<Real>) -> usize {
