@@ -276,6 +276,8 @@ fn a_file_of_the_configured_store_leaves_word_of_how_many_pieces_it_had(place: P
     assert!(block_on(fixture.store.receive_piece(user.id, &half, &whole)).unwrap());
     assert_eq!(fixture.count_of("file_pieces"), 0);
     assert!(block_on(fixture.store.delete_file(user.id, file.id)).unwrap());
+    assert_eq!(block_on(fixture.store.take_file_removal()).unwrap(), None, "an object may be on its way");
+    rows(&fixture.another_connection(), "UPDATE file_removals SET due_at = 0");
     let removal = block_on(fixture.store.take_file_removal()).unwrap().unwrap();
     assert!(removal.is_in_objects && removal.pieces >= 3, "{removal:?}");
     block_on(fixture.store.postpone_file_removal(&removal, 60_000)).unwrap();

@@ -113,6 +113,9 @@ fn an_object_that_was_written_by_somebody_who_was_killed_goes_with_its_file() {
         assert_eq!((server.objects().len(), test.progress(&path).0.as_str()), (1, "0"));
         assert_eq!(test.ask(Method::DELETE, &path).status, StatusCode::NO_CONTENT);
         test.swept();
+        assert_eq!(server.objects().len(), 1, "another may be on its way");
+        test.hurry();
+        test.swept();
         assert_eq!(server.objects().len(), 0);
     });
 }
