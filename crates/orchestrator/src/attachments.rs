@@ -18,6 +18,9 @@ const MAX_PICTURE_BYTES: u64 = 2 * 1024 * 1024;
 /// The most bytes of all texts in a request: a long report, and never more than the context has tokens.
 const MAX_TEXT_BYTES: u64 = 256 * 1024;
 
+/// The most files that are read for a request: each is a request of its own to whoever keeps them.
+const MAX_FILES_READ: usize = 32;
+
 /// About what a picture of the longest side that models look at costs (Anthropic's documentation: 1,568 pixels).
 const PICTURE_TOKENS: u64 = 1_600;
 /// What the fence of a text, or the words about a file, cost besides the name.
@@ -45,23 +48,26 @@ enum Seen {
 pub struct Attachments(HashMap<Id, Seen>);
 
 impl Attachments {
-    /// Reads what fits of a person's files, those of the newest messages first.
+    /// Reads what fits of a person's files, those of the newest messages first. Whoever does not wait for the end has what was read until then.
     pub(crate) async fn read<H: Host>(
+        &mut self,
         host: &H,
         user_id: Id,
         messages: &[Message],
         sees: bool,
         context_window_tokens: u64,
-    ) -> Self {
-        let (mut seen, mut pictures, mut texts) =
-            (HashMap::new(), MAX_PICTURE_BYTES, MAX_TEXT_BYTES.min(context_window_tokens));
+    ) {
+        let (mut pictures, mut texts) = (MAX_PICTURE_BYTES, MAX_TEXT_BYTES.min(context_window_tokens));
+        let mut left = MAX_FILES_READ;
         for file in messages.iter().rev().flat_map(|message| &message.files) {
             let is_picture = is_picture(file);
             let room = if is_picture { &mut pictures } else { &mut texts };
             let is_wanted = if is_picture { sees } else { file.media_type.starts_with(TEXT) };
-            if !is_wanted || file.size > *room || seen.contains_key(&file.id) {
+            if !is_wanted || file.size > *room || self.0.contains_key(&file.id) {
                 continue;
             }
+            let Some(fewer) = left.checked_sub(1) else { break };
+            left = fewer;
             let Some(bytes) = host.file(user_id, file.id, file.size).await else { continue };
             let read = match is_picture {
                 true => Some(Seen::Picture(data_url(&file.media_type, &bytes))),
@@ -69,10 +75,9 @@ impl Attachments {
             };
             if let Some(read) = read {
                 *room = room.saturating_sub(file.size);
-                seen.insert(file.id, read);
+                self.0.insert(file.id, read);
             }
         }
-        Self(seen)
     }
 
     /// Whether a text is among them.
