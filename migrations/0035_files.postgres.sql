@@ -49,7 +49,9 @@ CREATE INDEX file_removals_by_time ON file_removals (due_at);
 
 CREATE FUNCTION remember_removed_file() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO file_removals (file_id, store, pieces, attempts, due_at) VALUES (OLD.id, OLD.store, OLD.size / 262144 + 1, 0, 0)
+    INSERT INTO file_removals (file_id, store, pieces, attempts, due_at)
+    VALUES (OLD.id, OLD.store, OLD.size / 262144 + 1, 0,
+        CASE WHEN OLD.state = 'arriving' AND OLD.store <> '' THEN CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 120000 ELSE 0 END)
     ON CONFLICT DO NOTHING;
     RETURN NULL;
 END
@@ -59,6 +61,8 @@ CREATE TRIGGER remember_removed_file AFTER DELETE ON files FOR EACH ROW EXECUTE 
 
 CREATE FUNCTION forget_detached_file() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Before it is looked who else has it: what another deletes or attaches at the same time is then seen.
+    PERFORM 1 FROM files WHERE id = OLD.file_id FOR UPDATE;
     DELETE FROM files WHERE id = OLD.file_id AND NOT EXISTS (SELECT 1 FROM message_files WHERE file_id = OLD.file_id);
     RETURN NULL;
 END

@@ -53,9 +53,12 @@ CREATE TABLE file_removals (
 
 CREATE INDEX file_removals_by_time ON file_removals (due_at);
 
+-- An object of one that is arriving may be on its way: three attempts of twenty seconds end before two minutes have passed.
 CREATE TRIGGER remember_removed_file AFTER DELETE ON files
 BEGIN
-    INSERT INTO file_removals (file_id, store, pieces, attempts, due_at) VALUES (OLD.id, OLD.store, OLD.size / 262144 + 1, 0, 0)
+    INSERT INTO file_removals (file_id, store, pieces, attempts, due_at)
+    VALUES (OLD.id, OLD.store, OLD.size / 262144 + 1, 0,
+        CASE WHEN OLD.state = 'arriving' AND OLD.store <> '' THEN CAST(unixepoch('subsec') * 1000 AS INTEGER) + 120000 ELSE 0 END)
     ON CONFLICT DO NOTHING;
 END;
 

@@ -36,7 +36,7 @@ This is what the installation has stored about you. Temporary chats are not in i
 - `profile.json`: your account
 - `conversations.md`: your conversations, to read
 - `conversations.jsonl`, `messages.jsonl`: the same, for programs: one JSON object in each line
-- `files.jsonl`: your files; `messages.jsonl` says which messages have them, and the folder `files` has what is in them
+- `files.jsonl`: your files; `messages.jsonl` says which messages have them, and the folder `files` has what is in them. If one could not be read to its end, `damaged_files.txt` names it
 - `runs.jsonl`, `tool_calls.jsonl`, `tool_tasks.jsonl`, `approvals.jsonl`: how your messages were answered, what tools were called, and what you decided
 - `assistants.jsonl`, `conversation_settings.jsonl`, `response_formats.jsonl`: your assistants, the settings of your conversations, and the forms that programs wanted answers in
 - `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`, `password_resets.jsonl`: how you log in, and who you are here
@@ -134,40 +134,50 @@ async fn write<D: Database>(app: &App<D>, user: &User, mut pieces: mpsc::Sender<
         archive.begin(name)?;
         conversations(store, user.id, form, &mut archive, &mut pieces).await?;
     }
-    for (id, name) in files {
-        copy(app, user.id, id, &name, &mut archive, &mut pieces).await?;
+    let mut damaged = String::new();
+    for (id, name, size) in files {
+        if !copy(app, user.id, (id, size), &name, &mut archive, &mut pieces).await? {
+            damaged.push_str(&format!("{name}: this file is damaged. Not all of it is in this archive.\n"));
+        }
+    }
+    if !damaged.is_empty() {
+        archive.begin("damaged_files.txt")?;
+        archive.write(&damaged)?;
     }
     archive.finish()?;
     send(&archive, &mut pieces).await
 }
 
-/// The id of a file, and its name in the archive: names may be alike.
-fn named(fields: &Map<String, Value>) -> Option<(Id, String)> {
+/// The id of a file, its name in the archive, since names may be alike, and its bytes.
+fn named(fields: &Map<String, Value>) -> Option<(Id, String, u64)> {
     let text = |name| fields.get(name).and_then(Value::as_str);
     let id: Id = text("id")?.parse().ok()?;
-    Some((id, format!("files/{id} {}", text("name")?)))
+    Some((id, format!("files/{id} {}", text("name")?), fields.get("size").and_then(Value::as_u64)?))
 }
 
-/// Copies what is in a file. One that was deleted meanwhile, or that nobody can read any more, is left out.
+/// Copies what is in a file that has so many bytes. One that was deleted meanwhile, or that nobody can read any more, is left out. `false`: not all of it came.
 async fn copy<D: Database>(
     app: &App<D>,
     user_id: Id,
-    file_id: Id,
+    (file_id, size): (Id, u64),
     name: &str,
     archive: &mut Archive,
     pieces: &mut mpsc::Sender<Vec<u8>>,
-) -> Result<(), ExportError> {
+) -> Result<bool, ExportError> {
     // A guest has one thread, so nothing of this moves to another.
     let mut bytes = match SendWrapper::new(platform::files::read(app, user_id, file_id)).await {
-        Err(FileUnread::Gone) => return Ok(()),
+        Err(FileUnread::Gone) => return Ok(true),
         read => read?,
     };
     archive.begin(name)?;
-    while let Some(chunk) = bytes.next().await {
-        archive.write_bytes(&chunk.map_err(|error| FileUnread::Failed(error.to_string()))?)?;
+    let mut came = 0_u64;
+    // If the component that keeps files is away, the next file cannot be read at all, and that ends the archive.
+    while let Some(Ok(chunk)) = bytes.next().await {
+        came = came.saturating_add(chunk.len() as u64);
+        archive.write_bytes(&chunk)?;
         send(archive, pieces).await?;
     }
-    Ok(())
+    Ok(came == size)
 }
 
 /// What is written of conversations.

@@ -79,7 +79,7 @@ pub(crate) async fn progress<D: Database>(
     request_body(content((Vec<u8> = "application/offset+octet-stream"))),
     responses(
         (status = 204, description = "The bytes are stored. `Upload-Offset` says how many are there now."),
-        (status = 400, description = "`invalid_json`: the body broke off. What came of it stays."),
+        (status = 400, description = "`invalid_body`: the body broke off. What came of it stays."),
         (status = 409, description = "`upload_offset`: another number of bytes is there. `file_changed`: something else continues it. `file_damaged`: it cannot be continued."),
         (status = 412, description = "`tus_version`: another version of the protocol is wanted."),
         (status = 413, description = "`too_large`: more bytes came than were announced."),
@@ -124,9 +124,8 @@ async fn receive<D: Database>(receiver: &mut Receiver<'_, D>, mut body: Body) ->
             }
             Err(error) => {
                 receiver.keep().await?;
-                return Err(Problem::invalid_json("The body broke off. What came until then stays.")
-                    .with_cause(error)
-                    .into());
+                let detail = "The body broke off. What came until then stays.";
+                return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail).with_cause(error).into());
             }
         }
     }

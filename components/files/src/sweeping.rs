@@ -53,37 +53,38 @@ pub(crate) async fn sweep<D: Database>(files: &Files<D>) -> Result<(), StorageEr
     while began.elapsed() < WORK && files.store().delete_expired_files().await? {}
     while began.elapsed() < WORK {
         let Some(removal) = files.store().take_file_removal().await? else { break };
-        remove(files, &removal, began).await?;
+        remove(files, removal, began).await?;
     }
     Ok(())
 }
 
-async fn remove<D: Database>(files: &Files<D>, removal: &FileRemoval, began: Instant) -> Result<(), StorageError> {
-    while files.store().delete_file_pieces(removal).await? {}
+async fn remove<D: Database>(files: &Files<D>, mut removal: FileRemoval, began: Instant) -> Result<(), StorageError> {
+    while files.store().delete_file_pieces(&removal).await? {}
     if removal.is_in_objects
-        && let Err(error) = remove_objects(files, removal, began).await
+        && let Err(error) = remove_objects(files, &mut removal, began).await
     {
         let cause = BTreeMap::from([("cause", error.to_string())]);
         log(COMPONENT, Level::Warn, "pieces of a file that is gone could not be removed from the file store", cause);
         let pause_s = usize::try_from(removal.attempts).ok().and_then(|attempt| PAUSES_S.get(attempt));
         let pause_s = pause_s.or(PAUSES_S.last()).copied().unwrap_or_default();
-        return files.store().postpone_file_removal(removal, pause_s.saturating_mul(1_000)).await;
+        return files.store().postpone_file_removal(&removal, pause_s.saturating_mul(1_000)).await;
     }
-    files.store().end_file_removal(removal).await
+    files.store().end_file_removal(&removal).await
 }
 
-/// Each piece by its number, also one that was put there by somebody who was killed before it counted.
+/// Each piece by its number, also one that was put there by somebody who was killed before it counted. From the end, so that it is known how many are left.
 async fn remove_objects<D: Database>(
     files: &Files<D>,
-    removal: &FileRemoval,
+    removal: &mut FileRemoval,
     began: Instant,
 ) -> Result<(), ObjectError> {
     let objects = files.objects()?;
-    for number in 0..removal.pieces {
+    while let Some(number) = removal.pieces.checked_sub(1) {
         if began.elapsed() > WORK.saturating_mul(2) {
             return Err(ObjectError::Slow);
         }
         objects.delete(removal.file_id, number).await?;
+        removal.pieces = number;
     }
     Ok(())
 }

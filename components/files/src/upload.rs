@@ -10,7 +10,7 @@ use permissions::table::FilesWrite;
 use problem::Problem;
 use storage::{
     Database,
-    files::{FileCreated, NewFile, StoredFile},
+    files::{FileCreated, MAX_FILES_OF_USER, NewFile, StoredFile},
     rate_limits::Limit,
 };
 use web::{Allowed, Result};
@@ -35,7 +35,7 @@ const NEW_PER_MINUTE: u32 = 60;
     request_body(content((multipart::Form = "multipart/form-data"))),
     responses(
         (status = 201, description = "The file. `Location` has its address.", body = crate::files::FileBody),
-        (status = 400, description = "`invalid_form`: the form broke off or is malformed. `invalid_json`: the part broke off; what came of it stays."),
+        (status = 400, description = "`invalid_form`: the form broke off or is malformed. `invalid_body`: the part broke off; what came of it stays."),
         (status = 409, description = "`file_changed`: it was deleted meanwhile."),
         (status = 412, description = "`tus_version`: another version of the protocol is wanted."),
         (status = 413, description = "`too_large`: the file is too long. `file_quota`: the caller has no room for it."),
@@ -81,7 +81,7 @@ pub(crate) async fn begin<D: Database>(files: &Files<D>, user_id: Id, name: &str
 
 fn full(used_bytes: u64, quota_bytes: u64) -> Problem {
     let detail = format!(
-        "There is no room for this file: your files have {used_bytes} of {quota_bytes} bytes. Delete some, or conversations that have some."
+        "There is no room for this file: your files have {used_bytes} of {quota_bytes} bytes, and there can be {MAX_FILES_OF_USER} of them. Delete some, or conversations that have some."
     );
     Problem::new(http::StatusCode::PAYLOAD_TOO_LARGE, "file_quota", detail)
 }

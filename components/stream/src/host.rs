@@ -107,7 +107,7 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         self.app.has_budgets().await.unwrap_or(true)
     }
 
-    async fn file(&self, user_id: Id, file_id: Id, max_bytes: u64) -> Option<Vec<u8>> {
+    async fn file(&self, user_id: Id, file_id: Id, size: u64) -> Option<Vec<u8>> {
         let failed = |cause: String| {
             let cause = BTreeMap::from([("cause", cause)]);
             log(COMPONENT, Level::Warn, "an attached file cannot be read", cause);
@@ -123,7 +123,7 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         let mut bytes = Vec::new();
         while let Some(chunk) = body.next().await {
             match chunk {
-                Ok(chunk) if (bytes.len() as u64).saturating_add(chunk.len() as u64) <= max_bytes => {
+                Ok(chunk) if (bytes.len() as u64).saturating_add(chunk.len() as u64) <= size => {
                     bytes.extend_from_slice(&chunk);
                 }
                 Ok(_) => return None,
@@ -132,6 +132,10 @@ impl<D: Database + 'static> Host for SpinHost<D> {
                     return None;
                 }
             }
+        }
+        if bytes.len() as u64 != size {
+            failed(format!("{} of {size} bytes came", bytes.len()));
+            return None;
         }
         Some(bytes)
     }

@@ -94,7 +94,9 @@ async fn made<D: Database + 'static, H: Host>(
     call: Call<'static>,
     told: Told,
 ) -> Result<ToolAnswer> {
-    let has_read_private = call.began_elsewhere || may_have_read_private(&listed.catalog, &holder.called);
+    // What is in a file was written by anybody, and the model has read it.
+    let has_read_private =
+        call.began_elsewhere || holder.has_files || may_have_read_private(&listed.catalog, &holder.called);
     let world = CallWorld {
         tools: &tools,
         listed: &listed,

@@ -21,6 +21,22 @@ const UNKNOWN: [&str; 8] = [
     "not permitted",
 ];
 
+/// Words about a model that takes no pictures.
+const OF_MODEL: [&str; 8] = [
+    "not support image",
+    "n't support image",
+    "image input",
+    "multimodal",
+    "multi-modal",
+    "modalit",
+    "mmproj",
+    "unknown variant",
+];
+
+/// Words about one picture.
+const OF_PICTURE: [&str; 9] =
+    ["valid", "corrupt", "unsupported image", "decode", "download", "size", "too large", "too many", "format"];
+
 fn wished(sent: &Sent) -> impl DoubleEndedIterator<Item = Field> {
     WISHES.into_iter().filter(|field| sent.fields.contains(field))
 }
@@ -71,7 +87,7 @@ impl Complaint {
         let beside = ["tool", "tools", "function", "functions", "function_call", "tool_choice"];
         let of_value = match field {
             // A picture that it cannot read says nothing about others.
-            Field::Images => self.says(&["invalid", "decode", "download", "size", "too large", "too many", "format"]),
+            Field::Images => !(self.says(&OF_MODEL) || self.names(&["vision"])) || self.says(&OF_PICTURE),
             Field::Temperature => {
                 self.says(&["between", "range", "less than", "greater than", "at most", "<=", "maximum"])
             }
@@ -84,5 +100,39 @@ impl Complaint {
             }
         };
         self.says(&UNKNOWN) && !of_value && !self.names(&beside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        learning::{About, lesson},
+        provider_error::ProviderError,
+    };
+
+    #[test]
+    fn one_picture_that_cannot_be_read_takes_pictures_from_nobody_else() {
+        let sent = Sent { fields: vec![Field::Images], ..Sent::default() };
+        let learned = |words: &str| {
+            let said = ProviderError { words: words.to_owned(), ..ProviderError::default() };
+            let dialect = lesson(About::Form, &said, &Dialect::default(), &sent).unwrap().dialect;
+            (dialect.left_out_now.contains(&Field::Images), dialect.left_out.contains(&Field::Images))
+        };
+        for of_picture in [
+            "You uploaded an unsupported image. Please make sure your image is valid.",
+            "The image data you provided does not represent a valid image, or its format is not supported.",
+            "Images of this kind are not supported.",
+        ] {
+            assert_eq!(learned(of_picture), (true, false), "{of_picture}");
+        }
+        for of_model in [
+            "This model does not support image input.",
+            "No endpoints found that support image input",
+            "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj",
+            "messages[0].content: unknown variant `image_url`, expected `text`",
+        ] {
+            assert_eq!(learned(of_model), (false, true), "{of_model}");
+        }
     }
 }

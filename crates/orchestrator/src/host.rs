@@ -43,8 +43,8 @@ pub trait Host {
     /// Whether anybody has a budget, so that a run has to ask before it uses anything.
     async fn has_budgets(&self) -> bool;
 
-    /// The bytes of a person's file that has at most so many. `None`: it is gone, or cannot be read now.
-    async fn file(&self, user_id: Id, file_id: Id, max_bytes: u64) -> Option<Vec<u8>>;
+    /// The bytes of a person's file that has so many. `None`: it is gone, or cannot be read whole now.
+    async fn file(&self, user_id: Id, file_id: Id, size: u64) -> Option<Vec<u8>>;
 
     /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
     /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a

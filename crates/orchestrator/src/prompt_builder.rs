@@ -155,7 +155,8 @@ fn all_instructions(question: &Question<'_>) -> String {
     let &Question { system_prompt, instructions, tools, messages, .. } = question;
     let can_have_results = !tools.is_empty() || messages.iter().any(|message| message.role == MessageRole::Tool);
     let rules = if can_have_results { tool_output::RULES } else { "" };
-    let of_files = if question.attachments.have_texts() { attachments::RULES } else { "" };
+    let has_files = messages.iter().any(|message| !message.files.is_empty());
+    let of_files = if has_files { attachments::RULES } else { "" };
     let parts = [system_prompt, rules, of_files, instructions].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("\n\n")
 }

@@ -217,12 +217,13 @@ impl Turn<'_> {
                 }
             }
             let sees = self.asking.sees();
-            let reading = Attachments::read(host, self.user_id, &messages, sees, window);
-            let attachments = match session.attend(FILES_LIMIT, reading).await {
-                // The model is told that there are files.
-                Err(Interrupted::TimedOut) => Attachments::default(),
+            let mut attachments = Attachments::default();
+            let reading = attachments.read(host, self.user_id, &messages, sees, window);
+            match session.attend(FILES_LIMIT, reading).await {
+                // Of what was not read until then, the model is told that it is there.
+                Err(Interrupted::TimedOut) => {}
                 read => read?,
-            };
+            }
             let last = rounds_finished(&messages, run.id) + 1 >= MAX_ROUNDS;
             let offered = tools.offered(&messages, run.id);
             let prompt = prompt_builder::build(&Question {

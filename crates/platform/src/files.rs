@@ -1,20 +1,15 @@
 //! The component that keeps files, for those that need what is in one, or see that something is left of one that is gone (docs/adr/0054).
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use domain::Id;
 use futures::Stream;
 use http::{Request, StatusCode, header};
 use storage::Database;
-use web::{
-    App,
-    log::{Level, log},
-};
+use web::App;
 
 use crate::{
     http_client::{self, HttpError},
-    inside, spawn,
+    inside,
 };
 
 /// The component, as `spin.toml` lets others call it.
@@ -24,12 +19,7 @@ pub const PATH: &str = "/internal/sweeps";
 
 /// Has what is left of files removed. `component` is the caller, for the log.
 pub fn wake<D: Database + 'static>(component: &'static str, app: &App<D>) {
-    let app = app.clone();
-    spawn(async move {
-        let asked = inside::ask(FILES, PATH, app.prove(FILES, None, "").await, Bytes::new());
-        let Err(cause) = asked.await else { return };
-        log(component, Level::Warn, "files are removed with the next look", BTreeMap::from([("cause", cause)]));
-    });
+    inside::wake(component, app, FILES, PATH);
 }
 
 /// Why a file cannot be read.

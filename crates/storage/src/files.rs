@@ -453,14 +453,14 @@ impl<D: Database> Store<D> {
         self.database.query(statement).await.map(drop).map_err(Into::into)
     }
 
-    /// Has a removal tried again after a pause, or by another host at once.
+    /// Has a removal tried again after a pause, or by another host at once, with the pieces that are left.
     ///
     /// # Errors
     /// As [`Self::create_file`].
     pub async fn postpone_file_removal(&self, removal: &FileRemoval, after_ms: i64) -> Result<(), StorageError> {
-        let sql = "UPDATE file_removals SET due_at = now_ms() + CAST(?2 AS bigint) WHERE file_id = ?1";
-        let statement =
-            Statement::new("postpone_file_removal", sql, [removal.file_id.into(), after_ms.into()]).repeatably();
+        let sql = "UPDATE file_removals SET due_at = now_ms() + CAST(?2 AS bigint), pieces = CAST(?3 AS bigint) WHERE file_id = ?1";
+        let parameters = [removal.file_id.into(), after_ms.into(), removal.pieces.into()];
+        let statement = Statement::new("postpone_file_removal", sql, parameters).repeatably();
         self.database.query(statement).await.map(drop).map_err(Into::into)
     }
 }

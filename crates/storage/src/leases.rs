@@ -28,6 +28,8 @@ pub struct Holder {
     pub begun: bool,
     /// The tools that were called in this conversation so far, by the model's names for them. At most [`MAX_CALLED`].
     pub called: Vec<String>,
+    /// Whether a file is attached to a message of this conversation.
+    pub has_files: bool,
     /// The time zone that was kept for the run's calls ([`Store::keep_time_zone`]).
     pub time_zone: Option<String>,
 }
@@ -138,7 +140,7 @@ impl<D: Database> Store<D> {
         leaves(QUERY, leases.iter().copied(), &rows)
     }
 
-    /// The owner of an executed run, whether a call was started before, and the tools that the conversation has called. `None`: the lease does not
+    /// The owner of an executed run, whether a call was started before, and what the conversation has called and has attached. `None`: the lease does not
     /// hold.
     ///
     /// # Errors
@@ -148,7 +150,9 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "SELECT DISTINCT runs.user_id,
                  CASE WHEN EXISTS (SELECT 1 FROM tool_calls WHERE run_id = ?1 AND call_id = ?3) THEN 1 ELSE 0 END,
-                 COALESCE(called.name, ''), runs.time_zone
+                 COALESCE(called.name, ''), runs.time_zone,
+                 CASE WHEN EXISTS (SELECT 1 FROM message_files WHERE conversation_id =
+                     (SELECT asked.conversation_id FROM runs AS asked WHERE asked.id = ?1)) THEN 1 ELSE 0 END
              FROM runs JOIN runs AS any_run ON any_run.conversation_id = runs.conversation_id
              LEFT JOIN tool_calls AS called ON called.run_id = any_run.id
              WHERE runs.id = ?1 AND runs.lease_owner = ?2 LIMIT {MAX_CALLED}"
@@ -160,7 +164,8 @@ impl<D: Database> Store<D> {
             let mut columns = row.columns(QUERY);
             let (user_id, begun, name) = (columns.id()?, columns.flag()?, columns.text()?);
             let time_zone = columns.optional_text()?.map(str::to_owned);
-            let holder = holder.get_or_insert(Holder { user_id, begun, called: Vec::new(), time_zone });
+            let has_files = columns.flag()?;
+            let holder = holder.get_or_insert(Holder { user_id, begun, called: Vec::new(), has_files, time_zone });
             if !name.is_empty() {
                 holder.called.push(name.to_owned());
             }

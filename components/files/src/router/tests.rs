@@ -255,6 +255,7 @@ fn an_upload_in_parts_goes_on_where_it_broke_off() {
         let answer = test.part(&path, at, body);
         at += length;
         assert_eq!(answer.status.as_u16(), if breaks { 400 } else { 204 }, "{}", answer.text);
+        assert!(!breaks || answer.json["code"] == "invalid_body", "{}", answer.text);
         assert_eq!(test.progress(&path).0, at.to_string());
         assert_eq!(test.ask(Method::GET, &path).json["state"], "arriving");
     }

@@ -407,11 +407,11 @@ impl Host for World {
         Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
     }
 
-    async fn file(&self, user_id: Id, file_id: Id, max_bytes: u64) -> Option<Vec<u8>> {
+    async fn file(&self, user_id: Id, file_id: Id, size: u64) -> Option<Vec<u8>> {
         assert_eq!(user_id, self.user);
         let sealed = self.store.file_piece(user_id, file_id, 0).await.unwrap()?;
         let file = self.store.file(user_id, file_id).await.unwrap()?;
-        assert!(file.size <= max_bytes);
+        assert_eq!(file.size, size);
         Some(file.open(0, &sealed).unwrap())
     }
 

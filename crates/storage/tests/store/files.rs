@@ -4,7 +4,7 @@ use domain::{Id, User};
 use storage::{
     Store,
     data_key_rotation::Rotation,
-    files::{FileCreated, NewFile, PIECE_BYTES, ReceivedPiece, StoredFile},
+    files::{FileCreated, FileRemoval, NewFile, PIECE_BYTES, ReceivedPiece, StoredFile},
     messages::{Appended, IncomingMessage},
 };
 
@@ -22,6 +22,7 @@ on_each_database! {
     a_file_of_somebody_else_is_not_found_and_not_attached,
     what_only_a_deleted_conversation_had_goes_and_what_another_has_stays,
     a_file_that_nobody_attaches_goes_and_one_that_is_attached_stays,
+    who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation,
     pieces_of_a_file_that_is_gone_are_removed_once_and_by_another_if_somebody_is_killed,
     a_file_of_the_configured_store_leaves_word_of_how_many_pieces_it_had,
     a_new_data_key_opens_the_files_of_before,
@@ -222,6 +223,18 @@ fn a_file_that_nobody_attaches_goes_and_one_that_is_attached_stays(place: Place)
     assert!(fixture.bytes_of(&user, kept.id) == b"kept");
 }
 
+fn who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("ada@example.org");
+    let (file, [with, without]) = (fixture.file(&user, "a", b"kept"), [(); 2].map(|()| fixture.conversation(&user)));
+    assert!(matches!(fixture.sent_with(&user, with, &[file.id]), Appended::Stored(..)));
+    for (conversation, has_files) in [(with, true), (without, false)] {
+        let (_, lease) = fixture.claimed(&user, conversation);
+        let holder = block_on(fixture.store.holder_of(lease, "c")).unwrap().unwrap();
+        assert_eq!(holder.has_files, has_files);
+    }
+}
+
 fn remove_all(store: &Store<Real>) -> usize {
     let mut removed = 0;
     while let Some(removal) = block_on(store.take_file_removal()).unwrap() {
@@ -263,12 +276,15 @@ fn a_file_of_the_configured_store_leaves_word_of_how_many_pieces_it_had(place: P
     assert!(block_on(fixture.store.receive_piece(user.id, &half, &whole)).unwrap());
     assert_eq!(fixture.count_of("file_pieces"), 0);
     assert!(block_on(fixture.store.delete_file(user.id, file.id)).unwrap());
+    assert_eq!(block_on(fixture.store.take_file_removal()).unwrap(), None, "an object may be on its way");
+    rows(&fixture.another_connection(), "UPDATE file_removals SET due_at = 0");
     let removal = block_on(fixture.store.take_file_removal()).unwrap().unwrap();
     assert!(removal.is_in_objects && removal.pieces >= 3, "{removal:?}");
     block_on(fixture.store.postpone_file_removal(&removal, 60_000)).unwrap();
     assert_eq!(block_on(fixture.store.take_file_removal()).unwrap(), None);
-    block_on(fixture.store.postpone_file_removal(&removal, 0)).unwrap();
-    assert_eq!(block_on(fixture.store.take_file_removal()).unwrap().unwrap().attempts, 1);
+    block_on(fixture.store.postpone_file_removal(&FileRemoval { pieces: 1, ..removal }, 0)).unwrap();
+    let again = block_on(fixture.store.take_file_removal()).unwrap().unwrap();
+    assert_eq!((again.attempts, again.pieces), (1, 1));
 }
 
 fn a_new_data_key_opens_the_files_of_before(place: Place) {

@@ -173,7 +173,7 @@ fn what_a_conversation_has_called_and_its_person_written_is_known_to_who_execute
     let mut holder = block_on(store.holder_of(second, "c1")).unwrap().unwrap();
     holder.called.sort();
     let called = vec!["clock_now".to_owned(), "mail_read".to_owned()];
-    assert_eq!(holder, Holder { user_id: user.id, begun: false, called, time_zone: None });
+    assert_eq!(holder, Holder { user_id: user.id, begun: false, called, has_files: false, time_zone: None });
     for (lease, time_zone) in [(lease_of(&run), "Asia/Tokyo"), (second, "Europe/Berlin"), (second, "Asia/Tokyo")] {
         block_on(store.keep_time_zone(lease, time_zone)).unwrap();
     }

@@ -64,6 +64,8 @@ fn an_upload_in_parts_keeps_what_is_no_whole_piece_until_it_is_one() {
         assert_eq!(test.part(&path, PIECE_BYTES + 5, rest).status, StatusCode::NO_CONTENT);
         assert_eq!((server.objects().len(), test.count("file_pieces")), (2, 0));
         assert!(test.content(path.rsplit('/').next().unwrap()).1 == content);
+        // Whoever did not hear that all of it is there asks again.
+        assert_eq!(test.part(&path, content.len(), Body::empty()).status, StatusCode::NO_CONTENT);
         // One that nobody continues or attaches goes, with what it has there.
         let sql = "UPDATE files SET expires_at = 1";
         block_on(test.fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
@@ -112,6 +114,9 @@ fn an_object_that_was_written_by_somebody_who_was_killed_goes_with_its_file() {
         block_on(test.files().objects().unwrap().put(id, 0, b"sealed".to_vec())).unwrap();
         assert_eq!((server.objects().len(), test.progress(&path).0.as_str()), (1, "0"));
         assert_eq!(test.ask(Method::DELETE, &path).status, StatusCode::NO_CONTENT);
+        test.swept();
+        assert_eq!(server.objects().len(), 1, "another may be on its way");
+        test.hurry();
         test.swept();
         assert_eq!(server.objects().len(), 0);
     });
