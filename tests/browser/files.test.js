@@ -35,7 +35,7 @@ test("a picture that is pasted and a text that is dropped are sent, and shown af
   const { page } = await person(t);
   const id = await openConversation(page, MODEL);
   await give(page, "paste", { name: "photo.png", width: 3_000 });
-  await attached(page).getByRole("img").waitFor();
+  await attached(page).locator("img").waitFor();
   await give(page, "drop", { name: "notes.txt", text: "buy milk" });
   await attached(page).getByText("8 bytes").waitFor();
   await say(page, "What is this?");
