@@ -73,7 +73,8 @@ def schemathesis(url, name, token, seconds):
     if token is not None:
         command += ["--header", f"Authorization: Bearer {token}"]
     print(f"== {name}", flush=True)
-    return subprocess.run(command, cwd=tempfile.gettempdir()).returncode == 0
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "SCHEMATHESIS_HOOKS": "schemathesis_hooks"}
+    return subprocess.run(command, cwd=tempfile.gettempdir(), env=environment).returncode == 0
 
 
 def main():

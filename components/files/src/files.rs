@@ -90,7 +90,7 @@ pub(crate) async fn read<D: Database>(
     get, path = "/api/files/{id}/content", tag = "Files", operation_id = "downloadFile",
     params(("id" = Id, Path)),
     responses(
-        (status = 200, description = "Its bytes.", content((Vec<u8> = "application/octet-stream"))),
+        (status = 200, description = "Its bytes.", content((Vec<u8> = "*/*"))),
         (status = 409, description = "`file_arriving`: it is not whole yet. `file_damaged`: it cannot be read any more."),
         (status = 503, description = "`file_store_unavailable`: the store of files does not answer."),
     ),

@@ -16,6 +16,7 @@ pub(crate) struct Asset {
 }
 
 /// What is embedded of a file.
+#[allow(dead_code, reason = "before the page is built there are no files, and no form of one")]
 enum Forms {
     /// Compressing saved nothing.
     Plain(Encoded),
