@@ -85,7 +85,7 @@ fn an_archive_that_unpacks_to_gigabytes_is_refused() {
 #[test]
 fn chapters_that_are_missing_are_looked_for_once() {
     let item = |id: u32| format!("<item id='{id}' href='y{id:05}'/><itemref idref='{id}'/>");
-    let items: String = (0..60_000).map(item).collect();
+    let items: String = (0..8_000).map(item).collect();
     let names: Vec<String> = (0..10_000).map(|name| format!("x{name:05}")).collect();
     let book: [(&str, &[u8]); 3] = [
         ("mimetype", b"application/epub+zip"),
