@@ -1,11 +1,13 @@
 //! Bodies as WASI 0.2 has them: reads one within the limit, sends one.
 
+use std::io::Write as _;
+
 use extraction::FILE_MAX_BYTES;
 use http::{Response, StatusCode};
 use problem::Problem;
 use wasip2::{
     http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam},
-    io::streams::{OutputStream, StreamError},
+    io::streams::StreamError,
 };
 
 /// Read at once. Hosts have pieces of this size.
@@ -22,6 +24,7 @@ pub(crate) fn read(request: &IncomingRequest) -> Result<Vec<u8>, Box<Problem>> {
     let mut bytes = Vec::new();
     loop {
         match stream.blocking_read(PIECE_BYTES) {
+            // It may be empty before the end, which `io::Read` of these streams takes for the end.
             Ok(piece) => bytes.extend_from_slice(&piece),
             Err(StreamError::Closed) => return Ok(bytes),
             Err(StreamError::LastOperationFailed(_)) => return Err(broken()),
@@ -44,24 +47,11 @@ pub(crate) fn send(response: Response<Vec<u8>>, answer: ResponseOutparam) {
     let _ = response.set_status_code(head.status.as_u16());
     let Ok(body) = response.body() else { return };
     ResponseOutparam::set(answer, Ok(response));
-    if let Ok(stream) = body.write() {
-        // The stream must end before the body.
-        let _ = write(&stream, &bytes);
-        drop(stream);
+    if let Ok(mut stream) = body.write() {
+        // The stream ends here: it must before the body.
+        if stream.write_all(&bytes).is_ok() {
+            let _ = stream.blocking_flush();
+        }
     }
     let _ = OutgoingBody::finish(body, None);
-}
-
-fn write(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
-    while !bytes.is_empty() {
-        let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX).min(bytes.len());
-        if room == 0 {
-            stream.subscribe().block();
-            continue;
-        }
-        let (piece, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
-        stream.write(piece)?;
-        bytes = rest;
-    }
-    stream.blocking_flush()
 }

@@ -54,20 +54,22 @@ impl<'b> Archive<'b> {
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.zip.index_for_name(name).is_some()
+        self.index(name).is_some()
     }
 
+    /// Whether there is a file in a folder, which is named in small letters.
     pub(crate) fn has_folder(&self, folder: &str) -> bool {
-        self.zip.file_names_raw().any(|name| name.starts_with(folder.as_bytes()))
+        self.indexes.keys().any(|name| name.starts_with(folder.as_bytes()))
+    }
+
+    /// Some writers of documents mix cases, and begin a path with a slash.
+    fn index(&self, path: &str) -> Option<usize> {
+        self.indexes.get(path.trim_start_matches('/').to_ascii_lowercase().as_bytes()).copied()
     }
 
     /// A file by its path. `None`: it is not there.
     pub(crate) fn read(&mut self, path: &str) -> Result<Option<Vec<u8>>, Unreadable> {
-        let path = path.trim_start_matches('/');
-        // Some writers of documents mix cases.
-        let in_any_case = || self.indexes.get(path.to_ascii_lowercase().as_bytes()).copied();
-        let index = self.zip.index_for_name(path).or_else(in_any_case);
-        let Some(index) = index else { return Ok(None) };
+        let Some(index) = self.index(path) else { return Ok(None) };
         let mut bytes = Vec::new();
         self.unpack(index, |piece| bytes.extend_from_slice(piece))?;
         Ok(Some(bytes))

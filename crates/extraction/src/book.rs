@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use percent_encoding::percent_decode_str;
+
 use crate::{
     NoteCode, PartKind, Unreadable,
     archive::Archive,
@@ -30,7 +32,8 @@ pub(crate) fn read(bytes: Vec<u8>, writer: &mut Writer) -> Result<(), Unreadable
         if writer.is_full() {
             break;
         }
-        let path = office::resolved(folder, &unescaped(&chapter));
+        let path = chapter.split('#').next().unwrap_or_default();
+        let path = office::resolved(folder, &percent_decode_str(path).decode_utf8_lossy());
         let Some(text) = archive.read(&path)? else {
             is_missing = true;
             continue;
@@ -72,24 +75,4 @@ fn chapters(package: &str) -> Vec<String> {
     }
     // Each once: a spine that repeats a chapter a million times is no book.
     order.iter().filter_map(|id| files.remove(id)).collect()
-}
-
-/// Percent signs of an address.
-fn unescaped(address: &str) -> String {
-    let address = address.split('#').next().unwrap_or_default();
-    let mut bytes = Vec::with_capacity(address.len());
-    let mut rest = address.bytes();
-    while let Some(byte) = rest.next() {
-        let mut after = rest.clone();
-        let digits = (after.next(), after.next());
-        let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-        match (byte, digit(digits.0), digit(digits.1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(u8::try_from(high.saturating_mul(16).saturating_add(low)).unwrap_or(b'%'));
-                rest = after;
-            }
-            _ => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -13,14 +13,10 @@ const SAMPLE_BYTES: usize = 4_096;
 
 /// Plain text.
 pub(crate) fn text<'b>(bytes: &'b [u8], hints: Hints<'_>) -> Cow<'b, str> {
-    if let Some((encoding, length)) = Encoding::for_bom(bytes) {
-        return encoding.decode_without_bom_handling(bytes.get(length..).unwrap_or_default()).0;
-    }
-    if let Ok(text) = std::str::from_utf8(bytes) {
-        return Cow::Borrowed(text);
-    }
-    let encoding = named(hints.media_type).or_else(|| wide(bytes)).unwrap_or_else(|| guessed(bytes));
-    encoding.decode_without_bom_handling(bytes).0
+    let utf_8 = std::str::from_utf8(bytes).is_ok().then_some(UTF_8);
+    let encoding = utf_8.or_else(|| named(hints.media_type)).or_else(|| wide(bytes)).unwrap_or_else(|| guessed(bytes));
+    // `decode` first looks for a byte order mark, which overrides all of these.
+    encoding.decode(bytes).0
 }
 
 /// HTML, which may name its encoding itself.

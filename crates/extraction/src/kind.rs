@@ -57,6 +57,9 @@ const SAMPLE_BYTES: usize = 8_192;
 /// Of a hundred bytes of text in any encoding, fewer are control characters.
 const CONTROLS_MAX_PERCENT: usize = 5;
 
+/// How many lines at the beginning show whether a text is a mail.
+const HEADERS_MAX: usize = 40;
+
 const PICTURE: &str = "The file is a picture. A model that sees can look at it; there is no text in it to read.";
 const RECORDING: &str = "The file is a recording. Only text can be read.";
 const ARCHIVE: &str = "The file is an archive. Unpack it, and add the files in it.";
@@ -260,23 +263,10 @@ fn of_media_type(media_type: &str) -> Option<Kind> {
 
 /// By the beginning of a text, in lower case.
 fn of_start(start: &str) -> Kind {
-    let is_header = |line: &str| {
-        line.split_once(':')
-            .is_some_and(|(name, _)| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
-    };
-    let is_mail = |mut lines: std::str::Lines<'_>| {
-        let is_headed = lines.clone().next().is_some_and(is_header);
-        is_headed
-            && lines
-                .by_ref()
-                .take(40)
-                .any(|line| ["mime-version:", "received:", "message-id:"].iter().any(|name| line.starts_with(name)))
-    };
-    let mut rest = start.lines();
-    if start.starts_with("from ") && rest.next().is_some() && is_mail(rest.clone()) {
+    if start.starts_with("from ") && start.split_once('\n').is_some_and(|(_, rest)| is_mail(rest)) {
         return Kind::Mailbox;
     }
-    if is_mail(start.lines()) {
+    if is_mail(start) {
         return Kind::Email;
     }
     if start.starts_with("<?xml") {
@@ -288,6 +278,14 @@ fn of_start(start: &str) -> Kind {
         return Kind::Json;
     }
     Kind::Text
+}
+
+/// Whether a text in lower case begins with the headers of a mail.
+fn is_mail(start: &str) -> bool {
+    let (name, _) = start.split_once(':').unwrap_or((" ", ""));
+    let is_sure = |line: &str| ["mime-version:", "received:", "message-id:"].iter().any(|name| line.starts_with(name));
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && start.lines().take(HEADERS_MAX).any(is_sure)
 }
 
 /// An archive, by the files that only one kind has.

@@ -31,10 +31,10 @@ fn read_all(text: &str, writer: &mut Writer) {
                     (0, Tag::Heading { .. }) => is_heading = true,
                     // The items are the blocks.
                     (0, Tag::List(_)) => {}
-                    (0, Tag::Table(_)) => writer.verbatim(BlockKind::Table, None, source),
+                    (0, Tag::Table(_)) => writer.verbatim(BlockKind::Table, source),
                     (0, Tag::CodeBlock(_) | Tag::MetadataBlock(_)) => writer.code(source),
-                    (0, _) => writer.verbatim(BlockKind::Paragraph, None, source),
-                    (1, Tag::Item) => writer.verbatim(BlockKind::Item, None, source),
+                    (0, _) => writer.verbatim(BlockKind::Paragraph, source),
+                    (1, Tag::Item) => writer.verbatim(BlockKind::Item, source),
                     _ => {}
                 }
                 depth = depth.saturating_add(1);
@@ -52,9 +52,7 @@ fn read_all(text: &str, writer: &mut Writer) {
             }
             Event::Text(words) | Event::Code(words) if is_heading => heading.push_str(&words),
             Event::SoftBreak | Event::HardBreak if is_heading => heading.push(' '),
-            Event::Html(_) if depth == 0 => {
-                writer.verbatim(BlockKind::Paragraph, None, text.get(range).unwrap_or_default())
-            }
+            Event::Html(_) if depth == 0 => writer.verbatim(BlockKind::Paragraph, text.get(range).unwrap_or_default()),
             _ => {}
         }
     }

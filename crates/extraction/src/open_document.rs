@@ -8,7 +8,7 @@ use crate::{
     kind::contains,
     markup::{Markup, Piece, attribute, closed, name},
     office,
-    table::Table,
+    table::{self, Table},
     writer::Writer,
 };
 
@@ -49,7 +49,7 @@ struct Body<'w> {
     tables: usize,
     table: Table,
     cell: String,
-    /// How often the open cell and the open row are repeated, and the texts of the row's cells.
+    /// How often the open cell and the open row are repeated, and the words of the row's cells.
     cell_repeated: usize,
     row_repeated: usize,
     row: Vec<(String, usize)>,
@@ -178,7 +178,7 @@ impl<'w> Body<'w> {
             "notes" => self.is_speaker_notes = false,
             "frame" | "custom-shape" => self.class.clear(),
             "table-cell" | "covered-table-cell" if self.tables == 1 => {
-                self.row.push((std::mem::take(&mut self.cell), self.cell_repeated));
+                self.row.push((table::words(&std::mem::take(&mut self.cell)), self.cell_repeated));
             }
             "table-row" if self.tables == 1 => self.end_row(),
             "table" => {
@@ -193,18 +193,18 @@ impl<'w> Body<'w> {
 
     fn end_row(&mut self) {
         let row = std::mem::take(&mut self.row);
-        if row.iter().all(|(text, _)| text.trim().is_empty()) {
+        if row.iter().all(|(words, _)| words.is_empty()) {
             return;
         }
         for _ in 0..self.row_repeated.clamp(1, REPEATED_MAX) {
-            for (text, repeated) in &row {
+            for (words, repeated) in &row {
                 if self.table.is_full() {
                     return;
                 }
-                if text.trim().is_empty() {
+                if words.is_empty() {
                     self.table.skip(*repeated);
                 } else {
-                    (0..(*repeated).clamp(1, REPEATED_MAX)).for_each(|_| self.table.cell(text));
+                    (0..(*repeated).clamp(1, REPEATED_MAX)).for_each(|_| self.table.words(words));
                 }
             }
             self.table.end_row();

@@ -93,38 +93,10 @@ fn level(name: &[u8]) -> Option<u8> {
     }
 }
 
-const BLOCKS: [&[u8]; 30] = [
-    b"address",
-    b"article",
-    b"aside",
-    b"blockquote",
-    b"body",
-    b"caption",
-    b"dd",
-    b"details",
-    b"dialog",
-    b"div",
-    b"dl",
-    b"dt",
-    b"fieldset",
-    b"figcaption",
-    b"figure",
-    b"footer",
-    b"form",
-    b"header",
-    b"hr",
-    b"li",
-    b"main",
-    b"nav",
-    b"ol",
-    b"p",
-    b"pre",
-    b"section",
-    b"summary",
-    b"table",
-    b"ul",
-    b"option",
-];
+/// Whether a block begins and ends with the element.
+fn is_block(name: &[u8]) -> bool {
+    hypertext::is_block(name) || matches!(name, b"body" | b"caption" | b"dd" | b"dt" | b"li" | b"option" | b"table")
+}
 
 impl Reader for Page<'_> {
     fn open(&mut self, element: &Element<'_>) -> bool {
@@ -146,7 +118,7 @@ impl Reader for Page<'_> {
             } else {
                 self.text.clear();
             }
-        } else if BLOCKS.contains(&name) {
+        } else if is_block(name) {
             if matches!(name, b"ul" | b"ol" | b"table" | b"pre") {
                 self.arrange();
             }
@@ -184,9 +156,7 @@ impl Reader for Page<'_> {
                 self.end();
                 self.is_code = false;
             }
-            name if level(name).is_some() || BLOCKS.contains(&name) || matches!(name, b"td" | b"th" | b"tr") => {
-                self.end()
-            }
+            name if is_block(name) || matches!(name, b"td" | b"th" | b"tr") => self.end(),
             _ => {}
         }
     }

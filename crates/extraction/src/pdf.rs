@@ -63,7 +63,7 @@ pub(crate) fn read(bytes: Vec<u8>, writer: &mut Writer) -> Result<(), Unreadable
             let told = format!("The pages after {} take too much work to be read.", pages.len());
             writer.note(NoteCode::Truncated, told);
         } else {
-            writer.note(NoteCode::Truncated, "The file has more text than is read: its end is missing.");
+            writer.truncate();
         }
     }
     if unknown.saturating_mul(UNKNOWN_PART) > letters {
@@ -166,10 +166,6 @@ fn running(pages: &[Found]) -> HashSet<(String, i64)> {
 
 /// A text string (ISO 32000-2, 7.9.2.2): UTF-16 or UTF-8 with a mark, else PDFDocEncoding, which is Latin-1 but for quotation marks and the like.
 fn string(bytes: &[u8]) -> String {
-    match bytes {
-        [0xfe, 0xff, rest @ ..] => encoding_rs::UTF_16BE.decode_without_bom_handling(rest).0.into_owned(),
-        [0xff, 0xfe, rest @ ..] => encoding_rs::UTF_16LE.decode_without_bom_handling(rest).0.into_owned(),
-        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
-        _ => encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0.into_owned(),
-    }
+    // `decode` looks for the mark first.
+    encoding_rs::WINDOWS_1252.decode(bytes).0.into_owned()
 }

@@ -19,7 +19,7 @@ pub(crate) fn read(text: &str, writer: &mut Writer) {
         if writer.is_full() {
             return;
         }
-        writer.verbatim(BlockKind::Paragraph, None, piece);
+        writer.verbatim(BlockKind::Paragraph, piece);
     }
 }
 

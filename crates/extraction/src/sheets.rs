@@ -2,9 +2,7 @@
 
 use std::io::Cursor;
 
-use calamine::{
-    CellErrorType, Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsb, Xlsx, XlsxError,
-};
+use calamine::{Data, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Xls, Xlsb, Xlsx, XlsxError};
 
 use crate::{Kind, NoteCode, PartKind, Unreadable, archive::Archive, office, table::Table, writer::Writer};
 
@@ -134,13 +132,9 @@ fn shown(value: &DataRef<'_>) -> String {
         DataRef::SharedString(value) => (*value).to_owned(),
         DataRef::Bool(value) => if *value { "TRUE" } else { "FALSE" }.to_owned(),
         DataRef::DateTime(value) => time(value),
-        DataRef::Error(value) => error(value),
+        DataRef::Error(value) => value.to_string(),
         DataRef::Empty => String::new(),
     }
-}
-
-fn error(value: &CellErrorType) -> String {
-    value.to_string()
 }
 
 fn number(value: f64) -> String {

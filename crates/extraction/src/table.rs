@@ -22,8 +22,13 @@ pub(crate) struct Table {
 impl Table {
     /// The row's next cell.
     pub(crate) fn cell(&mut self, text: &str) {
+        self.words(&words(text));
+    }
+
+    /// The row's next cell, of [`words`]: one that is repeated is cleaned once.
+    pub(crate) fn words(&mut self, words: &str) {
         self.gap = self.gap.saturating_add(1);
-        if text.trim().is_empty() || self.is_full() {
+        if words.is_empty() || self.is_full() {
             return;
         }
         if !self.has_cells && !self.text.is_empty() {
@@ -32,13 +37,7 @@ impl Table {
         let before = if self.has_cells { 0 } else { 1 };
         let tabs = self.gap.saturating_sub(before).min(GAP_MAX);
         self.text.extend(std::iter::repeat_n('\t', tabs));
-        let cleaned = clean(cut(text, CELL_MAX_BYTES));
-        let mut words = cleaned.split_whitespace();
-        self.text.push_str(words.next().unwrap_or_default());
-        for word in words {
-            self.text.push(' ');
-            self.text.push_str(word);
-        }
+        self.text.push_str(words);
         self.gap = 0;
         self.has_cells = true;
     }
@@ -63,4 +62,17 @@ impl Table {
         self.end_row();
         std::mem::take(&mut self.text)
     }
+}
+
+/// The text of a cell, with one space between its words.
+pub(crate) fn words(text: &str) -> String {
+    let cleaned = clean(cut(text.trim_start(), CELL_MAX_BYTES));
+    let mut words = String::new();
+    for word in cleaned.split_whitespace() {
+        if !words.is_empty() {
+            words.push(' ');
+        }
+        words.push_str(word);
+    }
+    words
 }

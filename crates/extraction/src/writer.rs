@@ -116,21 +116,15 @@ impl Writer {
 
     /// Text whose spaces and lines mean something.
     pub(crate) fn code(&mut self, text: &str) {
-        self.verbatim(BlockKind::Code, None, text);
+        self.verbatim(BlockKind::Code, text);
     }
 
     /// A block as the file writes it.
-    pub(crate) fn verbatim(&mut self, kind: BlockKind, level: Option<u8>, text: &str) {
+    pub(crate) fn verbatim(&mut self, kind: BlockKind, text: &str) {
         let text = clean(text);
         // Spaces at the beginning of the first line belong to it.
         let text = text.trim_end().trim_start_matches(['\n', '\u{feff}']);
-        if let Some(level) = level {
-            self.headings.retain(|(open, _)| *open < level);
-        }
-        let index = self.block(kind, level, text);
-        if let (Some(level), Some(index)) = (level, index) {
-            self.headings.push((level, index));
-        }
+        self.block(kind, None, text);
     }
 
     pub(crate) fn note(&mut self, code: NoteCode, detail: impl Into<String>) {
@@ -207,10 +201,10 @@ pub(crate) fn clean(text: &str) -> String {
     let is_kept = |c: &char| {
         matches!(c, '\n' | '\t')
             || !(c.is_control()
-                || ('\u{e0000}'..='\u{e007f}').contains(c)
                 || matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{fffc}' | '\u{fffe}' | '\u{ffff}'))
     };
-    text.replace("\r\n", "\n")
+    hypertext::seen(text)
+        .replace("\r\n", "\n")
         .replace(['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}'], "\n")
         .chars()
         .filter(is_kept)

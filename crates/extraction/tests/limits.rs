@@ -139,6 +139,19 @@ fn what_is_repeated_costs_nothing_once_the_table_is_full() {
 }
 
 #[test]
+fn a_cell_that_is_repeated_is_cleaned_once() {
+    let cell = format!(
+        "<table:table-cell table:number-columns-repeated='64'><text:p>x{}</text:p></table:table-cell>",
+        " ".repeat(32 << 10)
+    );
+    let rows = format!("<table:table-row table:number-rows-repeated='64'>{cell}</table:table-row>").repeat(30);
+    let content = format!("<office:spreadsheet><table:table>{rows}</table:table></office:spreadsheet>");
+    let files: [(&str, &[u8]); 2] =
+        [("mimetype", b"application/vnd.oasis.opendocument.spreadsheet"), ("content.xml", content.as_bytes())];
+    assert_eq!(read_soon("a.ods", archive(&files)).text.lines().count(), 64 * 30);
+}
+
+#[test]
 fn markup_that_is_deep_costs_its_bytes() {
     let deep = "<w:tbl><w:tr><w:tc><w:p>".repeat(50_000);
     let text = format!("<w:document>{deep}<w:r><w:t>end</w:t></w:r>");

@@ -113,8 +113,9 @@ fn is_special(name: &[u8]) -> bool {
         )
 }
 
-/// Whether such an element ends an open `p`.
-pub(crate) fn is_block(name: &[u8]) -> bool {
+/// Whether an element of this name is a block, before which an open `p` ends.
+#[must_use]
+pub fn is_block(name: &[u8]) -> bool {
     is_heading(name)
         || matches!(
             name,

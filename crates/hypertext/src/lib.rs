@@ -18,5 +18,6 @@ mod tag;
 mod visibility;
 mod walk;
 
+pub use element::is_block;
 pub use refresh::{Refresh, refresh};
 pub use walk::{Element, Reader, Sheets, seen, walk};

@@ -30,7 +30,7 @@ pub(super) struct Fonts<'a> {
     cache: FontCache<'a>,
     fonts: FontResolverFn,
     cmaps: CMapResolverFn,
-    loaded: HashMap<(usize, usize), Option<Rc<Letters<'a>>>>,
+    loaded: HashMap<(usize, usize), Rc<Letters<'a>>>,
 }
 
 impl<'a> Fonts<'a> {
@@ -47,7 +47,7 @@ impl<'a> Fonts<'a> {
         // A dictionary lies at one place in the file.
         let place = (dict.data().as_ptr() as usize, dict.data().len());
         if let Some(letters) = self.loaded.get(&place) {
-            return letters.clone();
+            return Some(letters.clone());
         }
         if self.loaded.len() >= FONTS_MAX {
             return None;
@@ -60,7 +60,7 @@ impl<'a> Fonts<'a> {
             dict: dict.clone(),
             remembered: RefCell::new(HashMap::new()),
         });
-        self.loaded.insert(place, Some(letters.clone()));
+        self.loaded.insert(place, letters.clone());
         Some(letters)
     }
 }
