@@ -5,7 +5,7 @@
 
 /** The longest side that models look at without scaling it themselves. */
 const MAX_SIDE = 1_568;
-/** A picture that is shorter and has few enough pixels stays as it is. */
+/** A picture that models take, and that has neither more bytes nor longer sides, stays as it is. */
 const SMALL_BYTES = 400_000;
 /** Photos look the same from here on. */
 const QUALITY = 0.85;

@@ -1,7 +1,9 @@
 /** Files that are attached: uploaded in parts that go on where a connection broke, and sent with the message. */
 import { answers, asked, refusal, silent, until } from "./tab.ts";
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, test } from "node:test";
+import type { Description } from "../src/description.ts";
 import { fitting } from "../src/pictures.ts";
 import { attach, attachedTo, detach, forgetAttached, MAX_FILES, moveAttached } from "../src/state/attachments.ts";
 import { sizeInWords } from "../src/views/attachments.tsx";
@@ -111,6 +113,8 @@ test("a message has no more files than the server takes", () => {
   const files = Array.from({ length: MAX_FILES + 1 }, (_, number) => new File(["x"], `${number}`));
   assert.equal(attach("d", files), false);
   assert.equal(attachedTo("d").length, MAX_FILES);
+  const described = readFileSync(new URL("../public/openapi.json", import.meta.url), "utf8");
+  assert.equal((JSON.parse(described) as Description).components.schemas["NewMessage"]?.properties?.["files"]?.maxItems, MAX_FILES);
 });
 
 test("a picture is scaled to what models look at, and keeps its proportions", () => {

@@ -127,7 +127,7 @@ export async function person(t, { signedUp = true, ...options } = {}) {
   context.on("weberror", (error) => trouble.push(String(error.error())));
   const unanswered = new Set();
   context.on("request", (request) => unanswered.add(request));
-  context.on("requestfinished", (request) => unanswered.delete(request));
+  for (const end of ["requestfinished", "requestfailed"]) context.on(end, (request) => unanswered.delete(request));
   context.on("dialog", (dialog) => (trouble.push(`a dialog: ${dialog.message()}`), dialog.dismiss()));
   t.after(async () => {
     const failure = t.error?.cause;

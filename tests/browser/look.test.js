@@ -247,6 +247,8 @@ for (const colorScheme of ["light", "dark"]) {
     page.on("request", (request) => asked.push(new URL(request.url())));
     await page.goto("/docs");
     await page.getByRole("heading", { name: "Edge Assistant API" }).waitFor();
+    const ids = await page.locator("[id]").evaluateAll((elements) => elements.map(({ id }) => id));
+    assert.equal(new Set(ids).size, ids.length, "a subject or route has the address of another");
     await page.getByRole("searchbox", { name: "Search routes" }).fill("messages post");
     const route = page.locator("#sendMessage");
     await route.locator("summary").first().click();

@@ -128,7 +128,7 @@ export function Whole({ description }: { description: Description }) {
 
 /** The route that the page's address names. */
 function useAsked(): string {
-  const read = () => decodeURIComponent(location.hash.slice(1));
+  const read = () => location.hash.slice(1);
   const [asked, setAsked] = useState(read);
   useEffect(() => {
     const follow = () => setAsked(read());
@@ -138,8 +138,9 @@ function useAsked(): string {
   return asked;
 }
 
+/** Not that of a route, which may be called as its subject is. */
 function anchorOf(subject: string): string {
-  return subject.toLowerCase().replaceAll(" ", "-");
+  return `about-${subject.toLowerCase().replaceAll(" ", "-")}`;
 }
 
 function Routes({ subject: { name, description, routes }, asked }: { subject: Subject; asked: string }) {

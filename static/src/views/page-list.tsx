@@ -29,7 +29,6 @@ export function PageList<T>({
   row: (item: T) => ComponentChildren;
 }) {
   const state = pages.state.value;
-  const [waiting, setWaiting] = useState(false);
   if (state.at === "loading") {
     return (
       <div class="shimmer mt-5 grid gap-3" role="status" aria-label="Loading">
@@ -49,11 +48,6 @@ export function PageList<T>({
       </div>
     );
   }
-  const more = async () => {
-    setWaiting(true);
-    await pages.more();
-    setWaiting(false);
-  };
   return (
     <>
       {state.fault !== null && (
@@ -66,12 +60,25 @@ export function PageList<T>({
       ) : (
         <ul class="mt-4 divide-y divide-line rounded-xl border border-line bg-raised">{state.items.map(row)}</ul>
       )}
-      {state.cursor !== null && (
-        <button type="button" class="plain-button mt-4" disabled={waiting} onClick={() => void more()}>
-          {waiting ? "Loading…" : "Show more"}
-        </button>
-      )}
+      <More pages={pages} look="plain-button mt-4" />
     </>
+  );
+}
+
+/** Asks for the next page, if there is one. */
+export function More<T>({ pages, look }: { pages: Pages<T>; look: string }) {
+  const state = pages.state.value;
+  const [waiting, setWaiting] = useState(false);
+  const more = async () => {
+    setWaiting(true);
+    await pages.more();
+    setWaiting(false);
+  };
+  if (state.at !== "ready" || state.cursor === null) return null;
+  return (
+    <button type="button" class={look} disabled={waiting} onClick={() => void more()}>
+      {waiting ? "Loading…" : "Show more"}
+    </button>
   );
 }
 

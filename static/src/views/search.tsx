@@ -6,7 +6,7 @@ import { goal, goalOf } from "../state/goal.ts";
 import { conversationPath, follow } from "../state/route.ts";
 import type { SearchResult } from "../types.ts";
 import { Icon } from "./icons.tsx";
-import { usePages } from "./page-list.tsx";
+import { More, usePages } from "./page-list.tsx";
 import { drawerOpen } from "./shell.tsx";
 
 /** What is typed. It stays while the person looks at results, and goes with the page. */
@@ -58,19 +58,13 @@ export function SearchResults() {
 
 function Results({ asked }: { asked: string }) {
   const [isComplete, setComplete] = useState(true);
-  const [waiting, setWaiting] = useState(false);
   const ask = async (cursor: string | null) => {
     const page = await api.search(asked, cursor);
     setComplete(page.is_complete);
     return page;
   };
-  const pages = usePages<SearchResult>(ask, (result) => result.id, asked);
+  const pages = usePages<SearchResult>(ask, (result) => result.id);
   const state = pages.state.value;
-  const more = async () => {
-    setWaiting(true);
-    await pages.more();
-    setWaiting(false);
-  };
   switch (state.at) {
     case "loading":
       return (
@@ -110,11 +104,7 @@ function Results({ asked }: { asked: string }) {
               {state.fault}
             </p>
           )}
-          {state.cursor !== null && (
-            <button type="button" class="ghost-button mt-3 w-full" disabled={waiting} onClick={() => void more()}>
-              {waiting ? "Loading…" : "Show more"}
-            </button>
-          )}
+          <More pages={pages} look="ghost-button mt-3 w-full" />
         </>
       );
   }
