@@ -64,13 +64,14 @@ CREATE INDEX search_backlog_by_due ON search_backlog (due_at);
 CREATE TABLE search_walks (
     user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     passed text NOT NULL,
+    not_before bigint NOT NULL,
     due_at bigint NOT NULL
 );
 
 CREATE INDEX search_walks_by_due ON search_walks (due_at);
 
-INSERT INTO search_walks (user_id, passed, due_at)
-SELECT id, 'z', 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
+INSERT INTO search_walks (user_id, passed, not_before, due_at)
+SELECT id, 'z', 0, 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
 
 CREATE FUNCTION search_new_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -114,9 +115,9 @@ CREATE TRIGGER search_changed_title AFTER UPDATE OF title ON conversations FOR E
 
 CREATE FUNCTION search_anew_with_new_key() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO search_walks (user_id, passed, due_at)
-    VALUES (NEW.user_id, 'z', CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 240000)
-    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, due_at = excluded.due_at;
+    INSERT INTO search_walks (user_id, passed, not_before, due_at)
+    SELECT NEW.user_id, 'z', later, later FROM (SELECT CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 240000 AS later) AS times
+    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, not_before = excluded.not_before, due_at = excluded.due_at;
     RETURN NULL;
 END
 $$;
@@ -225,14 +226,16 @@ BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
     SELECT user_id, id, 'conversation', octet_length(title), 0, 0, NEW.walked_at FROM conversations
     WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to AND title <> ''
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
     SELECT NEW.user_id, messages.id, 'message', messages.size, 0, 0, NEW.walked_at FROM messages
     WHERE messages.conversation_id = ANY (ARRAY(SELECT id FROM conversations
-            WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to))
+            WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to
+                AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)))
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    UPDATE search_walks SET passed = NEW.up_to, due_at = NEW.walked_at
     WHERE user_id = NEW.user_id AND passed = NEW.passed;
     RETURN NEW;
 END

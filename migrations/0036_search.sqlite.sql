@@ -69,19 +69,20 @@ CREATE INDEX search_backlog_of_user ON search_backlog (user_id, source_id);
 
 CREATE INDEX search_backlog_by_due ON search_backlog (due_at);
 
--- People all of whose texts are to be indexed: those of before this migration, and those with a new data key. The newest conversations come first; passed is the
--- id of the last one whose texts are in the backlog, and z comes behind every id. zz does so, too: the walk waits
--- because the index was turned off, and whoever searches takes it before it is due.
+-- People all of whose texts are to be indexed: those of before this migration, those with a new data key, and everybody while the index is turned off. The newest
+-- conversations come first; passed is the id of the last one whose texts are in the backlog, and z comes behind every id. due_at is when whoever comes by takes the
+-- next step. Whoever searches takes their own earlier, but not before not_before.
 CREATE TABLE search_walks (
     user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     passed text NOT NULL,
+    not_before bigint NOT NULL,
     due_at bigint NOT NULL
 ) WITHOUT ROWID;
 
 CREATE INDEX search_walks_by_due ON search_walks (due_at);
 
-INSERT INTO search_walks (user_id, passed, due_at)
-SELECT id, 'z', 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
+INSERT INTO search_walks (user_id, passed, not_before, due_at)
+SELECT id, 'z', 0, 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
 
 -- What is copied into a database is old, and brings its own backlog. Temporary chats and tools' results are not searched, and a text that is empty says nothing.
 CREATE TRIGGER search_new_message AFTER INSERT ON messages
@@ -114,9 +115,9 @@ END;
 CREATE TRIGGER search_anew_with_new_key AFTER UPDATE OF id ON data_keys
 WHEN NEW.id <> OLD.id
 BEGIN
-    INSERT INTO search_walks (user_id, passed, due_at)
-    VALUES (NEW.user_id, 'z', CAST(unixepoch('subsec') * 1000 AS INTEGER) + 240000)
-    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, due_at = excluded.due_at;
+    INSERT INTO search_walks (user_id, passed, not_before, due_at)
+    SELECT NEW.user_id, 'z', later, later FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) + 240000 AS later) AS times WHERE 1 = 1
+    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, not_before = excluded.not_before, due_at = excluded.due_at;
 END;
 
 -- Whatever deletes a text deletes its rows, and the words that no other text has.
@@ -186,14 +187,16 @@ BEGIN
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
     SELECT user_id, id, 'conversation', octet_length(title), 0, 0, NEW.walked_at FROM conversations
     WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to AND title <> ''
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
     INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
     SELECT conversations.user_id, messages.id, 'message', messages.size, 0, 0, NEW.walked_at
     FROM conversations CROSS JOIN messages ON messages.conversation_id = conversations.id
     WHERE conversations.user_id = NEW.user_id AND conversations.id < NEW.passed AND conversations.id >= NEW.up_to
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    UPDATE search_walks SET passed = NEW.up_to, due_at = NEW.walked_at
     WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NOT NULL;
     DELETE FROM search_walks WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NULL;
 END;

@@ -33,8 +33,6 @@ const EMPTIED_BACKLOG: u32 = 1_000;
 const OFF_MS: u32 = 10 * 60 * 1000;
 /// Walks that are made to wait at once.
 const PUT_OFF: u32 = 1_000;
-/// Where a walk stands that waits because the index was turned off: behind every id. Whoever searches does not wait for it to be due.
-pub(crate) const WAS_OFF: &str = "zz";
 /// How much of a posting's measure is how often the term is in the text (migrations/0036).
 pub(crate) const COUNT_BITS: u32 = 10;
 /// A text's length fits beside it.
@@ -329,7 +327,7 @@ impl<D: Database> Store<D> {
              SELECT user_id, passed, (SELECT MIN(id) FROM (SELECT id FROM conversations
                  WHERE conversations.user_id = search_walks.user_id AND conversations.id < search_walks.passed
                  ORDER BY conversations.user_id DESC, conversations.id DESC LIMIT {WALKED}) AS next), now_ms()
-             FROM search_walks WHERE user_id = {whose} AND (due_at <= now_ms() OR passed = '{WAS_OFF}') RETURNING user_id"
+             FROM search_walks WHERE user_id = {whose} AND not_before <= now_ms() RETURNING user_id"
         );
         // Sent a second time, it takes the next step.
         let statement = Statement::new("take_search_walk_step", sql, parameters).repeatably();
@@ -351,8 +349,8 @@ impl<D: Database> Store<D> {
             // First, so that whoever is killed in between forgets nobody. Of somebody who is gone only the rows are left.
             (
                 "walk_when_turned_on",
-                "INSERT INTO search_walks (user_id, passed, due_at) SELECT id, 'z', 0 FROM users WHERE id = ?1
-                 ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, due_at = excluded.due_at"
+                "INSERT INTO search_walks (user_id, passed, not_before, due_at) SELECT id, 'z', 0, 0 FROM users WHERE id = ?1
+                 ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed"
                     .to_owned(),
             ),
             (
@@ -378,7 +376,7 @@ impl<D: Database> Store<D> {
     /// Makes walks wait that are due. `false`: none is.
     async fn put_off_search_walks(&self) -> Result<bool, StorageError> {
         let sql = format!(
-            "UPDATE search_walks SET passed = '{WAS_OFF}', due_at = now_ms() + {OFF_MS}
+            "UPDATE search_walks SET due_at = now_ms() + {OFF_MS}
              WHERE user_id IN (SELECT user_id FROM search_walks WHERE due_at <= now_ms() ORDER BY due_at LIMIT {PUT_OFF})
                  AND due_at <= now_ms() RETURNING user_id"
         );
