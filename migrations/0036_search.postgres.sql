@@ -50,7 +50,6 @@ CREATE TABLE search_indexes (
 CREATE TABLE search_backlog (
     source_id text PRIMARY KEY,
     user_id text NOT NULL,
-    kind text NOT NULL,
     size bigint NOT NULL,
     revision bigint NOT NULL,
     attempts bigint NOT NULL,
@@ -75,8 +74,8 @@ SELECT id, 'z', 0, 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE 
 
 CREATE FUNCTION search_new_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, NEW.id, 'message', NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, NEW.id, NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
         AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.conversation_id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
     RETURN NULL;
@@ -87,31 +86,22 @@ CREATE TRIGGER search_new_message AFTER INSERT ON messages FOR EACH ROW
     WHEN (NEW.role <> 'tool' AND NEW.content <> '' AND NEW.created_at > CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 60000)
     EXECUTE FUNCTION search_new_message();
 
-CREATE FUNCTION search_new_title() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION search_title() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    VALUES (NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.created_at)
-    ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER search_new_title AFTER INSERT ON conversations FOR EACH ROW
-    WHEN (NEW.title <> '' AND NEW.created_at > CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 60000)
-    EXECUTE FUNCTION search_new_title();
-
-CREATE FUNCTION search_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT NEW.user_id, NEW.id, octet_length(NEW.title), 0, 0, NEW.updated_at
     WHERE NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.id AND is_temporary = 1)
     ON CONFLICT (source_id) DO UPDATE SET revision = search_backlog.revision + 1, attempts = 0, due_at = excluded.due_at;
     RETURN NULL;
 END
 $$;
 
+CREATE TRIGGER search_new_title AFTER INSERT ON conversations FOR EACH ROW
+    WHEN (NEW.title <> '' AND NEW.created_at > CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 60000)
+    EXECUTE FUNCTION search_title();
+
 CREATE TRIGGER search_changed_title AFTER UPDATE OF title ON conversations FOR EACH ROW
-    WHEN (NEW.title <> OLD.title) EXECUTE FUNCTION search_changed_title();
+    WHEN (NEW.title <> OLD.title) EXECUTE FUNCTION search_title();
 
 CREATE FUNCTION search_anew_with_new_key() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -139,7 +129,7 @@ $$;
 
 CREATE TRIGGER search_forgets_document AFTER DELETE ON search_documents FOR EACH ROW EXECUTE FUNCTION search_forgets_document();
 
-CREATE FUNCTION search_forgets_message() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION search_forgets_text() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM search_documents WHERE source_id = OLD.id;
     DELETE FROM search_backlog WHERE source_id = OLD.id;
@@ -147,25 +137,9 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER search_forgets_message AFTER DELETE ON messages FOR EACH ROW EXECUTE FUNCTION search_forgets_message();
+CREATE TRIGGER search_forgets_message AFTER DELETE ON messages FOR EACH ROW EXECUTE FUNCTION search_forgets_text();
 
-CREATE FUNCTION search_forgets_title() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM search_backlog WHERE source_id = OLD.id;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER search_forgets_title AFTER DELETE ON conversations FOR EACH ROW EXECUTE FUNCTION search_forgets_title();
-
-CREATE FUNCTION search_forgets_backlog_of_user() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM search_backlog WHERE user_id = OLD.id;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER search_forgets_backlog_of_user AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION search_forgets_backlog_of_user();
+CREATE TRIGGER search_forgets_title AFTER DELETE ON conversations FOR EACH ROW EXECUTE FUNCTION search_forgets_text();
 
 CREATE VIEW indexed_texts AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS key_id, CAST(NULL AS text) AS documents, CAST(NULL AS text) AS postings,
@@ -223,13 +197,13 @@ BEGIN
         DELETE FROM search_walks WHERE user_id = NEW.user_id AND passed = NEW.passed;
         RETURN NEW;
     END IF;
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, id, 'conversation', octet_length(title), 0, 0, NEW.walked_at FROM conversations
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, id, octet_length(title), 0, 0, NEW.walked_at FROM conversations
     WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to AND title <> ''
         AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT NEW.user_id, messages.id, 'message', messages.size, 0, 0, NEW.walked_at FROM messages
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT NEW.user_id, messages.id, messages.size, 0, 0, NEW.walked_at FROM messages
     WHERE messages.conversation_id = ANY (ARRAY(SELECT id FROM conversations
             WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to
                 AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)))

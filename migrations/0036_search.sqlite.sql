@@ -58,7 +58,6 @@ CREATE TABLE search_indexes (
 CREATE TABLE search_backlog (
     source_id text PRIMARY KEY,
     user_id text NOT NULL,
-    kind text NOT NULL,
     size bigint NOT NULL,
     revision bigint NOT NULL,
     attempts bigint NOT NULL,
@@ -88,8 +87,8 @@ SELECT id, 'z', 0, 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE 
 CREATE TRIGGER search_new_message AFTER INSERT ON messages
 WHEN NEW.role <> 'tool' AND NEW.content <> '' AND NEW.created_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 60000
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, NEW.id, 'message', NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, NEW.id, NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
         AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.conversation_id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
 END;
@@ -97,16 +96,16 @@ END;
 CREATE TRIGGER search_new_title AFTER INSERT ON conversations
 WHEN NEW.title <> '' AND NEW.created_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 60000
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    VALUES (NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.created_at)
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    VALUES (NEW.user_id, NEW.id, octet_length(NEW.title), 0, 0, NEW.created_at)
     ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER search_changed_title AFTER UPDATE OF title ON conversations
 WHEN NEW.title <> OLD.title
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT NEW.user_id, NEW.id, octet_length(NEW.title), 0, 0, NEW.updated_at
     WHERE NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.id AND is_temporary = 1)
     ON CONFLICT (source_id) DO UPDATE SET revision = revision + 1, attempts = 0, due_at = excluded.due_at;
 END;
@@ -139,11 +138,6 @@ END;
 CREATE TRIGGER search_forgets_title AFTER DELETE ON conversations
 BEGIN
     DELETE FROM search_backlog WHERE source_id = OLD.id;
-END;
-
-CREATE TRIGGER search_forgets_backlog_of_user AFTER DELETE ON users
-BEGIN
-    DELETE FROM search_backlog WHERE user_id = OLD.id;
 END;
 
 -- Texts that were indexed, as JSON. documents: [number, source_id, revision, kind, conversation_id, author, created_at, length] each; one with length 0 says
@@ -184,13 +178,13 @@ SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS passed, CAST(NULL AS
 
 CREATE TRIGGER take_search_walk_step INSTEAD OF INSERT ON search_walk_steps
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, id, 'conversation', octet_length(title), 0, 0, NEW.walked_at FROM conversations
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, id, octet_length(title), 0, 0, NEW.walked_at FROM conversations
     WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to AND title <> ''
         AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT conversations.user_id, messages.id, 'message', messages.size, 0, 0, NEW.walked_at
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT conversations.user_id, messages.id, messages.size, 0, 0, NEW.walked_at
     FROM conversations CROSS JOIN messages ON messages.conversation_id = conversations.id
     WHERE conversations.user_id = NEW.user_id AND conversations.id < NEW.passed AND conversations.id >= NEW.up_to
         AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)

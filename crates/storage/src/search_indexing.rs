@@ -189,7 +189,7 @@ impl<D: Database> Store<D> {
         user_id: Id,
         which: &str,
         limit: usize,
-    ) -> Result<Vec<(String, DocumentKind, i64)>, StorageError> {
+    ) -> Result<Vec<(String, i64)>, StorageError> {
         const QUERY: &str = "take_from_search_backlog";
         // The condition stands twice: of two hosts that choose the same rows, the second one finds them changed.
         let sql = format!(
@@ -201,12 +201,12 @@ impl<D: Database> Store<D> {
                          SELECT source_id, size FROM search_backlog
                          WHERE user_id = ?1 AND due_at <= now_ms() AND {which} ORDER BY source_id DESC LIMIT {limit}) AS due) AS summed
                  WHERE running - size < {BATCH_BYTES})
-             RETURNING source_id, kind, revision"
+             RETURNING source_id, revision"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);
-            Ok((columns.text()?.to_owned(), columns.read("a kind of text", DocumentKind::parse)?, columns.integer()?))
+            Ok((columns.text()?.to_owned(), columns.integer()?))
         };
         rows.iter().map(read).collect()
     }
@@ -216,33 +216,35 @@ impl<D: Database> Store<D> {
         &self,
         user_id: Id,
         key: &PersonKey,
-        taken: Vec<(String, DocumentKind, i64)>,
+        taken: Vec<(String, i64)>,
     ) -> Result<Vec<TextToIndex>, StorageError> {
         const QUERY: &str = "texts_to_index";
-        let mut parameters: Vec<Value> = taken.iter().map(|(source_id, ..)| source_id.as_str().into()).collect();
+        let mut parameters: Vec<Value> = taken.iter().map(|(source_id, _)| source_id.as_str().into()).collect();
         // Few different lengths, so that the database can keep them as prepared statements.
         parameters.resize(parameters.len().next_power_of_two(), Value::Null);
         let (sources, user) = (places(1..=parameters.len()), parameters.len() + 1);
         parameters.push(user_id.into());
         let sql = format!(
-            "SELECT messages.id, conversations.id, messages.role, messages.created_at, messages.content
+            "SELECT messages.id, 'message', conversations.id, messages.role, messages.created_at, messages.content
              FROM messages JOIN conversations ON conversations.id = messages.conversation_id
              WHERE messages.id IN ({sources}) AND conversations.user_id = ?{user} AND messages.role <> 'tool' AND NOT {TEMPORARY}
              UNION ALL
-             SELECT conversations.id, conversations.id, '', conversations.created_at, conversations.title
+             SELECT conversations.id, 'conversation', conversations.id, '', conversations.created_at, conversations.title
              FROM conversations WHERE conversations.id IN ({sources}) AND conversations.user_id = ?{user} AND NOT {TEMPORARY}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let mut found = std::collections::BTreeMap::new();
         for row in &rows {
             let mut columns = row.columns(QUERY);
-            let (source_id, conversation_id, author) = (columns.text()?, columns.text()?, columns.text()?);
+            let (source_id, kind) = (columns.text()?, columns.read("a kind of text", DocumentKind::parse)?);
+            let (conversation_id, author) = (columns.text()?, columns.text()?);
             let (created_at, stored) = (columns.integer()?, columns.text()?);
-            found.insert(source_id, (conversation_id, author, created_at, stored));
+            found.insert(source_id, (kind, conversation_id, author, created_at, stored));
         }
-        let text = |(source_id, kind, revision): (String, DocumentKind, i64)| {
-            let Some((conversation_id, author, created_at, stored)) = found.get(source_id.as_str()) else {
+        let text = |(source_id, revision): (String, i64)| {
+            let Some((kind, conversation_id, author, created_at, stored)) = found.get(source_id.as_str()) else {
                 let (text, conversation_id, author) = (String::new(), String::new(), String::new());
+                let kind = DocumentKind::Message;
                 return TextToIndex { text, source_id, revision, kind, conversation_id, author, created_at: 0 };
             };
             let place = match kind {
@@ -256,7 +258,7 @@ impl<D: Database> Store<D> {
                 String::new()
             };
             let (conversation_id, author) = ((*conversation_id).to_owned(), (*author).to_owned());
-            TextToIndex { text, source_id, revision, kind, conversation_id, author, created_at: *created_at }
+            TextToIndex { text, source_id, revision, kind: *kind, conversation_id, author, created_at: *created_at }
         };
         Ok(taken.into_iter().map(text).collect())
     }

@@ -417,7 +417,7 @@ fn no_statement_of_a_search_or_of_indexing_reads_a_whole_table(place: Place) {
         "INSERT INTO search_words SELECT 'u' || (i % 500 + 1), i, i, i, 'x' FROM n",
         "INSERT INTO search_indexes SELECT 'u' || i, 'k', 40, 200 FROM n WHERE i <= 500",
         "INSERT INTO search_walks SELECT 'u' || i, 'z', 0, 9007199254740993 FROM n WHERE i <= 500",
-        "INSERT INTO search_backlog SELECT 'm' || i, 'u' || (i % 500 + 1), 'message', 1, 0, 0, 9007199254740993 FROM n",
+        "INSERT INTO search_backlog SELECT 'm' || i, 'u' || (i % 500 + 1), 1, 0, 0, 9007199254740993 FROM n",
     ] {
         rows(&database, &format!("{numbers} {insert}"));
     }
