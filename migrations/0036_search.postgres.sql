@@ -50,7 +50,6 @@ CREATE TABLE search_indexes (
 CREATE TABLE search_backlog (
     source_id text PRIMARY KEY,
     user_id text NOT NULL,
-    kind text NOT NULL,
     size bigint NOT NULL,
     revision bigint NOT NULL,
     attempts bigint NOT NULL,
@@ -64,18 +63,19 @@ CREATE INDEX search_backlog_by_due ON search_backlog (due_at);
 CREATE TABLE search_walks (
     user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     passed text NOT NULL,
+    not_before bigint NOT NULL,
     due_at bigint NOT NULL
 );
 
 CREATE INDEX search_walks_by_due ON search_walks (due_at);
 
-INSERT INTO search_walks (user_id, passed, due_at)
-SELECT id, 'z', 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
+INSERT INTO search_walks (user_id, passed, not_before, due_at)
+SELECT id, 'z', 0, 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
 
 CREATE FUNCTION search_new_message() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, NEW.id, 'message', NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, NEW.id, NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
         AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.conversation_id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
     RETURN NULL;
@@ -86,37 +86,28 @@ CREATE TRIGGER search_new_message AFTER INSERT ON messages FOR EACH ROW
     WHEN (NEW.role <> 'tool' AND NEW.content <> '' AND NEW.created_at > CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 60000)
     EXECUTE FUNCTION search_new_message();
 
-CREATE FUNCTION search_new_title() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION search_title() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    VALUES (NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.created_at)
-    ON CONFLICT DO NOTHING;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER search_new_title AFTER INSERT ON conversations FOR EACH ROW
-    WHEN (NEW.title <> '' AND NEW.created_at > CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 60000)
-    EXECUTE FUNCTION search_new_title();
-
-CREATE FUNCTION search_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT NEW.user_id, NEW.id, octet_length(NEW.title), 0, 0, NEW.updated_at
     WHERE NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.id AND is_temporary = 1)
     ON CONFLICT (source_id) DO UPDATE SET revision = search_backlog.revision + 1, attempts = 0, due_at = excluded.due_at;
     RETURN NULL;
 END
 $$;
 
+CREATE TRIGGER search_new_title AFTER INSERT ON conversations FOR EACH ROW
+    WHEN (NEW.title <> '' AND NEW.created_at > CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) - 60000)
+    EXECUTE FUNCTION search_title();
+
 CREATE TRIGGER search_changed_title AFTER UPDATE OF title ON conversations FOR EACH ROW
-    WHEN (NEW.title <> OLD.title) EXECUTE FUNCTION search_changed_title();
+    WHEN (NEW.title <> OLD.title) EXECUTE FUNCTION search_title();
 
 CREATE FUNCTION search_anew_with_new_key() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO search_walks (user_id, passed, due_at)
-    VALUES (NEW.user_id, 'z', CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 240000)
-    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, due_at = excluded.due_at;
+    INSERT INTO search_walks (user_id, passed, not_before, due_at)
+    SELECT NEW.user_id, 'z', later, later FROM (SELECT CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000 AS bigint) + 240000 AS later) AS times
+    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, not_before = excluded.not_before, due_at = excluded.due_at;
     RETURN NULL;
 END
 $$;
@@ -138,7 +129,7 @@ $$;
 
 CREATE TRIGGER search_forgets_document AFTER DELETE ON search_documents FOR EACH ROW EXECUTE FUNCTION search_forgets_document();
 
-CREATE FUNCTION search_forgets_message() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION search_forgets_text() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM search_documents WHERE source_id = OLD.id;
     DELETE FROM search_backlog WHERE source_id = OLD.id;
@@ -146,25 +137,9 @@ BEGIN
 END
 $$;
 
-CREATE TRIGGER search_forgets_message AFTER DELETE ON messages FOR EACH ROW EXECUTE FUNCTION search_forgets_message();
+CREATE TRIGGER search_forgets_message AFTER DELETE ON messages FOR EACH ROW EXECUTE FUNCTION search_forgets_text();
 
-CREATE FUNCTION search_forgets_title() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM search_backlog WHERE source_id = OLD.id;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER search_forgets_title AFTER DELETE ON conversations FOR EACH ROW EXECUTE FUNCTION search_forgets_title();
-
-CREATE FUNCTION search_forgets_backlog_of_user() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    DELETE FROM search_backlog WHERE user_id = OLD.id;
-    RETURN NULL;
-END
-$$;
-
-CREATE TRIGGER search_forgets_backlog_of_user AFTER DELETE ON users FOR EACH ROW EXECUTE FUNCTION search_forgets_backlog_of_user();
+CREATE TRIGGER search_forgets_title AFTER DELETE ON conversations FOR EACH ROW EXECUTE FUNCTION search_forgets_text();
 
 CREATE VIEW indexed_texts AS
 SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS key_id, CAST(NULL AS text) AS documents, CAST(NULL AS text) AS postings,
@@ -222,17 +197,19 @@ BEGIN
         DELETE FROM search_walks WHERE user_id = NEW.user_id AND passed = NEW.passed;
         RETURN NEW;
     END IF;
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, id, 'conversation', octet_length(title), 0, 0, NEW.walked_at FROM conversations
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, id, octet_length(title), 0, 0, NEW.walked_at FROM conversations
     WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to AND title <> ''
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT NEW.user_id, messages.id, 'message', messages.size, 0, 0, NEW.walked_at FROM messages
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT NEW.user_id, messages.id, messages.size, 0, 0, NEW.walked_at FROM messages
     WHERE messages.conversation_id = ANY (ARRAY(SELECT id FROM conversations
-            WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to))
+            WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to
+                AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)))
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    UPDATE search_walks SET passed = NEW.up_to, due_at = NEW.walked_at
     WHERE user_id = NEW.user_id AND passed = NEW.passed;
     RETURN NEW;
 END

@@ -58,7 +58,6 @@ CREATE TABLE search_indexes (
 CREATE TABLE search_backlog (
     source_id text PRIMARY KEY,
     user_id text NOT NULL,
-    kind text NOT NULL,
     size bigint NOT NULL,
     revision bigint NOT NULL,
     attempts bigint NOT NULL,
@@ -69,26 +68,27 @@ CREATE INDEX search_backlog_of_user ON search_backlog (user_id, source_id);
 
 CREATE INDEX search_backlog_by_due ON search_backlog (due_at);
 
--- People all of whose texts are to be indexed: those of before this migration, and those with a new data key. The newest conversations come first; passed is the
--- id of the last one whose texts are in the backlog, and z comes behind every id. zz does so, too: the walk waits
--- because the index was turned off, and whoever searches takes it before it is due.
+-- People all of whose texts are to be indexed: those of before this migration, those with a new data key, and everybody while the index is turned off. The newest
+-- conversations come first; passed is the id of the last one whose texts are in the backlog, and z comes behind every id. due_at is when whoever comes by takes the
+-- next step. Whoever searches takes their own earlier, but not before not_before.
 CREATE TABLE search_walks (
     user_id text PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
     passed text NOT NULL,
+    not_before bigint NOT NULL,
     due_at bigint NOT NULL
 ) WITHOUT ROWID;
 
 CREATE INDEX search_walks_by_due ON search_walks (due_at);
 
-INSERT INTO search_walks (user_id, passed, due_at)
-SELECT id, 'z', 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
+INSERT INTO search_walks (user_id, passed, not_before, due_at)
+SELECT id, 'z', 0, 0 FROM users WHERE EXISTS (SELECT 1 FROM conversations WHERE conversations.user_id = users.id);
 
 -- What is copied into a database is old, and brings its own backlog. Temporary chats and tools' results are not searched, and a text that is empty says nothing.
 CREATE TRIGGER search_new_message AFTER INSERT ON messages
 WHEN NEW.role <> 'tool' AND NEW.content <> '' AND NEW.created_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 60000
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, NEW.id, 'message', NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, NEW.id, NEW.size, 0, 0, NEW.created_at FROM conversations WHERE id = NEW.conversation_id
         AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.conversation_id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
 END;
@@ -96,16 +96,16 @@ END;
 CREATE TRIGGER search_new_title AFTER INSERT ON conversations
 WHEN NEW.title <> '' AND NEW.created_at > CAST(unixepoch('subsec') * 1000 AS INTEGER) - 60000
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    VALUES (NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.created_at)
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    VALUES (NEW.user_id, NEW.id, octet_length(NEW.title), 0, 0, NEW.created_at)
     ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER search_changed_title AFTER UPDATE OF title ON conversations
 WHEN NEW.title <> OLD.title
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT NEW.user_id, NEW.id, 'conversation', octet_length(NEW.title), 0, 0, NEW.updated_at
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT NEW.user_id, NEW.id, octet_length(NEW.title), 0, 0, NEW.updated_at
     WHERE NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = NEW.id AND is_temporary = 1)
     ON CONFLICT (source_id) DO UPDATE SET revision = revision + 1, attempts = 0, due_at = excluded.due_at;
 END;
@@ -114,9 +114,9 @@ END;
 CREATE TRIGGER search_anew_with_new_key AFTER UPDATE OF id ON data_keys
 WHEN NEW.id <> OLD.id
 BEGIN
-    INSERT INTO search_walks (user_id, passed, due_at)
-    VALUES (NEW.user_id, 'z', CAST(unixepoch('subsec') * 1000 AS INTEGER) + 240000)
-    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, due_at = excluded.due_at;
+    INSERT INTO search_walks (user_id, passed, not_before, due_at)
+    SELECT NEW.user_id, 'z', later, later FROM (SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) + 240000 AS later) AS times WHERE 1 = 1
+    ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, not_before = excluded.not_before, due_at = excluded.due_at;
 END;
 
 -- Whatever deletes a text deletes its rows, and the words that no other text has.
@@ -138,11 +138,6 @@ END;
 CREATE TRIGGER search_forgets_title AFTER DELETE ON conversations
 BEGIN
     DELETE FROM search_backlog WHERE source_id = OLD.id;
-END;
-
-CREATE TRIGGER search_forgets_backlog_of_user AFTER DELETE ON users
-BEGIN
-    DELETE FROM search_backlog WHERE user_id = OLD.id;
 END;
 
 -- Texts that were indexed, as JSON. documents: [number, source_id, revision, kind, conversation_id, author, created_at, length] each; one with length 0 says
@@ -183,17 +178,19 @@ SELECT CAST(NULL AS text) AS user_id, CAST(NULL AS text) AS passed, CAST(NULL AS
 
 CREATE TRIGGER take_search_walk_step INSTEAD OF INSERT ON search_walk_steps
 BEGIN
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT user_id, id, 'conversation', octet_length(title), 0, 0, NEW.walked_at FROM conversations
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT user_id, id, octet_length(title), 0, 0, NEW.walked_at FROM conversations
     WHERE user_id = NEW.user_id AND id < NEW.passed AND id >= NEW.up_to AND title <> ''
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
     ON CONFLICT DO NOTHING;
-    INSERT INTO search_backlog (user_id, source_id, kind, size, revision, attempts, due_at)
-    SELECT conversations.user_id, messages.id, 'message', messages.size, 0, 0, NEW.walked_at
+    INSERT INTO search_backlog (user_id, source_id, size, revision, attempts, due_at)
+    SELECT conversations.user_id, messages.id, messages.size, 0, 0, NEW.walked_at
     FROM conversations CROSS JOIN messages ON messages.conversation_id = conversations.id
     WHERE conversations.user_id = NEW.user_id AND conversations.id < NEW.passed AND conversations.id >= NEW.up_to
+        AND NOT EXISTS (SELECT 1 FROM conversation_lifetimes WHERE conversation_id = conversations.id AND is_temporary = 1)
         AND messages.role <> 'tool' AND messages.content <> ''
     ON CONFLICT DO NOTHING;
-    UPDATE search_walks SET passed = NEW.up_to, due_at = CASE WHEN NEW.passed = 'zz' THEN NEW.walked_at ELSE due_at END
+    UPDATE search_walks SET passed = NEW.up_to, due_at = NEW.walked_at
     WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NOT NULL;
     DELETE FROM search_walks WHERE user_id = NEW.user_id AND passed = NEW.passed AND NEW.up_to IS NULL;
 END;

@@ -11,7 +11,7 @@ use crate::{
     database::places,
     messages,
     sealed_texts::Opener,
-    search_indexing::{COUNT_BITS, DocumentKind, PURPOSE, SearchKey, WAS_OFF, word_name, word_place},
+    search_indexing::{COUNT_BITS, DocumentKind, PURPOSE, SearchKey, word_name, word_place},
 };
 
 /// The most words of the dictionary that are read for a search. A bucket has some hundred, and there are at most four for each word of a query. Opening this
@@ -127,12 +127,10 @@ impl<D: Database> Store<D> {
     /// Those of the database, and of the person's key.
     pub async fn search_index(&self, user_id: Id) -> Result<SearchIndex, StorageError> {
         const QUERY: &str = "search_index";
-        let sql = format!(
-            "SELECT key_id, texts, length,
+        let sql = "SELECT key_id, texts, length,
                        CASE WHEN EXISTS (SELECT 1 FROM search_backlog WHERE user_id = ?1)
-                           OR EXISTS (SELECT 1 FROM search_walks WHERE user_id = ?1 AND (due_at <= now_ms() OR passed = '{WAS_OFF}')) THEN 1 ELSE 0 END
-                   FROM (SELECT 1 AS one) AS one LEFT JOIN search_indexes ON user_id = ?1 AND texts > 0"
-        );
+                           OR EXISTS (SELECT 1 FROM search_walks WHERE user_id = ?1 AND not_before <= now_ms()) THEN 1 ELSE 0 END
+                   FROM (SELECT 1 AS one) AS one LEFT JOIN search_indexes ON user_id = ?1 AND texts > 0";
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         let mut index = SearchIndex { keys: Vec::new(), has_backlog: false, texts: 0, length: 0 };
         for row in &rows {

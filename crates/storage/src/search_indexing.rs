@@ -33,8 +33,6 @@ const EMPTIED_BACKLOG: u32 = 1_000;
 const OFF_MS: u32 = 10 * 60 * 1000;
 /// Walks that are made to wait at once.
 const PUT_OFF: u32 = 1_000;
-/// Where a walk stands that waits because the index was turned off: behind every id. Whoever searches does not wait for it to be due.
-pub(crate) const WAS_OFF: &str = "zz";
 /// How much of a posting's measure is how often the term is in the text (migrations/0036).
 pub(crate) const COUNT_BITS: u32 = 10;
 /// A text's length fits beside it.
@@ -191,7 +189,7 @@ impl<D: Database> Store<D> {
         user_id: Id,
         which: &str,
         limit: usize,
-    ) -> Result<Vec<(String, DocumentKind, i64)>, StorageError> {
+    ) -> Result<Vec<(String, i64)>, StorageError> {
         const QUERY: &str = "take_from_search_backlog";
         // The condition stands twice: of two hosts that choose the same rows, the second one finds them changed.
         let sql = format!(
@@ -203,12 +201,12 @@ impl<D: Database> Store<D> {
                          SELECT source_id, size FROM search_backlog
                          WHERE user_id = ?1 AND due_at <= now_ms() AND {which} ORDER BY source_id DESC LIMIT {limit}) AS due) AS summed
                  WHERE running - size < {BATCH_BYTES})
-             RETURNING source_id, kind, revision"
+             RETURNING source_id, revision"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         let read = |row: &Row| {
             let mut columns = row.columns(QUERY);
-            Ok((columns.text()?.to_owned(), columns.read("a kind of text", DocumentKind::parse)?, columns.integer()?))
+            Ok((columns.text()?.to_owned(), columns.integer()?))
         };
         rows.iter().map(read).collect()
     }
@@ -218,33 +216,35 @@ impl<D: Database> Store<D> {
         &self,
         user_id: Id,
         key: &PersonKey,
-        taken: Vec<(String, DocumentKind, i64)>,
+        taken: Vec<(String, i64)>,
     ) -> Result<Vec<TextToIndex>, StorageError> {
         const QUERY: &str = "texts_to_index";
-        let mut parameters: Vec<Value> = taken.iter().map(|(source_id, ..)| source_id.as_str().into()).collect();
+        let mut parameters: Vec<Value> = taken.iter().map(|(source_id, _)| source_id.as_str().into()).collect();
         // Few different lengths, so that the database can keep them as prepared statements.
         parameters.resize(parameters.len().next_power_of_two(), Value::Null);
         let (sources, user) = (places(1..=parameters.len()), parameters.len() + 1);
         parameters.push(user_id.into());
         let sql = format!(
-            "SELECT messages.id, conversations.id, messages.role, messages.created_at, messages.content
+            "SELECT messages.id, 'message', conversations.id, messages.role, messages.created_at, messages.content
              FROM messages JOIN conversations ON conversations.id = messages.conversation_id
              WHERE messages.id IN ({sources}) AND conversations.user_id = ?{user} AND messages.role <> 'tool' AND NOT {TEMPORARY}
              UNION ALL
-             SELECT conversations.id, conversations.id, '', conversations.created_at, conversations.title
+             SELECT conversations.id, 'conversation', conversations.id, '', conversations.created_at, conversations.title
              FROM conversations WHERE conversations.id IN ({sources}) AND conversations.user_id = ?{user} AND NOT {TEMPORARY}"
         );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let mut found = std::collections::BTreeMap::new();
         for row in &rows {
             let mut columns = row.columns(QUERY);
-            let (source_id, conversation_id, author) = (columns.text()?, columns.text()?, columns.text()?);
+            let (source_id, kind) = (columns.text()?, columns.read("a kind of text", DocumentKind::parse)?);
+            let (conversation_id, author) = (columns.text()?, columns.text()?);
             let (created_at, stored) = (columns.integer()?, columns.text()?);
-            found.insert(source_id, (conversation_id, author, created_at, stored));
+            found.insert(source_id, (kind, conversation_id, author, created_at, stored));
         }
-        let text = |(source_id, kind, revision): (String, DocumentKind, i64)| {
-            let Some((conversation_id, author, created_at, stored)) = found.get(source_id.as_str()) else {
+        let text = |(source_id, revision): (String, i64)| {
+            let Some((kind, conversation_id, author, created_at, stored)) = found.get(source_id.as_str()) else {
                 let (text, conversation_id, author) = (String::new(), String::new(), String::new());
+                let kind = DocumentKind::Message;
                 return TextToIndex { text, source_id, revision, kind, conversation_id, author, created_at: 0 };
             };
             let place = match kind {
@@ -258,7 +258,7 @@ impl<D: Database> Store<D> {
                 String::new()
             };
             let (conversation_id, author) = ((*conversation_id).to_owned(), (*author).to_owned());
-            TextToIndex { text, source_id, revision, kind, conversation_id, author, created_at: *created_at }
+            TextToIndex { text, source_id, revision, kind: *kind, conversation_id, author, created_at: *created_at }
         };
         Ok(taken.into_iter().map(text).collect())
     }
@@ -329,7 +329,7 @@ impl<D: Database> Store<D> {
              SELECT user_id, passed, (SELECT MIN(id) FROM (SELECT id FROM conversations
                  WHERE conversations.user_id = search_walks.user_id AND conversations.id < search_walks.passed
                  ORDER BY conversations.user_id DESC, conversations.id DESC LIMIT {WALKED}) AS next), now_ms()
-             FROM search_walks WHERE user_id = {whose} AND (due_at <= now_ms() OR passed = '{WAS_OFF}') RETURNING user_id"
+             FROM search_walks WHERE user_id = {whose} AND not_before <= now_ms() RETURNING user_id"
         );
         // Sent a second time, it takes the next step.
         let statement = Statement::new("take_search_walk_step", sql, parameters).repeatably();
@@ -351,8 +351,8 @@ impl<D: Database> Store<D> {
             // First, so that whoever is killed in between forgets nobody. Of somebody who is gone only the rows are left.
             (
                 "walk_when_turned_on",
-                "INSERT INTO search_walks (user_id, passed, due_at) SELECT id, 'z', 0 FROM users WHERE id = ?1
-                 ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, due_at = excluded.due_at"
+                "INSERT INTO search_walks (user_id, passed, not_before, due_at) SELECT id, 'z', 0, 0 FROM users WHERE id = ?1
+                 ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed"
                     .to_owned(),
             ),
             (
@@ -378,7 +378,7 @@ impl<D: Database> Store<D> {
     /// Makes walks wait that are due. `false`: none is.
     async fn put_off_search_walks(&self) -> Result<bool, StorageError> {
         let sql = format!(
-            "UPDATE search_walks SET passed = '{WAS_OFF}', due_at = now_ms() + {OFF_MS}
+            "UPDATE search_walks SET due_at = now_ms() + {OFF_MS}
              WHERE user_id IN (SELECT user_id FROM search_walks WHERE due_at <= now_ms() ORDER BY due_at LIMIT {PUT_OFF})
                  AND due_at <= now_ms() RETURNING user_id"
         );

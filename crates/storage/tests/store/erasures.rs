@@ -290,7 +290,7 @@ fn person(fixture: &Fixture) -> User {
             "INSERT INTO webhooks VALUES ('w', '{of}', '{PLANTED}', ' run.ended ', '{PLANTED}', 1, 0, NULL, 0, 0, 0, NULL, NULL, NULL, NULL)"
         ),
         format!("INSERT INTO search_indexes VALUES ('{of}', '{PLANTED}', 1, 1)"),
-        format!("INSERT INTO search_walks VALUES ('{of}', 'z', 1)"),
+        format!("INSERT INTO search_walks VALUES ('{of}', 'z', 1, 1)"),
         format!("INSERT INTO webhook_deliveries VALUES ('w', 'evt_1', 'run.ended', '{PLANTED}', 1, 0, 1)"),
         "INSERT INTO user_groups VALUES ('g', 'g', '', 1)".to_owned(),
         format!("INSERT INTO user_group_members VALUES ('{of}', 'g', 1)"),

@@ -220,6 +220,11 @@ fn temporary_chats_and_what_tools_said_are_never_indexed(place: Place) {
     let temporary = block_on(fixture.store.begin_temporary_conversation(ada.id, None)).unwrap().unwrap();
     say(&fixture, &ada, temporary.id, &["nobody finds this"]);
     block_on(fixture.store.update_conversation(ada.id, temporary.id, Some("nor this"), None)).unwrap();
+    rows(
+        &fixture.another_connection(),
+        "INSERT INTO search_walks (user_id, passed, not_before, due_at) SELECT id, 'z', 0, 0 FROM users",
+    );
+    while block_on(fixture.store.take_search_walk_step(None)).unwrap() {}
     assert_eq!(count(&fixture.another_connection(), "search_backlog"), 0);
     let (_, lease) = fixture.claimed(&ada, fixture.conversation(&ada));
     assert!(block_on(fixture.store.finish_tool_call(lease, &result_of("c", "noon", false), &batch(3, "c"))).unwrap());
@@ -290,7 +295,7 @@ fn whoever_is_killed_while_texts_are_indexed_leaves_nothing_half_done(place: Pla
     say_much(&fixture, &ada);
     // As what was there before the index was.
     rows(&database, "DELETE FROM search_backlog");
-    rows(&database, "INSERT INTO search_walks (user_id, passed, due_at) SELECT id, 'z', 0 FROM users");
+    rows(&database, "INSERT INTO search_walks (user_id, passed, not_before, due_at) SELECT id, 'z', 0, 0 FROM users");
     killed_again_and_again(
         &fixture,
         |host| index(host).map(drop),
@@ -333,7 +338,7 @@ fn with_a_new_data_key_everything_is_indexed_anew_and_found_meanwhile(place: Pla
     say(&fixture, &ada, fixture.conversation(&ada), &["cabin during"]);
     assert_eq!(index(&fresh()).unwrap(), 3);
     assert_eq!(rows(&database, "SELECT DISTINCT key_id FROM search_documents").len(), 1);
-    for later in ["data_keys SET created_at = created_at - 300000", "search_walks SET due_at = 0"] {
+    for later in ["data_keys SET created_at = created_at - 300000", "search_walks SET not_before = 0, due_at = 0"] {
         rows(&database, &format!("UPDATE {later}"));
     }
     say(&fixture, &ada, fixture.conversation(&ada), &["cabin after"]);
@@ -411,8 +416,8 @@ fn no_statement_of_a_search_or_of_indexing_reads_a_whole_table(place: Place) {
         "INSERT INTO search_postings SELECT i % 997, -i, 5121 FROM n",
         "INSERT INTO search_words SELECT 'u' || (i % 500 + 1), i, i, i, 'x' FROM n",
         "INSERT INTO search_indexes SELECT 'u' || i, 'k', 40, 200 FROM n WHERE i <= 500",
-        "INSERT INTO search_walks SELECT 'u' || i, 'z', 9007199254740993 FROM n WHERE i <= 500",
-        "INSERT INTO search_backlog SELECT 'm' || i, 'u' || (i % 500 + 1), 'message', 1, 0, 0, 9007199254740993 FROM n",
+        "INSERT INTO search_walks SELECT 'u' || i, 'z', 0, 9007199254740993 FROM n WHERE i <= 500",
+        "INSERT INTO search_backlog SELECT 'm' || i, 'u' || (i % 500 + 1), 1, 0, 0, 9007199254740993 FROM n",
     ] {
         rows(&database, &format!("{numbers} {insert}"));
     }

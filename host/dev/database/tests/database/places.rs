@@ -320,9 +320,9 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO search_postings VALUES (-9007199254740993, 9007199254740993, 2049)",
         "INSERT INTO search_words VALUES ('u1', -1, 2, -9007199254740993, 's1:w')",
         "INSERT INTO search_indexes VALUES ('u1', 'b1', 1, 2)",
-        "INSERT INTO search_backlog VALUES ('m-u1-2', 'u1', 'message', 1, 0, 2, 3)",
+        "INSERT INTO search_backlog VALUES ('m-u1-2', 'u1', 1, 0, 2, 3)",
         // Whoever had conversations before the index has one.
-        "INSERT INTO search_walks VALUES ('u1', 'c-u1', 1) ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, due_at = excluded.due_at",
+        "INSERT INTO search_walks VALUES ('u1', 'c-u1', 1, 2) ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, not_before = excluded.not_before, due_at = excluded.due_at",
         "UPDATE runs SET provider = 'near', cost = 9007199254740993, currency = 'EUR' WHERE id = 'r-u1'",
     ]
     .map(str::to_owned)
