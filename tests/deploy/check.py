@@ -4,6 +4,7 @@ Prints TAP: a line for each case, and at the end how many passed and failed.
 """
 
 import copy
+import re
 import subprocess
 import sys
 import tomllib
@@ -171,14 +172,21 @@ class Hosts(unittest.TestCase):
                 jsonschema.validate(tomllib.loads(file.read_text()), schema("runtime-config.schema.json"))
 
     def test_all_hosts_together_fit_into_the_database(self):
-        # What docs/deploy.md asks for, minus three for administrators.
-        ordinary_connections = 840 - 3
-        manifest = tomllib.loads((ROOT / "spin.toml").read_text())
-        pools = sum("sqlite_databases" in component for component in manifest["component"].values())
+        def asked_for(document):
+            said = re.search(r"`max_connections` (?:is to be|to) ([\d,]+)", (ROOT / "docs" / document).read_text())
+            return int(said[1].replace(",", ""))
+
+        def held(runtime_configuration):
+            pools = sum("sqlite_databases" in component for component in spin_toml()["component"].values())
+            return pools * tomllib.loads((DEPLOY / runtime_configuration).read_text())["outbound_pg"]["max_connections"]
+
+        for_administrators = 3
         (autoscaler,) = of_kind("HorizontalPodAutoscaler")
-        configuration = tomllib.loads((DEPLOY / "spinkube/runtime-config.toml").read_text())
-        all_hosts = pools * autoscaler["spec"]["maxReplicas"] * configuration["outbound_pg"]["max_connections"]
-        self.assertLessEqual(all_hosts, ordinary_connections)
+        all_hosts = autoscaler["spec"]["maxReplicas"] * held("spinkube/runtime-config.toml")
+        self.assertLessEqual(all_hosts, asked_for("deploy.md") - for_administrators)
+        self.assertLessEqual(2 * all_hosts, asked_for("pipeline.md") - for_administrators)
+        # PostgreSQL's own number.
+        self.assertLessEqual(held("runtime-config.toml"), 100 - for_administrators)
 
     def test_the_container_file_is_clean(self):
         linter = Path(sys.executable).with_name("hadolint")

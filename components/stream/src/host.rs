@@ -92,14 +92,8 @@ impl<D: Database + 'static> Host for SpinHost<D> {
         })
     }
 
-    async fn tools(&self, offers: &ToolOffers) -> Offered {
-        match self.tools.offered(offers).await {
-            Ok(offered) => offered,
-            Err(error) => {
-                error.log("the tools cannot be listed");
-                Offered::default()
-            }
-        }
+    async fn tools(&self, offers: &ToolOffers) -> Option<Offered> {
+        self.tools.offered(offers).await.inspect_err(|error| error.log("the tools cannot be listed")).ok()
     }
 
     async fn has_budgets(&self) -> bool {

@@ -133,7 +133,7 @@ pub enum Event<'a> {
     },
     /// The answer is written again: the text since the last tool event does not count.
     Restarted,
-    /// The model's server could not take the whole request, so it got a smaller one.
+    /// The model gets less than it should: its server could not take the whole request, or the tools could not be listed.
     Shortened {
         /// The message for the person: what was left out.
         message: &'a str,

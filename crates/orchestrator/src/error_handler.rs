@@ -33,6 +33,9 @@ pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(30);
 pub(crate) const SHORTENED: &str = "This is more than the model can read at once. The oldest part of the conversation, or the list of tools, was shortened.";
 /// The notice to the person when the model's server accepted no tools.
 pub(crate) const WITHOUT_TOOLS: &str = "The model's server does not take our tools. The model answers without them.";
+/// The notice to the person when the tools cannot be listed.
+pub(crate) const UNLISTED_TOOLS: &str =
+    "The tools could not be listed in time. The model answers without them. Ask again to have them used.";
 /// The notice to the person when pictures are attached and the model gets none.
 pub(crate) const WITHOUT_PICTURES: &str =
     "This model does not look at pictures. It was told that there are some. Choose one that sees them.";

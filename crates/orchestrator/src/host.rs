@@ -36,9 +36,8 @@ pub trait Host {
     /// Sends a request to a provider and waits for the response's head.
     async fn ask_model(&self, provider: &Provider, body: Vec<u8>) -> Result<ModelAnswer<Self::Body>, Unreachable>;
 
-    /// The tools that the run's person may use. `offers` was read with the run's claim. Empty if the tools cannot be listed: an answer without tools
-    /// is better than none.
-    async fn tools(&self, offers: &ToolOffers) -> Offered;
+    /// The tools that the run's person may use. `offers` was read with the run's claim. `None`: they cannot be listed, and the log says why.
+    async fn tools(&self, offers: &ToolOffers) -> Option<Offered>;
 
     /// Whether anybody has a budget, so that a run has to ask before it uses anything.
     async fn has_budgets(&self) -> bool;

@@ -20,7 +20,7 @@ use storage::{
 use traces::Span;
 
 use crate::{
-    Host, Offered, Reader, Settings, Severity,
+    Host, Reader, Settings, Severity,
     asking::Asking,
     attachments::{self, Attachments},
     budget::RunBudget,
@@ -195,11 +195,18 @@ impl Turn<'_> {
         let (host, run) = (session.host(), session.run);
         let Settings { system_prompt, .. } = self.settings;
         let listed = match session.attend(TOOLS_LIMIT, host.tools(self.offers)).await {
-            // An answer without tools is better than none.
-            Err(Interrupted::TimedOut) => Offered::default(),
+            Err(Interrupted::TimedOut) => {
+                let cause = format!("they were not there after {} s", TOOLS_LIMIT.as_secs());
+                host.log(Severity::Error, "the tools cannot be listed", serde_json::json!({ "cause": cause }));
+                None
+            }
             listed => listed?,
         };
-        let mut tools = Tools::new(listed, self.asking.window());
+        if listed.is_none() {
+            // An answer without tools is better than none, but must not look as if there were no tools.
+            self.tell(session, error_handler::UNLISTED_TOOLS);
+        }
+        let mut tools = Tools::new(listed.unwrap_or_default(), self.asking.window());
         let system_prompt = tools.introduced(system_prompt);
         loop {
             let window = self.asking.window();

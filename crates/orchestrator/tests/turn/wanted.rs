@@ -1,5 +1,7 @@
 //! What a person wants of an answer: settings that are sent, left out where a server refuses them, and a form that is checked.
 
+use std::time::Duration;
+
 use domain::{ConversationSettings, Id, ModelSettings, ReasoningEffort, ResponseFormat, RunState, Temperature};
 use serde_json::{Value, json, value::RawValue};
 use storage::{
@@ -57,6 +59,22 @@ fn refusing(field: &'static str, words: &'static str) -> impl Fn(&Value) -> Opti
 fn notices(heard: &Heard) -> Vec<String> {
     let notices = heard.data().into_iter().filter(|data| data["content"] == "shortened");
     notices.map(|data| data["metadata"]["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_gets_no_tools_because_they_cannot_be_listed_says_so() {
+    let told = "The tools could not be listed in time. The model answers without them. Ask again to have them used.";
+    for listing_takes in [None, Some(Duration::from_secs(60))] {
+        let world = World::new([answer(&["Hello."])]).with_tool("clock_now", false);
+        world.listing_takes.set(listing_takes);
+        let run = world.send("hi").await;
+        let heard = world.read(run, 0).await;
+        assert_eq!((heard.text().as_str(), notices(&heard)), ("Hello.", vec![told.to_owned()]));
+        assert_eq!(world.asked()[0].get("tools"), None);
+        assert!(world.now() < Duration::from_secs(25), "{:?}", world.now());
+        // What a host cannot list, it logs itself.
+        assert_eq!(world.log_lines().contains("the tools cannot be listed"), listing_takes.is_some());
+    }
 }
 
 #[tokio::test(start_paused = true)]

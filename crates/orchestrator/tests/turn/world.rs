@@ -53,6 +53,8 @@ pub(crate) struct World {
     pub(crate) pricing: Pricing,
     dropped_at: Rc<Cell<Duration>>,
     tools: Vec<ToolDefinition>,
+    /// How long listing them takes; `None`: they cannot be listed.
+    pub(crate) listing_takes: Cell<Option<Duration>>,
     pub(crate) unconfigured: Vec<String>,
     idempotent: HashSet<String>,
     asking: HashSet<String>,
@@ -105,6 +107,7 @@ impl World {
             pricing: Pricing::default(),
             dropped_at: Rc::default(),
             tools: Vec::new(),
+            listing_takes: Cell::new(Some(Duration::ZERO)),
             unconfigured: Vec::new(),
             idempotent: HashSet::new(),
             asking: HashSet::new(),
@@ -403,8 +406,9 @@ impl Host for World {
         Ok(self.answer(status, headers, pieces.collect()))
     }
 
-    async fn tools(&self, _: &ToolOffers) -> Offered {
-        Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() }
+    async fn tools(&self, _: &ToolOffers) -> Option<Offered> {
+        tokio::time::sleep(self.listing_takes.get()?).await;
+        Some(Offered { tools: self.tools.clone(), unconfigured: self.unconfigured.clone() })
     }
 
     async fn file(&self, user_id: Id, file_id: Id, size: u64) -> Option<Vec<u8>> {

@@ -11,8 +11,8 @@ use storage::{Database as _, Row, Statement};
 
 use crate::process::Meter;
 
-/// Spin keeps up to 64 connections for each of the seven components with a database; the rest is for the benchmark.
-const MAX_CONNECTIONS: u32 = 64 * 7 + 10;
+/// Spin keeps up to 64 connections for each of the ten components with a database; the rest is for the benchmark.
+const MAX_CONNECTIONS: u32 = 64 * 10 + 10;
 /// The app's database. Statements are counted for each database, so the benchmark's own queries use another one.
 const DATABASE: &str = "app";
 /// How much of a statement is shown: enough to tell it from the others.

@@ -69,8 +69,8 @@ impl<D: Database> Host for Scripted<D> {
         Ok(ModelAnswer { status: 200, headers: HeaderMap::new(), body: Box::pin(body) })
     }
 
-    async fn tools(&self, _: &ToolOffers) -> Offered {
-        Offered::default()
+    async fn tools(&self, _: &ToolOffers) -> Option<Offered> {
+        Some(Offered::default())
     }
 
     async fn has_budgets(&self) -> bool {
