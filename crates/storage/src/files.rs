@@ -230,8 +230,8 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "INSERT INTO new_files (id, user_id, name, key, size, store, created_at, expires_at, quota, most)
              SELECT ?1, ?2, ?3, ?4, CAST(?5 AS bigint), ?6, now_ms(), now_ms() + {UNATTACHED_MS}, CAST(?7 AS bigint), {MAX_FILES_OF_USER}
-             WHERE (SELECT COUNT(*) FROM files WHERE user_id = ?2) < {MAX_FILES_OF_USER}
-               AND (SELECT COALESCE(SUM(size), 0) FROM files WHERE user_id = ?2) + CAST(?5 AS bigint) <= CAST(?7 AS bigint)
+             WHERE (SELECT COUNT(*) < {MAX_FILES_OF_USER} AND COALESCE(SUM(size), 0) + CAST(?5 AS bigint) <= CAST(?7 AS bigint)
+                 FROM files WHERE user_id = ?2)
              RETURNING created_at, expires_at"
         );
         let parameters: [Value; 7] = [
