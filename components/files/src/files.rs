@@ -92,7 +92,7 @@ pub(crate) async fn read<D: Database>(
     responses(
         (status = 200, description = "Its bytes.", content((Vec<u8> = "*/*"))),
         (status = 409, description = "`file_arriving`: it is not whole yet. `file_damaged`: it cannot be read any more."),
-        (status = 503, description = "`file_store_unavailable`: the store of files does not answer."),
+        (status = 503, description = "`file_store_unavailable`."),
     ),
 ))]
 pub(crate) async fn download<D: Database + 'static>(

@@ -81,10 +81,10 @@ pub(crate) async fn progress<D: Database>(
         (status = 204, description = "The bytes are stored. `Upload-Offset` says how many are there now."),
         (status = 400, description = "`invalid_body`: the body broke off. What came of it stays."),
         (status = 409, description = "`upload_offset`: another number of bytes is there. `file_changed`: something else continues it. `file_damaged`: it cannot be continued."),
-        (status = 412, description = "`tus_version`: another version of the protocol is wanted."),
+        (status = 412, description = "`tus_version`."),
         (status = 413, description = "`too_large`: more bytes came than were announced."),
         (status = 415, description = "`unsupported_media_type`: the body is not said to be a part of a file."),
-        (status = 503, description = "`file_store_unavailable`: the store of files does not answer."),
+        (status = 503, description = "`file_store_unavailable`."),
     ),
 ))]
 pub(crate) async fn go_on<D: Database>(

@@ -37,12 +37,12 @@ const NEW_PER_MINUTE: u32 = 60;
         (status = 201, description = "The file. `Location` has its address.", body = crate::files::FileBody),
         (status = 400, description = "`invalid_form`: the form broke off or is malformed. `invalid_body`: the part broke off; what came of it stays."),
         (status = 409, description = "`file_changed`: it was deleted meanwhile."),
-        (status = 412, description = "`tus_version`: another version of the protocol is wanted."),
+        (status = 412, description = "`tus_version`."),
         (status = 413, description = "`too_large`: the file is too long. `file_quota`: the caller has no room for it."),
         (status = 415, description = "`unsupported_media_type`: it is neither a form nor an upload in parts."),
         (status = 422, description = "`invalid_field`: the file is missing or empty, or its length."),
         (status = 429, description = "`rate_limited`: too many new files in a minute."),
-        (status = 503, description = "`file_store_unavailable`: the store of files does not answer."),
+        (status = 503, description = "`file_store_unavailable`."),
     ),
 ))]
 pub(crate) async fn create<D: Database>(

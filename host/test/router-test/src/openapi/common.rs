@@ -23,7 +23,7 @@ const fn common(status: u16, code: &'static str, when: &'static str) -> Common {
 }
 
 /// By status, and in the order in which they are told.
-const COMMON: [Common; 21] = [
+const COMMON: [Common; 23] = [
     common(400, "invalid_json", "The body is no JSON, or other than the route takes."),
     common(401, "unauthenticated", "There is no valid token or key."),
     common(403, "beyond_own_role", "It would give or take more than the caller may do."),
@@ -34,6 +34,7 @@ const COMMON: [Common; 21] = [
     common(404, "not_found", "There is no such thing, or it belongs to somebody else."),
     common(408, "too_slow", "The body came too slowly."),
     common(410, "erased", "What was stored for the account was erased."),
+    common(412, "tus_version", "Another version of the protocol is wanted."),
     common(413, "too_large", "The body is too long."),
     common(415, "unsupported_media_type", "The body is not declared as JSON."),
     common(422, "invalid_field", "A value does not fit; `field` names it."),
@@ -44,6 +45,7 @@ const COMMON: [Common; 21] = [
     common(503, "unavailable", "The database does not answer."),
     common(503, "key_missing", "A key to read with is missing."),
     common(503, "key_damaged", "A key to read with is damaged."),
+    common(503, "file_store_unavailable", "The store of files does not answer."),
     common(507, "unwritable", "Nothing can be stored: the disk is full or read-only."),
 ];
 
@@ -185,7 +187,7 @@ fn common_problems(operation: &Value, path: &str, method: &http::Method, access:
         }
         (403, "key_not_allowed", Access::Secured { key, .. }) => !key,
         (403, "cross_origin", Access::Secured { session, .. }) => *session && !method.is_safe(),
-        (403 | 429, ..) => false,
+        (403 | 412 | 429, ..) | (503, "file_store_unavailable", _) => false,
         (404, ..) => path.contains('{'),
         (507, ..) => !method.is_safe(),
         _ => true,
