@@ -14,7 +14,7 @@ CREATE TABLE files (
     expires_at bigint
 );
 
-CREATE INDEX files_of_user ON files (user_id, id);
+CREATE INDEX files_of_user ON files (user_id, id, size);
 
 CREATE INDEX files_by_expiry ON files (expires_at) WHERE expires_at IS NOT NULL;
 

@@ -208,6 +208,7 @@ impl Turn<'_> {
         }
         let mut tools = Tools::new(listed.unwrap_or_default(), self.asking.window());
         let system_prompt = tools.introduced(system_prompt);
+        let mut attachments = Attachments::default();
         loop {
             let window = self.asking.window();
             let max_bytes = max_context_bytes(window);
@@ -224,7 +225,6 @@ impl Turn<'_> {
                 }
             }
             let sees = self.asking.sees();
-            let mut attachments = Attachments::default();
             let reading = attachments.read(host, self.user_id, &messages, sees, window);
             match session.attend(FILES_LIMIT, reading).await {
                 // Of what was not read until then, the model is told that it is there.
@@ -270,7 +270,8 @@ impl Turn<'_> {
                 self.tell(session, error_handler::WITHOUT_PICTURES);
             }
             let call_ids = tool_executor::call_ids(&messages, run.id);
-            drop((messages, attachments));
+            drop(messages);
+            attachments.shrink();
             self.estimated_tokens += prompt.estimated_tokens;
             // A long answer that is only allowed keeps no budget from others: one that becomes longer reserves more.
             let allowed = self.wanted.generation().max_output_tokens.unwrap_or(u64::MAX);

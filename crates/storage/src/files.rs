@@ -173,10 +173,12 @@ fn bytes(stored: i64) -> u64 {
     u64::try_from(stored).unwrap_or_default()
 }
 
-/// The SQL of a message's files, as one text. The sealed name comes first, so that it is seen that there is something to open.
+/// The SQL of the files of a message of the conversation ?1, as one text. The sealed name comes first, so that it is seen that there is something to open.
+/// Whether the conversation has any is asked once in a statement: without, no message looks for its own.
 pub(crate) const OF_MESSAGE: &str =
-    "(SELECT string_agg(files.name || ' ' || message_files.position || ' ' || files.id || ' ' || files.size || ' ' || files.type, ',')
-      FROM message_files JOIN files ON files.id = message_files.file_id WHERE message_files.message_id = messages.id)";
+    "CASE WHEN messages.role = 'user' AND EXISTS (SELECT 1 FROM message_files WHERE conversation_id = ?1) THEN
+     (SELECT string_agg(files.name || ' ' || message_files.position || ' ' || files.id || ' ' || files.size || ' ' || files.type, ',')
+      FROM message_files JOIN files ON files.id = message_files.file_id WHERE message_files.message_id = messages.id) END";
 
 /// Reads what [`OF_MESSAGE`] selects.
 pub(crate) fn read_of_message(stored: Option<&str>, opener: &Opener) -> Result<Vec<AttachedFile>, StorageError> {
@@ -230,8 +232,8 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "INSERT INTO new_files (id, user_id, name, key, size, store, created_at, expires_at, quota, most)
              SELECT ?1, ?2, ?3, ?4, CAST(?5 AS bigint), ?6, now_ms(), now_ms() + {UNATTACHED_MS}, CAST(?7 AS bigint), {MAX_FILES_OF_USER}
-             WHERE (SELECT COUNT(*) FROM files WHERE user_id = ?2) < {MAX_FILES_OF_USER}
-               AND (SELECT COALESCE(SUM(size), 0) FROM files WHERE user_id = ?2) + CAST(?5 AS bigint) <= CAST(?7 AS bigint)
+             WHERE (SELECT COUNT(*) < {MAX_FILES_OF_USER} AND COALESCE(SUM(size), 0) + CAST(?5 AS bigint) <= CAST(?7 AS bigint)
+                 FROM files WHERE user_id = ?2)
              RETURNING created_at, expires_at"
         );
         let parameters: [Value; 7] = [
@@ -358,6 +360,7 @@ impl<D: Database> Store<D> {
     pub(crate) async fn attached_files(
         &self,
         user_id: Id,
+        conversation_id: Id,
         message_id: Id,
         ids: &[Id],
     ) -> Result<Vec<AttachedFile>, StorageError> {
@@ -367,9 +370,10 @@ impl<D: Database> Store<D> {
         }
         let sql = format!(
             "SELECT {OF_MESSAGE} FROM messages JOIN conversations ON conversations.id = messages.conversation_id
-             WHERE messages.id = ?1 AND conversations.user_id = ?2"
+             WHERE conversations.id = ?1 AND conversations.user_id = ?2 AND messages.id = ?3"
         );
-        let rows = self.database.query(Statement::new(QUERY, sql, [message_id.into(), user_id.into()])).await?;
+        let parameters = [conversation_id.into(), user_id.into(), message_id.into()];
+        let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let opener = self.opener(user_id, &rows).await?;
         let stored = rows.first().map(|row| row.columns(QUERY).optional_text()).transpose()?.flatten();
         read_of_message(stored, &opener)

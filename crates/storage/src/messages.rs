@@ -137,7 +137,7 @@ pub struct MessagePage {
     pub next: Option<i64>,
 }
 
-/// The columns of a message, but for its reasoning.
+/// The columns of a message of the conversation ?1, but for its reasoning.
 static COLUMNS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "messages.id, messages.conversation_id, messages.run_id, messages.position, messages.role,
@@ -337,7 +337,7 @@ impl<D: Database> Store<D> {
             finish_reason: None,
             reasoning: None,
             echo: None,
-            files: self.attached_files(user_id, message_id, incoming.files).await?,
+            files: self.attached_files(user_id, conversation_id, message_id, incoming.files).await?,
             created_at,
         };
         let run = Run {

@@ -7,7 +7,10 @@ use storage::{
     messages::{Appended, IncomingMessage},
 };
 
-use crate::{script::answer, world::World};
+use crate::{
+    script::{answer, tool_call},
+    world::World,
+};
 
 impl World {
     async fn uploaded(&self, name: &str, media_type: &str, bytes: &[u8]) -> Id {
@@ -83,4 +86,23 @@ async fn a_file_that_is_deleted_meanwhile_is_no_longer_there_for_the_model() {
     let run = world.send("What did I say?").await;
     world.read(run, 0).await;
     assert!(!world.asked()[1].to_string().contains("milk"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_is_read_once_for_all_rounds_and_shown_once_however_often_it_is_attached() {
+    let script = [answer(&["One."]), tool_call(&[("c1", "t", "{}")]), answer(&["Two."])];
+    let world = World::new(script).with_tool("t", false);
+    let notes = world.uploaded("notes.txt", "text/plain", b"buy milk").await;
+    let run = world.send_with("Remember this.", &[notes]).await;
+    world.read(run, 0).await;
+    let run = world.send_with("What is in it?", &[notes]).await;
+    assert_eq!(world.read(run, 0).await.text(), "Two.");
+    assert_eq!(world.files_read.get(), 2, "once in each run");
+    for number in [1, 2] {
+        let said = world.said(number).to_string();
+        assert!(said.contains("buy milk"), "{said}");
+        let whole = world.asked()[number]["messages"].to_string();
+        assert_eq!(whole.matches("buy milk").count(), 1, "{whole}");
+        assert!(whole.contains("attached to a later message"), "{whole}");
+    }
 }

@@ -73,6 +73,8 @@ pub(crate) struct World {
     pub(crate) questions: Cell<u32>,
     /// How often tasks were asked about.
     pub(crate) task_asked: Cell<u32>,
+    /// How often a file was read.
+    pub(crate) files_read: Cell<u32>,
     logged: RefCell<String>,
     /// Decides which requests the model's server refuses, with status and text.
     refuses: Box<Refuses>,
@@ -120,6 +122,7 @@ impl World {
             has_budgets: Cell::default(),
             questions: Cell::new(0),
             task_asked: Cell::new(0),
+            files_read: Cell::default(),
             logged: RefCell::default(),
             refuses: Box::new(|_| None),
             afterwards: None,
@@ -413,6 +416,7 @@ impl Host for World {
 
     async fn file(&self, user_id: Id, file_id: Id, size: u64) -> Option<Vec<u8>> {
         assert_eq!(user_id, self.user);
+        self.files_read.set(self.files_read.get() + 1);
         let sealed = self.store.file_piece(user_id, file_id, 0).await.unwrap()?;
         let file = self.store.file(user_id, file_id).await.unwrap()?;
         assert_eq!(file.size, size);
