@@ -146,9 +146,13 @@ pub const SECTIONS: [Section; 20] = [
     Section {
         name: "files",
         columns: &["id", "name", "type", "size", "state", "created_at", "expires_at"],
-        rows: "files WHERE user_id = ?1 AND NOT EXISTS (SELECT 1 FROM message_files
-             JOIN conversation_lifetimes ON conversation_lifetimes.conversation_id = message_files.conversation_id
-             WHERE message_files.file_id = files.id AND conversation_lifetimes.is_temporary = 1)",
+        // Those of no message, and those that another chat than temporary ones has.
+        rows: concat!(
+            "files WHERE user_id = ?1 AND (NOT EXISTS (SELECT 1 FROM message_files WHERE message_files.file_id = files.id)
+             OR EXISTS (SELECT 1 FROM message_files WHERE message_files.file_id = files.id AND ",
+            kept!("message_files.conversation_id"),
+            "))"
+        ),
         sealed: Some(("files", "name")),
         key: ["id", ALONE],
     },

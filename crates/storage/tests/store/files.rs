@@ -3,6 +3,7 @@
 use domain::{Id, User};
 use storage::{
     Store,
+    account_export::SECTIONS,
     data_key_rotation::Rotation,
     files::{FileCreated, FileRemoval, NewFile, PIECE_BYTES, ReceivedPiece, StoredFile},
     messages::{Appended, IncomingMessage},
@@ -22,6 +23,7 @@ on_each_database! {
     a_file_of_somebody_else_is_not_found_and_not_attached,
     what_only_a_deleted_conversation_had_goes_and_what_another_has_stays,
     a_file_that_nobody_attaches_goes_and_one_that_is_attached_stays,
+    a_copy_has_the_files_of_all_but_temporary_chats,
     who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation,
     pieces_of_a_file_that_is_gone_are_removed_once_and_by_another_if_somebody_is_killed,
     a_file_of_the_configured_store_leaves_word_of_how_many_pieces_it_had,
@@ -221,6 +223,19 @@ fn a_file_that_nobody_attaches_goes_and_one_that_is_attached_stays(place: Place)
     while block_on(fixture.store.delete_expired_files()).unwrap() {}
     assert_eq!([&kept, &left, &begun].map(|file| fixture.file_exists(&user, file.id)), [true, false, false]);
     assert!(fixture.bytes_of(&user, kept.id) == b"kept");
+}
+
+fn a_copy_has_the_files_of_all_but_temporary_chats(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("ada@example.org");
+    let [of_both, of_temporary, _of_none] = ["a", "b", "c"].map(|name| fixture.file(&user, name, b"hello"));
+    let kept = fixture.conversation(&user);
+    let temporary = block_on(fixture.store.begin_temporary_conversation(user.id, None)).unwrap().id;
+    for (conversation, files) in [(kept, &[of_both.id][..]), (temporary, &[of_both.id, of_temporary.id])] {
+        assert!(matches!(fixture.sent_with(&user, conversation, files), Appended::Stored(..)));
+    }
+    let files = SECTIONS.iter().find(|section| section.name == "files").unwrap();
+    assert_eq!(block_on(fixture.store.export_rows(user.id, files, None, 10)).unwrap().len(), 2);
 }
 
 fn who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation(place: Place) {
