@@ -58,9 +58,9 @@ fn every_file_is_served_as_what_it_is() {
 
 #[test]
 fn the_description_of_the_api_is_shown_by_a_page_of_its_own() {
-    assert_eq!(get("/docs").body(), get("/docs.html").body());
-    // Without a built page there is none.
+    // Without a built page there is none, and each refusal has its own id.
     if assets::all().any(|(path, _)| path == DOCS) {
+        assert_eq!(get("/docs").body(), get("/docs.html").body());
         assert!(get("/docs").body() != get("/").body());
         assert_eq!(get("/openapi.json").headers()[header::CONTENT_TYPE], "application/json");
     }
