@@ -230,7 +230,7 @@ fn a_copy_has_the_files_of_all_but_temporary_chats(place: Place) {
     let user = fixture.user("ada@example.org");
     let [of_both, of_temporary, _of_none] = ["a", "b", "c"].map(|name| fixture.file(&user, name, b"hello"));
     let kept = fixture.conversation(&user);
-    let temporary = block_on(fixture.store.begin_temporary_conversation(user.id, None)).unwrap().id;
+    let temporary = block_on(fixture.store.begin_temporary_conversation(user.id, None)).unwrap().unwrap().id;
     for (conversation, files) in [(kept, &[of_both.id][..]), (temporary, &[of_both.id, of_temporary.id])] {
         assert!(matches!(fixture.sent_with(&user, conversation, files), Appended::Stored(..)));
     }
