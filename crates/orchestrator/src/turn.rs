@@ -8,7 +8,7 @@ use domain::{
     event::{Event, Progress},
 };
 use models::Provider;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use storage::{
     StorageError,
     claims::Claim,
@@ -171,11 +171,7 @@ async fn progress<H: Host>(host: &H, claim: &Claim) -> Result<Progress, Interrup
         return Ok(Progress::default());
     }
     let progress = host.store().progress(claim.run.id).await?;
-    host.log(
-        Severity::Info,
-        "took a run up again",
-        serde_json::json!({ "run_id": claim.run.id, "attempt": claim.attempt }),
-    );
+    host.log(Severity::Info, "took a run up again", json!({ "run_id": claim.run.id, "attempt": claim.attempt }));
     Ok(progress)
 }
 
@@ -196,8 +192,8 @@ impl Turn<'_> {
         let Settings { system_prompt, .. } = self.settings;
         let listed = match session.attend(TOOLS_LIMIT, host.tools(self.offers)).await {
             Err(Interrupted::TimedOut) => {
-                let cause = format!("they were not there after {} s", TOOLS_LIMIT.as_secs());
-                host.log(Severity::Error, "the tools cannot be listed", serde_json::json!({ "cause": cause }));
+                let cause = format!("they were not there after {TOOLS_LIMIT:?}");
+                host.log(Severity::Error, "the tools cannot be listed", json!({ "cause": cause }));
                 None
             }
             listed => listed?,
@@ -424,7 +420,7 @@ impl Turn<'_> {
         session.host().log(
             Severity::Error,
             "a run failed",
-            serde_json::json!({
+            json!({
                 "run_id": session.run.id, "code": failure.code, "cause": failure.cause, "provider": self.asking.answered().provider,
             }),
         );
@@ -455,7 +451,7 @@ impl Turn<'_> {
         session.host().log(
             Severity::Info,
             "a run ended",
-            serde_json::json!({
+            json!({
                 "run_id": session.run.id,
                 "attempt": self.attempt,
                 "estimated_prompt_tokens": self.estimated_tokens,
