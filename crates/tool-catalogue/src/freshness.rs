@@ -144,6 +144,10 @@ async fn made_by_us<S: Source>(source: &S) -> Result<Option<S::Value>, S::Error>
     // The instance that had claimed it before may have kept it since we looked.
     match source.find().await {
         Ok(Found { list: List::Known(made, Age::Fresh), .. }) => Ok(Some(made)),
-        _ => source.make().await.map(Some),
+        _ => match source.make().await {
+            // Nobody else asks while we have the claim: what failed for a moment only would otherwise have failed for us alone.
+            Err(_) => source.make().await.map(Some),
+            made => made.map(Some),
+        },
     }
 }

@@ -24,7 +24,8 @@ struct Inside {
     list: RefCell<List<&'static str>>,
     claimed_until: Cell<Duration>,
     takes: Duration,
-    comes: Made,
+    /// What comes of it the first time, the second, and so on; the last holds from then on.
+    comes: &'static [Made],
     made: Cell<u32>,
     looks: Cell<u32>,
 }
@@ -57,9 +58,9 @@ impl Source for Shared {
     }
 
     async fn make_unkept(&self) -> Made {
-        self.0.made.set(self.0.made.get() + 1);
+        let before = usize::try_from(self.0.made.replace(self.0.made.get() + 1)).unwrap();
         tokio::time::sleep(self.0.takes).await;
-        self.0.comes
+        self.0.comes[before.min(self.0.comes.len() - 1)]
     }
 }
 
@@ -72,12 +73,18 @@ struct Heard {
 }
 
 /// Requests in a number of instances: sixteen in each of a few, or one in each of many.
-fn heard(instances: usize, list: List<&'static str>, takes: Duration, comes: Made) -> Heard {
+fn heard(instances: usize, list: List<&'static str>, takes: Duration, comes: &'static [Made]) -> Heard {
     after(instances, list, takes, comes, Duration::ZERO)
 }
 
 /// The same after an instance has claimed the refresh and died. Its claim ends after `claimed`.
-fn after(instances: usize, list: List<&'static str>, takes: Duration, comes: Made, claimed: Duration) -> Heard {
+fn after(
+    instances: usize,
+    list: List<&'static str>,
+    takes: Duration,
+    comes: &'static [Made],
+    claimed: Duration,
+) -> Heard {
     let heard = Rc::new(Cell::new(None));
     let tell = Rc::clone(&heard);
     let each = if instances > 10 { 1 } else { 16 };
@@ -105,9 +112,9 @@ const QUICK: Duration = Duration::from_millis(50);
 
 #[test]
 fn what_counts_is_used_and_what_counted_a_moment_ago_too_while_one_of_all_instances_makes_it_anew() {
-    let fresh = heard(3, List::Known("old", Age::Fresh), QUICK, Ok("new"));
+    let fresh = heard(3, List::Known("old", Age::Fresh), QUICK, &[Ok("new")]);
     assert_eq!((fresh.all, fresh.waited, fresh.made), (Some(Ok("old")), Duration::ZERO, 0));
-    let stale = heard(3, List::Known("old", Age::Stale), QUICK, Ok("new"));
+    let stale = heard(3, List::Known("old", Age::Stale), QUICK, &[Ok("new")]);
     assert_eq!((stale.all, stale.waited, stale.made), (Some(Ok("old")), Duration::ZERO, 1));
     assert!(stale.looks <= 1, "nobody waits for it: {}", stale.looks);
 }
@@ -115,38 +122,40 @@ fn what_counts_is_used_and_what_counted_a_moment_ago_too_while_one_of_all_instan
 #[test]
 fn what_is_old_is_used_when_nothing_newer_comes_within_a_second() {
     let old = || List::Known("old", Age::Old);
-    let quick = heard(3, old(), QUICK, Ok("new"));
+    let quick = heard(3, old(), QUICK, &[Ok("new")]);
     assert_eq!((quick.all, quick.made), (Some(Ok("new")), 1));
     assert!(quick.waited < Duration::from_millis(150), "{:?}", quick.waited);
-    let slow = heard(3, old(), Duration::from_secs(3), Ok("new"));
+    let slow = heard(3, old(), Duration::from_secs(3), &[Ok("new")]);
     assert_eq!((slow.all, slow.waited, slow.made), (Some(Ok("old")), Duration::from_secs(1), 1));
-    assert_eq!(heard(1, old(), QUICK, Err("down")).all, Some(Ok("old")));
+    assert_eq!(heard(1, old(), QUICK, &[Err("down")]).all, Some(Ok("old")));
 }
 
 #[test]
 fn where_nothing_is_known_all_instances_wait_for_the_one_that_asks_and_hear_the_same() {
     for instances in [1, 200] {
-        let slow = heard(instances, List::Nothing, Duration::from_secs(4), Ok("new"));
+        let slow = heard(instances, List::Nothing, Duration::from_secs(4), &[Ok("new")]);
         assert_eq!((slow.all, slow.made), (Some(Ok("new")), 1), "{instances} instances");
         assert!(slow.waited < Duration::from_secs(5), "{:?}", slow.waited);
         assert!(slow.looks <= 16 * u32::try_from(instances).unwrap(), "{} looks", slow.looks);
     }
-    let never = heard(3, List::Nothing, Duration::from_secs(30), Ok("new"));
+    let never = heard(3, List::Nothing, Duration::from_secs(30), &[Ok("new")]);
     assert_eq!((never.all, never.waited < Duration::from_secs(20)), (None, true));
-    assert_eq!(heard(1, List::Nothing, QUICK, Err("down")).all, Some(Err("down")));
+    assert_eq!(heard(1, List::Nothing, QUICK, &[Err("down")]).all, Some(Err("down")));
+    let twice = heard(200, List::Nothing, QUICK, &[Err("busy"), Ok("new")]);
+    assert_eq!((twice.all, twice.made), (Some(Ok("new")), 2), "what failed for a moment is asked for once more");
 }
 
 #[test]
 fn another_instance_takes_over_from_one_that_has_died() {
     let claimed = Duration::from_millis(CLAIM_MS.unsigned_abs());
-    let taken = after(20, List::Nothing, QUICK, Ok("new"), claimed);
+    let taken = after(20, List::Nothing, QUICK, &[Ok("new")], claimed);
     assert_eq!((taken.all, taken.made), (Some(Ok("new")), 1));
     assert!(taken.waited > claimed && taken.waited < Duration::from_millis(9_000), "{:?}", taken.waited);
 }
 
 #[test]
 fn what_is_too_long_to_be_kept_each_instance_makes_at_once() {
-    let long = heard(3, List::TooLong, QUICK, Ok("new"));
+    let long = heard(3, List::TooLong, QUICK, &[Ok("new")]);
     assert_eq!((long.all, long.made), (Some(Ok("new")), 3));
     assert!(long.waited < QUICK * 2, "{:?}", long.waited);
 }

@@ -9,8 +9,8 @@ use tests::{App, Event, Person, said};
 /// More than the instances of a small machine take at once, but few enough to end within seconds.
 const TURNS: usize = 200;
 
-/// The time for all turns together: a hundred times what a turn costs.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The time for all turns together: twenty times what they take on a quiet machine, because others may have most of it.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A new app: its tool servers have not been asked for their tools yet.
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! `cargo dev test`: runs the rings, prints the result of each, and ends with one line that counts all test cases.
+//! `cargo dev test`: runs the rings, prints the result of each, and ends with what failed and one line that counts all test cases.
 
 use std::num::NonZero;
+use std::ops::AddAssign;
 use std::process::ExitCode;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::manifest::Manifest;
 use crate::repo::Repo;
-use crate::rings::counts::{Counts, failures};
+use crate::rings::counts::{Counts, failures, in_brief};
 use crate::rings::{Part, RINGS, Readiness, Ring};
 use crate::step::{Step, aside};
 
@@ -45,8 +46,28 @@ pub(crate) fn run(repo: &Repo, arguments: &Arguments) -> anyhow::Result<ExitCode
         });
         run_rings(repo, &manifest, &rings)
     });
+    let Outcome { counts: total, failed } = total;
+    // Pages of progress may have followed, and whoever reads a report may see its end alone.
+    for failed in failed {
+        println!("\n{failed}");
+    }
     println!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What came of a part, a ring, or all of them.
+#[derive(Default)]
+struct Outcome {
+    counts: Counts,
+    /// What failed, in brief.
+    failed: Vec<String>,
+}
+
+impl AddAssign for Outcome {
+    fn add_assign(&mut self, other: Self) {
+        self.counts += other.counts;
+        self.failed.extend(other.failed);
+    }
 }
 
 /// A ring that will be run.
@@ -73,15 +94,15 @@ impl Chosen {
 }
 
 /// Runs neighbouring rings together if they allow it, and the others one after the other.
-fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
-    let mut total = Counts::default();
+fn run_rings(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Outcome {
+    let mut total = Outcome::default();
     for neighbours in rings.chunk_by(|one, next| one.ring.at_once && next.ring.at_once) {
         total += run_neighbours(repo, manifest, neighbours);
     }
     total
 }
 
-fn run_neighbours(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts {
+fn run_neighbours(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Outcome {
     let (ready, parts): (Vec<_>, Vec<_>) = rings.iter().map(|chosen| make_ready(repo, manifest, chosen)).unzip();
     let parts = ready.iter().zip(parts).flat_map(|(ring, parts)| parts.into_iter().map(move |part| (ring, part)));
     let at_once = rings.iter().any(|chosen| chosen.ring.at_once);
@@ -89,9 +110,9 @@ fn run_neighbours(repo: &Repo, manifest: &Manifest, rings: &[Chosen]) -> Counts 
     let (measuring, others): (Vec<_>, Vec<_>) = parts.partition(|(_, part)| part.measures);
     run_parts(repo, others, at_once);
     run_parts(repo, measuring, 1);
-    let mut total = Counts::default();
+    let mut total = Outcome::default();
     for ring in ready {
-        total += ring.counts();
+        total += ring.outcome();
     }
     total
 }
@@ -113,29 +134,31 @@ fn run_parts(repo: &Repo, parts: Vec<(&Running, Part)>, at_once: usize) {
 /// A ring and its parts. If it cannot be prepared, it counts as failed, and the other rings still run.
 fn make_ready(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> (Running, Vec<Part>) {
     let (ring, began) = (chosen.ring, Instant::now());
-    let (counts, parts) = prepare(repo, manifest, chosen).unwrap_or_else(|error| (failed(ring, &error), Vec::new()));
-    (Running::new(ring, counts, parts.len(), began.elapsed()), parts)
+    let (outcome, parts) = prepare(repo, manifest, chosen).unwrap_or_else(|error| (failed(ring, &error), Vec::new()));
+    (Running::new(ring, outcome, parts.len(), began.elapsed()), parts)
 }
 
-fn failed(ring: &Ring, error: &anyhow::Error) -> Counts {
-    aside(|| eprintln!("error: ring {}: {error:#}", ring.name));
-    Counts { failed: 1, ..Counts::default() }
+fn failed(ring: &Ring, error: &anyhow::Error) -> Outcome {
+    let failed = format!("error: ring {}: {error:#}", ring.name);
+    aside(|| eprintln!("{failed}"));
+    Outcome { counts: Counts { failed: 1, ..Counts::default() }, failed: vec![failed] }
 }
 
 /// The parts of a ring; without parts, the counts say why it is skipped.
-fn prepare(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> anyhow::Result<(Counts, Vec<Part>)> {
+fn prepare(repo: &Repo, manifest: &Manifest, chosen: &Chosen) -> anyhow::Result<(Outcome, Vec<Part>)> {
     let ring = chosen.ring;
     match chosen.fetch(repo) {
         Ok(Readiness::Ready) => {}
         Ok(Readiness::Skip(reason)) => {
             aside(|| println!("ring {} is skipped: {reason}", ring.name));
-            return Ok((Counts { skipped: 1, ..Counts::default() }, Vec::new()));
+            let counts = Counts { skipped: 1, ..Counts::default() };
+            return Ok((Outcome { counts, ..Outcome::default() }, Vec::new()));
         }
         Err(error) => bail!("{error:#}"),
     }
     let parts = (ring.parts)(repo, manifest)?;
     ensure!(!parts.is_empty(), "nothing is in it: look at the names in host/dev/src/test_programs.rs");
-    Ok((Counts::default(), parts))
+    Ok((Outcome::default(), parts))
 }
 
 /// A ring and the results of its ended parts.
@@ -145,7 +168,7 @@ struct Running {
 }
 
 struct SoFar {
-    counts: Counts,
+    outcome: Outcome,
     /// The parts that have not ended.
     left: usize,
     /// The time of all its work, some of which may have run at the same time.
@@ -153,8 +176,9 @@ struct SoFar {
 }
 
 impl Running {
-    fn new(ring: &'static Ring, counts: Counts, left: usize, elapsed: Duration) -> Self {
-        let ring = Self { ring, so_far: Mutex::new(SoFar { counts, left, elapsed }) };
+    fn new(ring: &'static Ring, outcome: Outcome, left: usize, elapsed: Duration) -> Self {
+        let counts = outcome.counts;
+        let ring = Self { ring, so_far: Mutex::new(SoFar { outcome, left, elapsed }) };
         if left == 0 {
             ring.tell(counts, elapsed);
         }
@@ -163,13 +187,13 @@ impl Running {
 
     fn run(&self, repo: &Repo, part: Part) {
         let began = Instant::now();
-        let counts = run_part(repo, self.ring, part).unwrap_or_else(|error| failed(self.ring, &error));
+        let outcome = run_part(repo, self.ring, part).unwrap_or_else(|error| failed(self.ring, &error));
         let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
-        so_far.counts += counts;
+        so_far.outcome += outcome;
         so_far.left -= 1;
         so_far.elapsed += began.elapsed();
         if so_far.left == 0 {
-            self.tell(so_far.counts, so_far.elapsed);
+            self.tell(so_far.outcome.counts, so_far.elapsed);
         }
     }
 
@@ -177,12 +201,12 @@ impl Running {
         aside(|| println!("{}", summary(self.ring.name, counts, elapsed)));
     }
 
-    fn counts(self) -> Counts {
-        self.so_far.into_inner().unwrap_or_else(PoisonError::into_inner).counts
+    fn outcome(self) -> Outcome {
+        self.so_far.into_inner().unwrap_or_else(PoisonError::into_inner).outcome
     }
 }
 
-fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Counts> {
+fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Outcome> {
     let name = format!("{} {}", ring.name, part.name);
     let step = Step {
         log: &format!("test-{}-{}", ring.name, part.name),
@@ -193,15 +217,17 @@ fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Counts> 
     let ended = step.attempt(repo, &mut part.command)?;
     let log = std::fs::read(&ended.log).with_context(|| format!("cannot read {}", ended.log.display()))?;
     let log = String::from_utf8_lossy(&log);
-    let mut counts = Counts::of(&log);
+    let mut outcome = Outcome { counts: Counts::of(&log), ..Outcome::default() };
     if !ended.status.success() {
         // A part that did not compile, did not type-check or died has no failed case.
-        counts.failed = counts.failed.max(1);
+        outcome.counts.failed = outcome.counts.failed.max(1);
         let again = part.again.unwrap_or_else(|| format!("cargo dev test {}", ring.name));
-        let (failures, status, log) = (failures(&log).join("\n"), ended.status, ended.log.display());
+        let (failures, status, log) = (failures(&log), ended.status, ended.log.display());
+        outcome.failed.push(format!("{name} failed:\n{}\nOnce more: {again}", in_brief(&failures).join("\n")));
+        let failures = failures.join("\n");
         aside(|| eprintln!("\n{failures}\n\n{name} ended with {status}. The whole log: {log}\nOnce more: {again}\n"));
     }
-    Ok(counts)
+    Ok(outcome)
 }
 
 fn summary(name: &str, counts: Counts, elapsed: Duration) -> String {

@@ -7,6 +7,8 @@ use std::ops::AddAssign;
 const TAIL_LINES: usize = 60;
 /// The most lines that are shown, so that a fault with many failures does not hide the summary.
 const SHOWN_LINES_MAX: usize = 200;
+/// The most of them that are said once more at the end.
+const BRIEF_LINES_MAX: usize = 20;
 
 /// The beginning of a line that says that a test could not run here. The runner counts such a test as passed.
 const SKIPPED: &str = "SKIPPED";
@@ -97,6 +99,16 @@ pub(crate) fn failures(log: &str) -> Vec<&str> {
     shown
 }
 
+/// The same without what is empty and the frames of backtraces.
+pub(crate) fn in_brief<'l>(failures: &[&'l str]) -> Vec<&'l str> {
+    let is_told = |line: &&&str| {
+        let line = line.trim_start();
+        let is_frame = line.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        !line.is_empty() && !is_frame && !line.starts_with("at ")
+    };
+    failures.iter().filter(is_told).take(BRIEF_LINES_MAX).copied().collect()
+}
+
 fn starts_a_failed_case(line: &str) -> bool {
     line.trim_start().starts_with("not ok ")
 }
@@ -107,7 +119,7 @@ fn ends_a_failure(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, failures};
+    use super::{Counts, failures, in_brief};
 
     const CARGO: &str = "\
 running 2 tests
@@ -127,6 +139,13 @@ test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; 
 running 3 tests
 test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1.20s
 ";
+
+    #[test]
+    fn in_brief_a_failure_has_no_frames() {
+        let failures =
+            ["failures:", "", "Error: it broke", "   0: std::panic", "             at /rustc/panic.rs:1:2", "  b"];
+        assert_eq!(in_brief(&failures), ["failures:", "Error: it broke", "  b"]);
+    }
 
     #[test]
     fn cargos_summaries_are_added_up() {
