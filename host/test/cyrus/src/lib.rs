@@ -9,8 +9,10 @@ mod sink;
 
 use std::{
     fs::{self, File},
+    hash::{BuildHasher as _, RandomState},
     io::Write as _,
     net::{Ipv4Addr, TcpListener, TcpStream},
+    ops::Range,
     os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, Stdio},
@@ -28,6 +30,10 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// How many ports are tried: another program may take a free port before the server does.
 const PORT_ATTEMPTS: u32 = 5;
+
+/// Where the server listens: below the ports that Linux gives to connections. While the server starts, a connection of any program could take such a
+/// port, and even one that looks whether the server listens there: it would then be connected with itself.
+const PORTS: Range<u16> = 20_000..32_000;
 
 /// If it is 1, a test fails instead of being skipped.
 const REQUIRE_VARIABLE: &str = "EA_REQUIRE_CYRUS";
@@ -72,8 +78,7 @@ impl Cyrus {
         ensure!(Path::new(PROGRAM).exists(), "install it (Debian and Ubuntu, as root: {packages})");
         ensure!(output("id", &["-u"])?.trim() == "0", "it starts as root");
         for _ in 0..PORT_ATTEMPTS {
-            let free = || Ok::<_, anyhow::Error>(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?);
-            let (http, imap) = (free()?, free()?);
+            let (http, imap) = (free_port()?, free_port()?);
             let (http_port, imap_port) = (http.local_addr()?.port(), imap.local_addr()?.port());
             drop((http, imap));
             if let Some(server) = Self::launch(http_port, imap_port)? {
@@ -145,6 +150,13 @@ impl Drop for Cyrus {
         let _ = output("kill", &["-KILL", "--", &format!("-{}", self.process.id())]);
         let _ = self.process.wait();
     }
+}
+
+fn free_port() -> anyhow::Result<TcpListener> {
+    // A random one first, because servers may start at once.
+    let random = RandomState::new().hash_one(()) % PORTS.len() as u64;
+    let ports = PORTS.cycle().skip(random as usize).take(PORTS.len());
+    ports.map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port))).find_map(Result::ok).context("no port is free")
 }
 
 fn output(program: &str, arguments: &[&str]) -> anyhow::Result<String> {
