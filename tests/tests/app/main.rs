@@ -10,7 +10,6 @@ mod extraction;
 mod host;
 mod inside;
 mod isolation;
-mod load;
 mod logs;
 mod mcp;
 mod model;

@@ -1,5 +1,7 @@
 //! Speed, also with many streams at once. One test runs at a time, so that none is measured under another's load.
 
+mod load;
+
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
