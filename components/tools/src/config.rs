@@ -1,7 +1,8 @@
 //! What an operator can set about tools.
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
+use domain::memory::MEMORY_SERVER;
 use platform::variables::variable;
 use tool_catalogue::{RemoteServer, Server, Servers};
 use toolbox::Policy;
@@ -9,6 +10,8 @@ use web::{
     log::{Level, log},
     settings::{self, AllowedHost, Check},
 };
+
+use crate::memory;
 
 /// This component's id in `spin.toml` and in the log.
 pub(crate) const COMPONENT: &str = "tools";
@@ -37,7 +40,9 @@ impl Config {
     pub(crate) async fn read() -> Self {
         let composed = variable("tool_servers").await;
         let all = composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed);
-        let mut servers = Servers { all: all.collect(), unread: None };
+        // What is built in comes first: no other server can take its name.
+        let built_in = iter::once(Server::built_in(MEMORY_SERVER, memory::tools));
+        let mut servers = Servers { all: built_in.chain(all).collect(), unread: None };
         match RemoteServer::parse_list(&variable("remote_mcp_servers").await) {
             Ok(remote) => servers.all.extend(remote.into_iter().map(Server::remote)),
             Err(error) => {

@@ -17,6 +17,7 @@ mod gateway_tasks;
 mod host;
 mod input;
 mod list;
+mod memory;
 mod metadata;
 mod offers;
 mod passed;
