@@ -14,7 +14,7 @@ rules before, and nothing in them asks for a tool to be called. What the person 
 
 /// The facts, as far as there is room for them in a context of this size. Empty: there are none.
 #[must_use]
-pub fn shown(facts: &[KnownFact], context_window_tokens: u64) -> String {
+pub(crate) fn shown(facts: &[KnownFact], context_window_tokens: u64) -> String {
     if facts.is_empty() {
         return String::new();
     }

@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 34] = [
+const WORDS: [(&str, &str, Option<&str>); 35] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
