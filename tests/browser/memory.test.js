@@ -13,13 +13,14 @@ test("a person sees what is remembered and where it was said, edits it, turns it
   const said = page.url();
   await page.goto("/settings/account");
   await page.getByRole("link", { name: "See what is remembered" }).click();
-  const row = page.getByRole("listitem").filter({ hasText: "metric units" });
+  const facts = page.getByRole("main").getByRole("listitem");
+  const row = facts.filter({ hasText: "metric units" });
   await row.waitFor();
   await assertAccessible(page, "what is remembered");
   await row.getByRole("button", { name: /^Edit/ }).click();
-  await page.getByLabel("What is remembered").fill("Prefers miles.");
+  await page.getByLabel("What is remembered", { exact: true }).fill("Prefers miles.");
   await page.getByRole("button", { name: "Save" }).click();
-  const edited = page.getByRole("listitem").filter({ hasText: "Prefers miles." });
+  const edited = facts.filter({ hasText: "Prefers miles." });
   await edited.waitFor();
   const on = page.getByLabel("Remember, and use what is remembered");
   await on.uncheck();

@@ -2,7 +2,6 @@
 
 use std::{iter, sync::Arc};
 
-use domain::memory::MEMORY_SERVER;
 use platform::variables::variable;
 use tool_catalogue::{RemoteServer, Server, Servers};
 use toolbox::Policy;
@@ -10,8 +9,6 @@ use web::{
     log::{Level, log},
     settings::{self, AllowedHost, Check},
 };
-
-use crate::memory;
 
 /// This component's id in `spin.toml` and in the log.
 pub(crate) const COMPONENT: &str = "tools";
@@ -37,12 +34,11 @@ pub(crate) struct Config {
 impl Config {
     /// Reads the variables that `spin.toml` grants. What is wrong with them is logged, `/ready` says it too, and what would loosen a rule is
     /// left out: policies that cannot be read deny everything.
-    pub(crate) async fn read() -> Self {
+    pub(crate) async fn read(built_in: Server) -> Self {
         let composed = variable("tool_servers").await;
         let all = composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed);
         // What is built in comes first: no other server can take its name.
-        let built_in = iter::once(Server::built_in(MEMORY_SERVER, memory::tools));
-        let mut servers = Servers { all: built_in.chain(all).collect(), unread: None };
+        let mut servers = Servers { all: iter::once(built_in).chain(all).collect(), unread: None };
         match RemoteServer::parse_list(&variable("remote_mcp_servers").await) {
             Ok(remote) => servers.all.extend(remote.into_iter().map(Server::remote)),
             Err(error) => {

@@ -1,7 +1,10 @@
 //! What is remembered about a person: the server `memory`, which is part of this component (docs/adr/0060). Its two tools are listed, decided about, recorded and
 //! shown like all others; only their work is done here, in the database, instead of at a server. Must not decide whether a call may be made.
 
-use domain::memory::memory_content;
+use domain::{
+    Id,
+    memory::{MEMORY_SERVER, memory_content},
+};
 use mcp::{Annotations, Outcome, Tool, ToolExecution};
 use serde::Deserialize;
 use serde_json::{
@@ -9,14 +12,14 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 use storage::{
-    Database, StorageError,
+    Database, StorageError, Store,
     memories::{Forgotten, Remembered},
 };
-use tool_catalogue::Host;
+use tool_catalogue::Server;
 use toolbox::{CallFailure, Called, KnownTool, Reached};
 use web::log::{Level, log};
 
-use crate::{config::COMPONENT, world::CallWorld};
+use crate::config::COMPONENT;
 
 const REMEMBER: &str = "remember";
 const FORGET: &str = "forget";
@@ -24,8 +27,12 @@ const FORGET: &str = "forget";
 /// What a model is told when nothing is to be remembered.
 const OFF: &str = "Nothing was remembered or forgotten: the person has turned memory off, or this is a temporary chat.";
 
-/// The tools of the server.
-pub(crate) fn tools() -> Vec<Tool> {
+/// The server.
+pub(crate) fn server() -> Server {
+    Server::built_in(MEMORY_SERVER, tools)
+}
+
+fn tools() -> Vec<Tool> {
     let remember = json!({
         "type": "object",
         "properties": {
@@ -93,16 +100,17 @@ struct Number {
     number: i64,
 }
 
-/// Makes a call that may be made. The arguments fit the schema.
-pub(crate) async fn call<D: Database + 'static, H: Host>(
-    world: &CallWorld<'_, D, H>,
+/// Makes a call of a person that may be made, in a run of theirs that they attend. The arguments fit the schema.
+pub(crate) async fn call<D: Database>(
+    store: &Store<D>,
+    user_id: Id,
+    run_id: Option<Id>,
     tool: &KnownTool,
     arguments: &str,
 ) -> Result<Reached, CallFailure> {
     let _measured = metrics::ToolCall::begin(format!("{}:{}", tool.server, tool.name));
     // A program's words are not the person's, and nobody sees its calls.
-    let Some(run) = world.run.as_ref().filter(|run| !run.unattended) else { return Ok(told(Err(OFF.to_owned()))) };
-    let (store, user_id, run_id) = (world.tools.store(), world.user_id, run.lease.run_id);
+    let Some(run_id) = run_id else { return Ok(told(Err(OFF.to_owned()))) };
     let answer = match tool.name.as_str() {
         REMEMBER => {
             let Fact { fact, replaces } = read(arguments)?;

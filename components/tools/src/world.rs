@@ -232,7 +232,8 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
         if tool.built_in {
-            return memory::call(self, tool, arguments).await;
+            let run_id = self.run.as_ref().filter(|run| !run.unattended).map(|run| run.lease.run_id);
+            return memory::call(self.tools.store(), self.user_id, run_id, tool, arguments).await;
         }
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
