@@ -74,10 +74,7 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, st
             "/api/assistants/{id}",
             get(assistants::read::<D>).patch(assistants::update::<D>).delete(assistants::delete::<D>),
         )
-        .route(
-            "/api/memories",
-            get(memories::list::<D>).patch(memories::switch::<D>).delete(memories::delete_all::<D>),
-        )
+        .route("/api/memories", get(memories::list::<D>).patch(memories::switch::<D>).delete(memories::delete_all::<D>))
         .route("/api/memories/{id}", patch(memories::update::<D>).delete(memories::delete::<D>))
         .route("/api/groups", get(assistants::list_groups::<D>))
         .route("/api/usage", get(usage::read::<D>))

@@ -34,6 +34,8 @@ fn facts_are_shown_with_their_conversations_edited_and_deleted() {
     let tea = list()["items"].as_array().unwrap().iter().find(|item| item["number"] == 1).unwrap().clone();
     assert_eq!((&tea["content"], &tea["conversation_id"]), (&json!("Likes tea."), &json!(conversation)));
     let path = format!("/api/memories/{}", tea["id"].as_str().unwrap());
+    // Each edit is newer, also within a millisecond: after two it is newer than all others.
+    test.send(Method::PATCH, &path, Some(json!({"content": "Likes milk."})));
     let edited = test.send(Method::PATCH, &path, Some(json!({"content": " Likes\ncoffee. "}))).json;
     assert_eq!((&edited["content"], &edited["conversation_id"]), (&json!("Likes coffee."), &json!(conversation)));
     assert_eq!(list()["items"][0], edited, "the newest first");

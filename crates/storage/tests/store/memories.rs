@@ -128,7 +128,10 @@ fn what_a_run_knows_is_read_with_its_claim(place: Place) {
     for content in ["Lives in Bern, with a cat.", "Likes tea."] {
         fixture.remember(&ada, said, content, None);
     }
-    fixture.remember(&ada, said, "Lives in Rome, with a cat.", Some(1));
+    // Each replacement is newer, also within a millisecond: after two it is newer than all others.
+    for content in ["Lives in Rome.", "Lives in Rome, with a cat."] {
+        fixture.remember(&ada, said, content, Some(1));
+    }
     let known = |number, content: &str| KnownFact { number, content: content.into() };
     let newest_first = vec![known(1, "Lives in Rome, with a cat."), known(2, "Likes tea.")];
     assert_eq!((next(&ada), next(&eve)), ((Some(newest_first), false), (Some(Vec::new()), false)));
