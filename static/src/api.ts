@@ -368,6 +368,15 @@ export const admin = {
   audit: (cursor: Cursor) => send("get", "/api/admin/audit", { query: { cursor } }),
 };
 
+/** What is remembered about the person. */
+export const memories = {
+  list: () => send("get", "/api/memories"),
+  turn: (isOn: boolean) => send("patch", "/api/memories", { body: { is_on: isOn } }),
+  removeAll: () => send("delete", "/api/memories"),
+  edit: (id: string, content: string) => send("patch", "/api/memories/{id}", { path: { id }, body: { content } }),
+  remove: (id: string) => send("delete", "/api/memories/{id}", { path: { id } }),
+};
+
 /** Webhooks: one's own, or those of the installation. */
 export type Webhooks = {
   list: () => Promise<Page<Webhook> & { events: string[]; allowed_host: string | null }>;

@@ -720,6 +720,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/memories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what is remembered. */
+        get: operations["listMemories"];
+        put?: never;
+        post?: never;
+        /** Deletes everything that is remembered. */
+        delete: operations["deleteMemories"];
+        options?: never;
+        head?: never;
+        /** Turns memory on or off. */
+        patch: operations["switchMemory"];
+        trace?: never;
+    };
+    "/api/memories/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Deletes a fact. */
+        delete: operations["deleteMemory"];
+        options?: never;
+        head?: never;
+        /** Edits a fact. */
+        patch: operations["updateMemory"];
+        trace?: never;
+    };
     "/api/models": {
         parameters: {
             query?: never;
@@ -2160,6 +2197,55 @@ export interface components {
             /** @description It is told here and never again. */
             secret: string;
             server: string;
+        };
+        /**
+         * @description A fact about the caller.
+         * @example {
+         *       "content": "Prefers metric units.",
+         *       "conversation_id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f01",
+         *       "created_at": "2026-01-01T12:00:00.000Z",
+         *       "id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
+         *       "number": 3,
+         *       "updated_at": "2026-01-01T12:00:00.000Z"
+         *     }
+         */
+        Memory: {
+            content: string;
+            conversation_id: components["schemas"]["Id"] | null;
+            created_at: components["schemas"]["Timestamp"];
+            id: components["schemas"]["Id"];
+            /**
+             * Format: int64
+             * @description How models name it.
+             */
+            number: number;
+            updated_at: components["schemas"]["Timestamp"];
+        };
+        /**
+         * @description What a fact is to say.
+         * @example {
+         *       "content": "Prefers metric units."
+         *     }
+         */
+        MemoryChange: {
+            content: string;
+        };
+        /** @description What is remembered about the caller. */
+        MemoryList: {
+            /** @description Whether conversations remember, and use what is remembered. */
+            is_on: boolean;
+            /** @description The newest first. */
+            items: components["schemas"]["Memory"][];
+            next_cursor: string | null;
+        };
+        /**
+         * @description Whether anything is remembered.
+         * @example {
+         *       "is_on": false
+         *     }
+         */
+        MemorySwitch: {
+            is_on: boolean;
         };
         /**
          * @description A message of a conversation.
@@ -5212,6 +5298,114 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_NamedGroup"];
+                };
+            };
+        };
+    };
+    listMemories: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The facts, and whether they are used. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemoryList"];
+                };
+            };
+        };
+    };
+    deleteMemories: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing is remembered any more. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    switchMemory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemorySwitch"];
+            };
+        };
+        responses: {
+            /** @description As it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemorySwitch"];
+                };
+            };
+        };
+    };
+    deleteMemory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is forgotten. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    updateMemory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["Id"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemoryChange"];
+            };
+        };
+        responses: {
+            /** @description The fact, as it is now. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Memory"];
                 };
             };
         };

@@ -56,6 +56,8 @@ export type LimitList = Schemas["LimitList"];
 /** An address to which is told what happened. */
 export type Webhook = Schemas["Webhook"];
 export type MadeWebhook = Schemas["MadeWebhook"];
+/** A fact about the person that is remembered. */
+export type Memory = Schemas["Memory"];
 export type Spent = Schemas["Spent"];
 export type OwnUsage = Later<Schemas["OwnUsage"], "currency" | "today" | "this_month">;
 export type AuditRecord = Schemas["AuditRecord"];

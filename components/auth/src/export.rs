@@ -39,6 +39,7 @@ This is what the installation has stored about you. Temporary chats are not in i
 - `files.jsonl`: your files; `messages.jsonl` says which messages have them, and the folder `files` has what is in them. If one could not be read to its end, `damaged_files.txt` names it
 - `runs.jsonl`, `tool_calls.jsonl`, `tool_tasks.jsonl`, `approvals.jsonl`: how your messages were answered, what tools were called, and what you decided
 - `assistants.jsonl`, `conversation_settings.jsonl`, `response_formats.jsonl`: your assistants, the settings of your conversations, and the forms that programs wanted answers in
+- `memories.jsonl`: what was remembered about you
 - `sessions.jsonl`, `identities.jsonl`, `api_keys.jsonl`, `groups.jsonl`, `invitations.jsonl`, `password_resets.jsonl`: how you log in, and who you are here
 - `tool_policies.jsonl`, `tool_secrets.jsonl`, `tool_connections.jsonl`: what you set for tools. Secrets are there by their names, and keys by their beginnings
 - `model_requests.jsonl`: which models your programs asked at `/v1`, when, and what they used

@@ -8,6 +8,7 @@ mod body;
 mod config;
 mod conversations;
 mod encryption;
+mod memories;
 mod messages;
 mod models;
 mod router;

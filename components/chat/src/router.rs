@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    routing::{get, post},
+    routing::{get, patch, post},
 };
 use domain::Id;
 use http::Method;
 use storage::{Database, StorageError, Store};
 use web::{App, Authenticator};
 
-use crate::{assistants, config::Config, conversations, messages, runs, usage};
+use crate::{assistants, config::Config, conversations, memories, messages, runs, usage};
 
 pub(crate) struct Chat<D> {
     app: App<D>,
@@ -74,6 +74,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, st
             "/api/assistants/{id}",
             get(assistants::read::<D>).patch(assistants::update::<D>).delete(assistants::delete::<D>),
         )
+        .route("/api/memories", get(memories::list::<D>).patch(memories::switch::<D>).delete(memories::delete_all::<D>))
+        .route("/api/memories/{id}", patch(memories::update::<D>).delete(memories::delete::<D>))
         .route("/api/groups", get(assistants::list_groups::<D>))
         .route("/api/usage", get(usage::read::<D>))
         .route("/api/runs/{id}", get(runs::read::<D>))
@@ -87,6 +89,8 @@ pub(crate) fn router<D: Database + 'static>(app: App<D>, config: Arc<Config>, st
 mod assistant_tests;
 #[cfg(test)]
 mod limit_tests;
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

@@ -15,7 +15,7 @@ use toolbox::{
     Chosen, Execution,
     arguments::MAX_ARGUMENTS_BYTES,
     execute,
-    exposure::may_have_read_private,
+    exposure::{may_have_read_others, may_have_read_private},
     policy::MAX_CHOSEN_BYTES,
     wire::{Call, Executor, Said},
 };
@@ -95,8 +95,9 @@ async fn made<D: Database + 'static, H: Host>(
     told: Told,
 ) -> Result<ToolAnswer> {
     // What is in a file was written by anybody, and the model has read it.
-    let has_read_private =
-        call.began_elsewhere || holder.has_files || may_have_read_private(&listed.catalog, &holder.called);
+    let has_read_any = call.began_elsewhere || holder.has_files;
+    let has_read_private = has_read_any || may_have_read_private(&listed.catalog, &holder.called);
+    let has_read_others = has_read_any || may_have_read_others(&listed.catalog, &holder.called);
     let world = CallWorld {
         tools: &tools,
         listed: &listed,
@@ -112,6 +113,7 @@ async fn made<D: Database + 'static, H: Host>(
             chosen: Chosen::parse(call.chosen.as_deref()),
             unattended: call.unattended,
             has_read_private,
+            has_read_others,
         }),
         input: Input::default(),
         can_wait: true,

@@ -25,7 +25,7 @@ use send_wrapper::SendWrapper;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use storage::Database;
-use tool_catalogue::{Host, Listed};
+use tool_catalogue::{Host, Listed, Server};
 use toolbox::{Effect, Execution, KnownTool, execute};
 use web::{Allowed, Authenticator, Error, Preferences, Result, extract::PathName};
 
@@ -113,7 +113,8 @@ async fn answer<D: Database + 'static, H: Host>(
 ) -> Result<Response> {
     let (head, body) = request.into_parts();
     let session = caller(&tools, server.as_deref(), &head.headers).await?;
-    if server.as_ref().is_some_and(|name| tools.server(name).is_none()) {
+    // What is built in is for conversations, where people see it called.
+    if server.as_ref().is_some_and(|name| tools.server(name).is_none_or(Server::is_built_in)) {
         return Err(Problem::not_found().into());
     }
     let body = Bytes::from(web::body::read(&head.headers, body, MAX_BYTES).await?.into_bytes());

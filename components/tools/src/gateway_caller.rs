@@ -39,7 +39,8 @@ impl<D, H> Gateway<D, H> {
 
     /// The tools by the names under which they are offered here: their own at their own server, else those that models use.
     pub(crate) fn offered(&self) -> impl Iterator<Item = (&str, &str, &KnownTool)> {
-        self.listed.catalog.iter().filter(|(_, tool)| self.is_of(&tool.server)).map(|(name, tool)| {
+        let offered = self.listed.catalog.iter().filter(|(_, tool)| self.is_of(&tool.server) && !tool.built_in);
+        offered.map(|(name, tool)| {
             let shown = if self.server.is_some() && is_plain(&tool.name) { tool.name.as_str() } else { name };
             (shown, name, tool)
         })

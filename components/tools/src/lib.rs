@@ -17,6 +17,7 @@ mod gateway_tasks;
 mod host;
 mod input;
 mod list;
+mod memory;
 mod metadata;
 mod offers;
 mod passed;
@@ -49,7 +50,7 @@ thread_local! {
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     platform::serve(COMPONENT, request, config::checks, async |app| {
-        let config = Config::read().await;
+        let config = Config::read(memory::server()).await;
         let host = SpinHost(app.clone());
         router::router(Tools::new(app, config, host, MEMORY.with(Rc::clone)))
     })

@@ -25,6 +25,7 @@ use web::{Authenticator as _, Preferences};
 use crate::{
     access_tokens::with_token,
     failures::{failed, failed_here},
+    memory,
     passed::{entered, passed},
     progress::Told,
     record::record,
@@ -56,6 +57,8 @@ pub(crate) struct RunCall {
     pub(crate) unattended: bool,
     /// The conversation has read something private.
     pub(crate) has_read_private: bool,
+    /// It has read something that others wrote.
+    pub(crate) has_read_others: bool,
 }
 
 /// A call and who has it made.
@@ -228,6 +231,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     }
 
     async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
+        if tool.built_in {
+            let run_id = self.run.as_ref().filter(|run| !run.unattended).map(|run| run.lease.run_id);
+            return memory::call(self.tools.store(), self.user_id, run_id, tool, arguments).await;
+        }
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;
         let secrets = passed(self.tools, self.listed, self.user_id, tool).await?;
@@ -311,6 +318,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
 
     fn has_read_private(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.has_read_private)
+    }
+
+    fn has_read_others(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.has_read_others)
     }
 
     async fn written_by_person(&self) -> Result<Vec<String>, StorageError> {

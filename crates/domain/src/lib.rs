@@ -7,6 +7,7 @@ pub mod conversation;
 pub mod event;
 pub mod id;
 pub mod limits;
+pub mod memory;
 pub mod prices;
 pub mod run;
 pub mod settings;
@@ -17,6 +18,7 @@ pub mod user;
 
 pub use conversation::{AttachedFile, Conversation, MAX_FILES_OF_MESSAGE, Message, MessageRole, ToolCall, ToolResult};
 pub use id::Id;
+pub use memory::Memory;
 pub use run::{Cost, Run, RunFailure, RunState, RunStep, Usage};
 pub use settings::{
     AssistantContents, ConversationSettings, ModelSettings, NamedAssistant, ReasoningEffort, ResponseFormat,

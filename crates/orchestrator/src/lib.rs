@@ -11,7 +11,7 @@
 //! | [`error_handler`] | decides what an error means: retry, or what to tell the person |
 //!
 //! [`refusal`] reads the refusals of a model's server. [`budget`] reserves what a round may use, by the rule of [`reservation`]. [`ledger`] is shared by the runs of an instance. [`tool_search`] chooses the tools that the
-//! model is offered. `wanted` says what the person wants of the answer. [`tool_output`] fences tools' results. The crate is pure: everything outside is behind the port [`Host`], so all of it runs in
+//! model is offered. `wanted` says what the person wants of the answer, `memories` what they had remembered. [`tool_output`] fences tools' results. The crate is pure: everything outside is behind the port [`Host`], so all of it runs in
 //! tests without Spin.
 
 pub mod api;
@@ -22,6 +22,7 @@ pub mod error_handler;
 pub mod host;
 pub mod ledger;
 pub mod llm_client;
+mod memories;
 pub mod prompt_builder;
 pub mod refusal;
 pub mod request_handler;

@@ -9,11 +9,12 @@ use std::{borrow::Cow, collections::HashMap};
 use completions::{Answer, Call, ChatRequest, Dialect, FunctionTool, Generation, Part, Said, Sent};
 use domain::{Id, Message, MessageRole};
 use models::Api;
+use storage::memories::KnownFact;
 
 use crate::{
     ToolDefinition, api,
     attachments::{self, Attachments},
-    tokens,
+    memories, tokens,
     tool_output::{self, FENCE_TOKENS},
 };
 
@@ -43,6 +44,8 @@ pub struct Question<'a> {
     pub system_prompt: &'a str,
     /// The conversation's own instructions; may be empty.
     pub instructions: &'a str,
+    /// What the person had remembered, the newest first.
+    pub memories: &'a [KnownFact],
     /// How the model is to answer.
     pub generation: Generation<'a>,
     /// The conversation in order. The answered message and all after it belong to the run.
@@ -149,15 +152,16 @@ pub fn build(question: &Question<'_>) -> Result<Prompt, serde_json::Error> {
     })
 }
 
-/// The installation's instructions, the rules for reading tools' results, if there can be any, and the conversation's instructions. In this order, because
-/// a provider charges less for a beginning that many requests have.
+/// The installation's instructions, the rules for reading tools' results, if there can be any, the conversation's instructions, and what is remembered. In this
+/// order, because a provider charges less for a beginning that many requests have.
 fn all_instructions(question: &Question<'_>) -> String {
     let &Question { system_prompt, instructions, tools, messages, .. } = question;
     let can_have_results = !tools.is_empty() || messages.iter().any(|message| message.role == MessageRole::Tool);
     let rules = if can_have_results { tool_output::RULES } else { "" };
     let has_files = messages.iter().any(|message| !message.files.is_empty());
     let of_files = if has_files { attachments::RULES } else { "" };
-    let parts = [system_prompt, rules, of_files, instructions].into_iter().filter(|part| !part.is_empty());
+    let remembered = memories::shown(question.memories, question.context_window_tokens);
+    let parts = [system_prompt, rules, of_files, instructions, &remembered].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("\n\n")
 }
 
@@ -331,6 +335,7 @@ mod tests {
             dialect: &Dialect::default(),
             system_prompt,
             instructions: "",
+            memories: &[],
             generation: Generation::default(),
             messages,
             attachments: &Attachments::default(),

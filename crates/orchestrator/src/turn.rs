@@ -236,6 +236,7 @@ impl Turn<'_> {
                 dialect: &self.asking.dialect,
                 system_prompt: &system_prompt,
                 instructions: self.wanted.instructions(),
+                memories: self.wanted.memories(),
                 generation: self.wanted.generation(),
                 messages: &messages,
                 attachments: &attachments,

@@ -5,7 +5,7 @@ use completions::{Dialect, Generation, JsonFormat, Round, dialect::Field};
 use domain::{ModelSettings, ResponseFormat, tool::CallTerms};
 use json_schema::Unfit;
 use serde_json::{Value, value::RawValue};
-use storage::claims::Claim;
+use storage::{claims::Claim, memories::KnownFact};
 
 use crate::error_handler::{self, TurnFailure};
 
@@ -26,14 +26,19 @@ pub(crate) struct Wanted<'a> {
     unattended: bool,
     began_elsewhere: bool,
     format: Option<&'a ResponseFormat>,
+    memories: &'a [KnownFact],
 }
 
 impl<'a> Wanted<'a> {
     /// Of the run's answer.
     pub(crate) const fn of(claim: &'a Claim) -> Self {
-        let Claim { settings, unattended, began_elsewhere, response_format, .. } = claim;
+        let Claim { settings, unattended, began_elsewhere, response_format, memories, .. } = claim;
         let (unattended, began_elsewhere) = (*unattended, *began_elsewhere);
-        Self { settings, unattended, began_elsewhere, format: response_format.as_ref() }
+        let memories = match memories {
+            Some(memories) => memories.as_slice(),
+            None => &[],
+        };
+        Self { settings, unattended, began_elsewhere, format: response_format.as_ref(), memories }
     }
 
     /// For a request.
@@ -55,6 +60,11 @@ impl<'a> Wanted<'a> {
     /// The conversation's own instructions.
     pub(crate) fn instructions(self) -> &'a str {
         self.settings.instructions.as_deref().unwrap_or_default()
+    }
+
+    /// What the person had remembered, the newest first.
+    pub(crate) const fn memories(self) -> &'a [KnownFact] {
+        self.memories
     }
 
     /// Of its calls.

@@ -60,9 +60,9 @@ macro_rules! table {
 
 table! {
     routes {
-        /// Read one's own conversations, messages and runs, and the assistants that one can use
+        /// Read one's own conversations, messages and runs, what is remembered about oneself, and the assistants that one can use
         ConversationsRead = "conversations:read" [MEMBER, SERVICE];
-        /// Write one's own conversations, messages and assistants, start and stop runs, decide about calls
+        /// Write one's own conversations, messages, memories and assistants, start and stop runs, decide about calls
         ConversationsWrite = "conversations:write" [MEMBER, SERVICE];
         /// See and download one's own files
         FilesRead = "files:read" [MEMBER, SERVICE];

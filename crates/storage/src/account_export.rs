@@ -51,7 +51,7 @@ macro_rules! of_kept_conversations {
 }
 
 /// All sections.
-pub const SECTIONS: [Section; 20] = [
+pub const SECTIONS: [Section; 21] = [
     Section {
         name: "identities",
         columns: &["issuer", "subject", "email", "created_at", "used_at"],
@@ -128,6 +128,13 @@ pub const SECTIONS: [Section; 20] = [
         rows: "assistants WHERE user_id = ?1",
         sealed: Some(("assistants", "contents")),
         key: ["id", ALONE],
+    },
+    Section {
+        name: "memories",
+        columns: &["id", "number", "content", "conversation_id", "created_at", "updated_at"],
+        rows: "memories WHERE user_id = ?1",
+        sealed: Some(("memories", "content")),
+        key: ["number", "id"],
     },
     Section {
         name: "conversation_settings",

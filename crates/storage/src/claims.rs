@@ -1,11 +1,12 @@
 //! Claims: how an executor takes a run, and what it reads with it, so that a turn needs no statement for that. Every subquery here is planned again with
 //! each claim.
 
-use domain::{ConversationSettings, Id, ModelSettings, ResponseFormat, Run};
+use domain::{ConversationSettings, Id, ModelSettings, ResponseFormat, Run, memory::MEMORY_SERVER};
 
 use crate::{
     Database, Statement, StorageError, Store, Value, conversation_settings,
     database::places,
+    memories::{self, KnownFact},
     messages::{FORMAT_OF_RUN, read_format},
     model_dialects,
     model_providers::{self, StoredProvider},
@@ -39,6 +40,9 @@ pub struct Claim {
     pub began_elsewhere: bool,
     /// The form that the answer must have.
     pub response_format: Option<ResponseFormat>,
+    /// What the person had remembered, the newest first. `None`: nothing is remembered or used in this conversation, because the person does not want it, it
+    /// is a temporary chat, or a program speaks in it.
+    pub memories: Option<Vec<KnownFact>>,
 }
 
 /// What a claim needs to know.
@@ -118,12 +122,13 @@ impl<D: Database> Store<D> {
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
-                 {}, {}, {}, {FORMAT_OF_RUN}, user_id, {}",
+                 {}, {}, {}, {FORMAT_OF_RUN}, user_id, {}, {}",
             model_dialects::of_run(&placeholders),
             model_providers::OF_RUN,
             tool_listings::offers_of_run(),
             conversation_settings::columns("runs"),
-            self.stored_key("runs.user_id")
+            self.stored_key("runs.user_id"),
+            memories::of_run()
         );
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -137,7 +142,8 @@ impl<D: Database> Store<D> {
         let mut offers = tool_listings::read_offers(&mut columns)?;
         let (settings_id, settings) = (columns.optional_id()?, columns.optional_text()?);
         let (format, user_id) = (columns.optional_text()?, columns.id()?);
-        let key = match self.take_key(user_id, run.id, columns.optional_text()?).await {
+        let (key, facts) = (columns.optional_text()?, columns.optional_text()?);
+        let key = match self.take_key(user_id, run.id, key).await {
             Ok(key) => key,
             Err(error) => {
                 self.forget_attempt(lease).await?;
@@ -149,6 +155,10 @@ impl<D: Database> Store<D> {
             conversation_settings::read(settings_id, settings, &opener)?;
         let response_format = read_format(run.message_id, format, &opener)?;
         offers.chosen.clone_from(&settings.tools);
+        let memories = memories::read_of_run(facts.filter(|_| !unattended), &opener)?;
+        if memories.is_none() {
+            offers.denied.push(format!("{MEMORY_SERVER}:*"));
+        }
         Ok(Some(Claim {
             run,
             user_id,
@@ -161,6 +171,7 @@ impl<D: Database> Store<D> {
             unattended,
             began_elsewhere,
             response_format,
+            memories,
         }))
     }
 

@@ -81,7 +81,7 @@ pub struct ErasureTurn {
 }
 
 /// What is counted before the first row goes: a name for the receipt, and the rows of the person ?1.
-const COUNTED: [(&str, &str); 16] = [
+const COUNTED: [(&str, &str); 17] = [
     ("conversations", "conversations WHERE conversations.user_id = erasures.user_id"),
     (
         "messages",
@@ -91,6 +91,7 @@ const COUNTED: [(&str, &str); 16] = [
     ("tool_calls", "tool_calls JOIN runs ON runs.id = tool_calls.run_id WHERE runs.user_id = erasures.user_id"),
     ("approvals", "approvals JOIN runs ON runs.id = approvals.run_id WHERE runs.user_id = erasures.user_id"),
     ("assistants", "assistants WHERE assistants.user_id = erasures.user_id"),
+    ("memories", "memories WHERE memories.user_id = erasures.user_id"),
     ("files", "files WHERE files.user_id = erasures.user_id"),
     ("sessions", "sessions WHERE sessions.user_id = erasures.user_id"),
     ("api_keys", "api_keys WHERE api_keys.user_id = erasures.user_id"),
@@ -105,11 +106,16 @@ const COUNTED: [(&str, &str); 16] = [
 
 /// What is deleted, in this order, each in batches of a size: ?2. Whatever refers to a row goes with it. The account goes last, so that what is left can
 /// always be found by it. Details about what an administrator did to others stay: they name roles and ids, and nobody gets rid of them by being erased.
-const STEPS: [(&str, i64, &str); 13] = [
+const STEPS: [(&str, i64, &str); 14] = [
     (
         "erase_assistants",
         BATCH,
         "DELETE FROM assistants WHERE id IN (SELECT id FROM assistants WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
+    ),
+    (
+        "erase_memories",
+        BATCH,
+        "DELETE FROM memories WHERE id IN (SELECT id FROM memories WHERE user_id = ?1 LIMIT ?2) RETURNING 1",
     ),
     // What a search knows of their texts, some hundred rows each at most.
     (

@@ -39,6 +39,7 @@ pub mod leases;
 pub mod limits;
 pub mod master_keys;
 pub mod master_sealed;
+pub mod memories;
 pub mod messages;
 pub mod metrics;
 pub mod migration;

@@ -27,7 +27,7 @@ pub(crate) struct Target {
     is_chronological: bool,
 }
 
-pub(crate) const TARGETS: [Target; 17] = [
+pub(crate) const TARGETS: [Target; 18] = [
     Target {
         table: "conversations",
         key: ("id", Second::None),
@@ -93,6 +93,17 @@ pub(crate) const TARGETS: [Target; 17] = [
         columns: &["name", "key"],
         kind: Kind::Texts,
         is_chronological: true,
+    },
+    Target {
+        table: "memories",
+        key: ("id", Second::None),
+        after: "id > ?1",
+        order: "id",
+        joined: "memories.id = new.key_1",
+        person: "user_id",
+        columns: &["content"],
+        kind: Kind::Texts,
+        is_chronological: false,
     },
     Target {
         table: "run_events",

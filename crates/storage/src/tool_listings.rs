@@ -22,7 +22,7 @@ const KNOWN: &str = "=";
 /// What decides which of the offers a person's model gets. It is read with the claim of the person's run.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct ToolOffers {
-    /// Patterns of the tools that the installation or the person denies.
+    /// Patterns of the tools that the installation or the person denies, or that have no place in this conversation.
     pub denied: Vec<String>,
     /// The server and name of each secret that the person has entered.
     pub secrets: Vec<(String, String)>,

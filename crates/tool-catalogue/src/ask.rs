@@ -5,7 +5,7 @@ use std::rc::Rc;
 use cache::within;
 use domain::Id;
 use http::StatusCode;
-use mcp::{ClientError, Listing, RefusedTool, TransportError};
+use mcp::{ClientError, Era, Listing, RefusedTool, TransportError};
 use serde_json::json;
 use toolbox::catalog::mend;
 
@@ -25,6 +25,20 @@ pub(crate) async fn ask<H: Host>(host: &H, server: &Server, last: Option<Kept>) 
     let signs_in = || (Kept { signs_in: true, ..Kept::nothing() }, REMOTE_TTL_MS);
     if server.oauth.is_some() {
         return signs_in();
+    }
+    if let Some(tools) = server.own_tools() {
+        let listing = Listing {
+            tools,
+            refused: Vec::new(),
+            cut: None,
+            ttl_ms: None,
+            private: false,
+            era: Era::Modern,
+            server: None,
+            instructions: None,
+            features: None,
+        };
+        return taken(host, server, listing);
     }
     match listing_of(host, server).await {
         Ok(listing) => {

@@ -92,6 +92,7 @@ fn listed(server: &Server, tool: &mcp::Tool, is_mended: bool, is_authorized: boo
             open_world: annotations.open_world.unwrap_or(defaults.open_world),
         },
         remote: server.remote,
+        built_in: server.is_built_in(),
         reads_private: if server.remote { is_authorized } else { !secrets.is_empty() },
         always_asks: extra.always_asks,
         task_support: tool.execution.task_support,

@@ -140,6 +140,7 @@ mod tests {
             task_support: toolbox::TaskSupport::Forbidden,
             annotations: Annotations::default(),
             remote: true,
+            built_in: false,
             reads_private: false,
             always_asks: false,
             result_ttl_ms: None,

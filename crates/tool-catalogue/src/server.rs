@@ -30,6 +30,8 @@ pub struct Server {
     pub oauth: Option<Registered>,
     /// Whether it is outside this installation.
     pub remote: bool,
+    /// The tools of one that is no server but a part of the app.
+    built_in: Option<fn() -> Vec<mcp::Tool>>,
 }
 
 impl Server {
@@ -37,14 +39,32 @@ impl Server {
     #[must_use]
     pub fn composed(name: &str) -> Option<Self> {
         let url = format!("http://{COMPOSED}{name}.spin.internal/mcp").parse().ok()?;
-        Some(Self { name: name.to_owned(), url, authorization: None, oauth: None, remote: false })
+        Some(Self { name: name.to_owned(), url, authorization: None, oauth: None, remote: false, built_in: None })
+    }
+
+    /// A part of the app that has tools like a server. Nobody connects to it: whoever makes calls makes these itself.
+    #[must_use]
+    pub fn built_in(name: &str, tools: fn() -> Vec<mcp::Tool>) -> Self {
+        let (name, url) = (name.to_owned(), Uri::default());
+        Self { name, url, authorization: None, oauth: None, remote: false, built_in: Some(tools) }
+    }
+
+    /// Whether it is [a part of the app](Self::built_in).
+    #[must_use]
+    pub const fn is_built_in(&self) -> bool {
+        self.built_in.is_some()
+    }
+
+    /// Its tools, if it is a part of the app.
+    pub(crate) fn own_tools(&self) -> Option<Vec<mcp::Tool>> {
+        self.built_in.map(|tools| tools())
     }
 
     /// A server that `remote_mcp_servers` names.
     #[must_use]
     pub fn remote(server: RemoteServer) -> Self {
         let RemoteServer { name, url, authorization, oauth } = server;
-        Self { name, url, authorization, oauth, remote: true }
+        Self { name, url, authorization, oauth, remote: true, built_in: None }
     }
 
     /// Its MCP endpoint.
@@ -73,9 +93,13 @@ impl Server {
         self.authorization.as_ref()
     }
 
-    /// The name under which its list is stored. Servers' names have no colon, so the two kinds of names never collide.
+    /// The name under which its list is stored. Servers' names have no colon, so the kinds of names never collide.
     pub(crate) fn kept_as(&self) -> String {
-        if self.remote { self.name.clone() } else { format!("composed:{}", self.name) }
+        match (self.remote, self.is_built_in()) {
+            (true, _) => self.name.clone(),
+            (false, true) => format!("built-in:{}", self.name),
+            (false, false) => format!("composed:{}", self.name),
+        }
     }
 
     /// A server's own words for a log or a model: short, and without our secret.

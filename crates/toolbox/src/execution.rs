@@ -205,14 +205,18 @@ async fn permit<W: World>(
     }
     let mut effect = decide(tool, &permission.installation, &permission.user);
     let mut may_disclose = false;
+    let may_be_misled = if tool.built_in { world.has_read_others() } else { world.has_read_private() };
     if effect == Effect::Allow
         && permission.approval != Approval::Allowed
-        && world.has_read_private()
+        && may_be_misled
         && decide_exposed(tool, &permission.installation, &permission.user) == Effect::Ask
     {
         // A schema that cannot be read proposes no values.
         let schema = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
-        if !says_only(arguments, sent, &schema, &world.written_by_person().await?) {
+        // What is built in is asked about whatever its arguments say: it keeps them for later, and discloses nothing.
+        if tool.built_in {
+            effect = Effect::Ask;
+        } else if !says_only(arguments, sent, &schema, &world.written_by_person().await?) {
             effect = Effect::Ask;
             may_disclose = true;
         }

@@ -22,18 +22,29 @@ const ODD: usize = 4;
 /// Schemes that may be added to an address that the person wrote without one.
 const SCHEMES: [&str; 2] = ["https://", "http://"];
 
-/// Whether one of these calls may have read something private. Calls are recorded under the names that models see; older records have the tool's own
-/// name, which several servers may have. A tool that is no longer listed may have read anything.
+/// Whether one of these calls may have read something private.
 #[must_use]
 pub fn may_have_read_private(catalog: &Catalog, called: &[String]) -> bool {
-    let is_private = |name: &String| match catalog.find(name) {
-        Some(tool) => tool.reads_private,
+    may_be_any(catalog, called, |tool| tool.reads_private)
+}
+
+/// Whether one of these calls may have read what others wrote, so that an instruction may be in it: pages, mails, whatever a server elsewhere says.
+#[must_use]
+pub fn may_have_read_others(catalog: &Catalog, called: &[String]) -> bool {
+    may_be_any(catalog, called, |tool| tool.remote || tool.reads_private || tool.annotations.open_world)
+}
+
+/// Whether one of these calls may be of such a tool. Calls are recorded under the names that models see; older records have the tool's own name, which
+/// several servers may have. A tool that is no longer listed may be any.
+fn may_be_any(catalog: &Catalog, called: &[String], is_such: fn(&KnownTool) -> bool) -> bool {
+    let may_be = |name: &String| match catalog.find(name) {
+        Some(tool) => is_such(tool),
         None => {
             let mut alike = catalog.iter().map(|(_, tool)| tool).filter(|tool| tool.name == *name).peekable();
-            alike.peek().is_none() || alike.any(|tool| tool.reads_private)
+            alike.peek().is_none() || alike.any(is_such)
         }
     };
-    called.iter().any(is_private)
+    called.iter().any(may_be)
 }
 
 /// Whether others hear the arguments of a tool. A person's own accounts belong to the person, wherever their servers are. About somebody else's

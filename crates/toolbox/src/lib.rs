@@ -53,6 +53,8 @@ pub struct KnownTool {
     pub annotations: Annotations,
     /// Whether the server belongs to somebody else, so that the tool's hints are not trusted.
     pub remote: bool,
+    /// Whether the tool is part of the app: what it changes is the person's own here, and they see it and can take it back.
+    pub built_in: bool,
     /// Whether results may be private to a person or the installation, because the tool gets secrets or its server gets an authorization.
     pub reads_private: bool,
     /// Whether the person is asked before every call, whatever policies allow.
@@ -77,6 +79,7 @@ impl KnownTool {
             is_mended: true,
             annotations: Annotations::default(),
             remote: true,
+            built_in: false,
             reads_private: true,
             always_asks: false,
             task_support: TaskSupport::Forbidden,

@@ -162,7 +162,7 @@ pub fn exact_pattern(tool: &KnownTool) -> String {
 /// - Among the user's policies, and among the installation's, the most specific wins; if several are equally specific, the strictest.
 /// - The user's policy wins over the installation's. But an allow does not loosen the installation's ask, unless it names exactly this tool: such a
 ///   policy is stored when a person who is asked answers "always".
-/// - Without any policy, our own tools that only read are allowed, and all others are asked about.
+/// - Without any policy, our own tools that only read and those that are built in are allowed, and all others are asked about.
 #[must_use]
 pub fn decide(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Effect {
     if installation.iter().chain(user).any(|policy| policy.denies(&tool.server, &tool.name)) {
@@ -178,13 +178,14 @@ pub fn decide(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Eff
             Effect::Ask
         }
         (_, Some(policy)) | (Some(policy), None) => policy.effect,
-        (None, None) if tool.annotations.read_only && !tool.remote => Effect::Allow,
+        (None, None) if (tool.annotations.read_only || tool.built_in) && !tool.remote => Effect::Allow,
         (None, None) => Effect::Ask,
     }
 }
 
-/// Decides calls of a tool after something private was read, if their arguments hold what the person did not write. If others hear the arguments, the
-/// person is asked, unless a policy allows exactly this tool.
+/// Decides calls of a tool that an instruction in what was read may have led to: of one whose arguments others hear, after something private was read, if they
+/// hold what the person did not write; of one that is built in, after something was read that others wrote. The person is asked, unless a policy allows exactly
+/// this tool.
 #[must_use]
 pub fn decide_exposed(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Effect {
     let effect = decide(tool, installation, user);
@@ -192,7 +193,11 @@ pub fn decide_exposed(tool: &KnownTool, installation: &[Policy], user: &[Policy]
         let mut policies = installation.iter().chain(user);
         policies.any(|policy| policy.is_exact() && policy.effect == Effect::Allow && policy.matches(tool))
     };
-    if effect == Effect::Allow && is_heard_by_others(tool) && !is_named() { Effect::Ask } else { effect }
+    if effect == Effect::Allow && (is_heard_by_others(tool) || tool.built_in) && !is_named() {
+        Effect::Ask
+    } else {
+        effect
+    }
 }
 
 fn most_specific<'p>(tool: &KnownTool, policies: &'p [Policy]) -> Option<&'p Policy> {

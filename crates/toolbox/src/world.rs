@@ -69,6 +69,9 @@ pub trait World {
     /// Whether something private was read earlier in this conversation, which this call could disclose.
     fn has_read_private(&self) -> bool;
 
+    /// Whether something was read earlier in this conversation that others wrote, and that may have asked for this call.
+    fn has_read_others(&self) -> bool;
+
     /// The texts that the person has written in this conversation. Read only when they are needed.
     async fn written_by_person(&self) -> Result<Vec<String>, Self::Error>;
 }

@@ -1,6 +1,6 @@
 /**
  * The address bar: `/` is a new chat, `/c/<id>` a conversation, `/settings/tools` says which tools may be used, `/settings/account` is the person's own,
- * `/settings/assistants` has the assistants, `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
+ * `/settings/assistants` has the assistants, `/settings/memory` what is remembered about the person, `/settings/administration/<section>` is for administrators. `/invitation` and `/password-reset` are links that somebody was
  * given, with a secret behind the `#`, which browsers send to nobody. `/settings/programs` has the keys and programs of the person, and
  * `/authorize` is where a program sends them that wants to be let in. Knows nothing of what is shown there.
  */
@@ -15,6 +15,7 @@ export type Route =
   | { page: "tools" }
   | { page: "assistants" }
   | { page: "programs" }
+  | { page: "memory" }
   | { page: "authorize" }
   | { page: "account" }
   | { page: "administration"; section: Section }
@@ -25,6 +26,7 @@ export type Route =
 export const TOOLS_PATH = "/settings/tools";
 export const ASSISTANTS_PATH = "/settings/assistants";
 export const PROGRAMS_PATH = "/settings/programs";
+export const MEMORY_PATH = "/settings/memory";
 export const ACCOUNT_PATH = "/settings/account";
 const ADMINISTRATION_PATH = "/settings/administration";
 
@@ -35,6 +37,7 @@ export function parsePath(path: string): Route {
   if (path === TOOLS_PATH) return { page: "tools" };
   if (path === ASSISTANTS_PATH) return { page: "assistants" };
   if (path === PROGRAMS_PATH) return { page: "programs" };
+  if (path === MEMORY_PATH) return { page: "memory" };
   if (path === "/authorize") return { page: "authorize" };
   if (path === ACCOUNT_PATH) return { page: "account" };
   if (path === "/invitation") return { page: "invitation" };

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { account, describe, ownWebhooks } from "../api.ts";
 import { may } from "../permissions.ts";
+import { follow, MEMORY_PATH } from "../state/route.ts";
 import { changed, endedBy } from "../state/session.ts";
 import type { Proof, SecondFactor, Setup, User } from "../types.ts";
 import { announce } from "./announce.tsx";
@@ -44,6 +45,14 @@ export function AccountSettings({ user }: { user: User }) {
             {state !== null && <SecondFactorForms state={state} load={load} />}
           </Section>
           {state !== null && <Identities state={state} />}
+          <Section title="Memory">
+            <p class="mt-1 text-sm leading-6 text-soft">
+              Conversations can remember facts about you for later ones.{" "}
+              <a class="underline" href={MEMORY_PATH} onClick={(event) => follow(event, MEMORY_PATH)}>
+                See what is remembered
+              </a>
+            </p>
+          </Section>
           <OwnUsage />
           {may(user, "webhooks:use") && (
             <Section title="Webhooks">

@@ -35,6 +35,7 @@ import { Authorize } from "./authorize.tsx";
 import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
 import { LoginView, PasswordResetView } from "./login.tsx";
+import { MemorySettings } from "./memory.tsx";
 import { Programs } from "./programs.tsx";
 import { forgetSearch } from "./search.tsx";
 import { SecondStep } from "./second-factor.tsx";
@@ -132,6 +133,7 @@ const TITLES: Partial<Record<Route["page"], string>> = {
   tools: "Tools",
   assistants: "Assistants",
   programs: "Programs",
+  memory: "Memory",
   authorize: "A program asks",
   account: "Your account",
   administration: "Administration",
@@ -211,6 +213,8 @@ function Page() {
             <Assistants user={state.user} />
           ) : current.page === "programs" ? (
             <Programs />
+          ) : current.page === "memory" ? (
+            <MemorySettings />
           ) : current.page === "account" ? (
             <AccountSettings user={state.user} />
           ) : current.page === "administration" ? (

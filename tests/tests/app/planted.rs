@@ -11,7 +11,7 @@ use tests::{App, Person, repository, start_model, text};
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A word, the fields that it is typed into, and why it may be found. `None`: it must not be.
-const WORDS: [(&str, &str, Option<&str>); 34] = [
+const WORDS: [(&str, &str, Option<&str>); 35] = [
     ("heron-address", "an account's address", Some("logging in and administrators search for it")),
     ("heron-person", "an account's name", Some("administrators search for it")),
     ("heron-password", "a password", None),
@@ -43,6 +43,7 @@ const WORDS: [(&str, &str, Option<&str>); 34] = [
     ("heron-header", "a header for a provider of models", None),
     ("heron-assistant", "an assistant's name", None),
     ("heron-purpose", "what an assistant is for", None),
+    ("heron-fact", "what is remembered about somebody", None),
     ("heron-instructions", "instructions of an assistant and of a conversation", None),
     ("heron-chosen", "the tools that a conversation uses", None),
     ("heron-format", "the form of an answer", None),
@@ -53,7 +54,7 @@ const WORDS: [(&str, &str, Option<&str>); 34] = [
 ];
 
 /// Routes into which nothing is typed that anybody chooses, and why.
-const NOTHING: [(&str, &str); 34] = [
+const NOTHING: [(&str, &str); 35] = [
     ("PUT /api/admin/groups/{id}/members/{user_id}", "ids"),
     ("POST /api/admin/invitations", "a role and a number"),
     ("POST /api/admin/keys/rotate", "a purpose"),
@@ -83,6 +84,7 @@ const NOTHING: [(&str, &str); 34] = [
     ("POST /oauth/authorization", "what the program has registered"),
     ("POST /oauth/revoke", "a random secret, which is hashed"),
     ("POST /oauth/token", "random secrets, which are hashed"),
+    ("PATCH /api/memories", "yes or no"),
     ("POST /api/runs/{id}/approvals", "an id and a decision"),
     ("POST /api/tools/connections", "a server's name"),
     ("POST /api/runs/{id}/cancel", "nothing"),
@@ -91,7 +93,7 @@ const NOTHING: [(&str, &str); 34] = [
 ];
 
 /// Routes into which the words are typed, or which take what others take.
-const TYPED: [&str; 28] = [
+const TYPED: [&str; 29] = [
     "POST /api/admin/groups",
     "PUT /api/admin/groups/{id}",
     "PUT /api/admin/providers/{name}",
@@ -105,6 +107,7 @@ const TYPED: [&str; 28] = [
     "POST /oauth/register",
     "POST /api/assistants",
     "PATCH /api/assistants/{id}",
+    "PATCH /api/memories/{id}",
     "POST /api/conversations",
     "PATCH /api/conversations/{id}",
     "POST /api/conversations/{id}/messages",
@@ -221,6 +224,11 @@ async fn as_a_person(app: &App, admin: &Person) -> Result<()> {
     let assistant = taken("an assistant", send(Method::POST, "/api/assistants", body).await?).await?;
     let path = format!("/api/assistants/{}", text(&assistant, "/id")?);
     taken("an assistant", send(Method::PATCH, &path, json!({"description": "heron-purpose again"})).await?).await?;
+    let said = json!({"fact": "heron-fact"}).to_string();
+    person.hear("scripted-tool=memory_remember-delay=0-ttft=0", &said).await?;
+    let memory = text(&person.get("/api/memories").await?, "/items/0/id")?;
+    let edited = send(Method::PATCH, &format!("/api/memories/{memory}"), json!({"content": "heron-fact is edited"}));
+    taken("a fact", edited.await?).await?;
     let body = json!({"content": ["heron-malformed"]});
     ensure!(!send(Method::POST, &messages, body).await?.status().is_success(), "it is taken");
     let arguments = json!({"expression": "heron-argument"}).to_string();

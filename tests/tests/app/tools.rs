@@ -7,6 +7,7 @@ mod calls;
 mod elsewhere;
 mod going_on;
 mod mail;
+mod memory;
 mod misbehaving;
 mod offers;
 mod progress;

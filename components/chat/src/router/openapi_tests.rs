@@ -3,7 +3,7 @@
 use utoipa::OpenApi as _;
 
 use super::permission_tests::routes;
-use crate::{assistants, conversations, messages, runs, usage};
+use crate::{assistants, conversations, memories, messages, runs, usage};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -19,6 +19,11 @@ use crate::{assistants, conversations, messages, runs, usage};
         conversations::read,
         conversations::update,
         conversations::delete,
+        memories::list,
+        memories::switch,
+        memories::delete_all,
+        memories::update,
+        memories::delete,
         messages::list,
         messages::send,
         runs::read,
@@ -30,6 +35,7 @@ use crate::{assistants, conversations, messages, runs, usage};
     tags(
         (name = "Conversations", description = "One's own conversations, and the messages in them."),
         (name = "Assistants", description = "Settings under a name, one's own or shared with groups."),
+        (name = "Memories", description = "What one had remembered in conversations, for all of them."),
         (name = "Runs", description = "A run is the work of answering one message. Storing the message queues it; the first reader of its events starts it, and it goes on when the reader leaves."),
         (name = "Usage", description = "What one uses."),
     ),

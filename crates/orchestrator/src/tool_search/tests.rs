@@ -148,6 +148,7 @@ fn two_hundred_tools_do_not_fill_the_prompt() {
             dialect: &Dialect::default(),
             system_prompt: "",
             instructions: "",
+            memories: &[],
             generation: completions::Generation::default(),
             messages: &question,
             attachments: &Attachments::default(),

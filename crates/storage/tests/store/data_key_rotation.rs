@@ -82,6 +82,7 @@ fn a_new_key_seals_everything_anew_however_often_somebody_is_killed(place: Place
     let sealed = block_on(fixture.store.secrets_key(said.0)).unwrap().seal("mail", "password", "horse").unwrap();
     let secret = ToolSecret { server: "mail".into(), name: "password".into(), sealed };
     assert!(block_on(fixture.store.set_tool_secret(said.0, &secret)).unwrap());
+    block_on(fixture.store.remember(said.0, said.2, "planted-memory", None)).unwrap();
     let (old, _) = ids(&database, said.0);
     let rotates = |store: &Store<Mortal>| {
         let rotated = block_on(store.rotate_data_keys(None, by()))?;
@@ -93,7 +94,8 @@ fn a_new_key_seals_everything_anew_however_often_somebody_is_killed(place: Place
     assert!(new != old && former.is_none(), "once, and then the former key is gone: {former:?}");
     let left = stored(&database);
     assert!(!left.contains(&old) && left.contains(&new) && !left.contains("planted"), "{left}");
-    let secrets = rows(&database, "SELECT sealed FROM tool_secrets UNION ALL SELECT detail FROM audit_details");
+    let sql = "SELECT sealed FROM tool_secrets UNION ALL SELECT detail FROM audit_details UNION ALL SELECT content FROM memories";
+    let secrets = rows(&database, sql);
     for row in &secrets {
         let [Value::Text(sealed)] = row.0.as_slice() else { panic!("{row:?}") };
         assert!(!sealed.contains(&old) && sealed.starts_with("s1:"), "{sealed}");

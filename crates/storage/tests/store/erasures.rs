@@ -120,7 +120,7 @@ const OF_THE_INSTALLATION: [&str; 27] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 30] = [
+const OF_A_PERSON: [&str; 31] = [
     "api_keys",
     "assistant_groups",
     "assistants",
@@ -132,6 +132,7 @@ const OF_A_PERSON: [&str; 30] = [
     "identity_links",
     "invitations",
     "limits",
+    "memories",
     "model_request_charges",
     "model_requests",
     "password_resets",
@@ -261,6 +262,7 @@ fn person(fixture: &Fixture) -> User {
         store.append_audit(&event).await.unwrap();
         let contents = AssistantContents { name: PLANTED.into(), ..AssistantContents::default() };
         store.create_assistant(user.id, &contents, &[]).await.unwrap();
+        store.remember(user.id, answered, PLANTED, None).await.unwrap();
     });
     let of = user.id;
     let other = fixture.another_connection();

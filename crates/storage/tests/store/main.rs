@@ -31,6 +31,7 @@ mod links;
 mod list_plans;
 mod lost_keys;
 mod master_keys;
+mod memories;
 mod metrics;
 mod migrations;
 mod model_requests;

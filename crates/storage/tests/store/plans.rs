@@ -12,6 +12,7 @@ use storage::{
     budgets::{Reservation, RoundEstimate},
     grants::{CodeBinding, NewGrant},
     leases::{Entry, MAX_LEASES},
+    memories::Remembered,
     messages::{Appended, IncomingMessage},
     migration::migrate,
     model_requests::{ModelRequestUsage, NewModelRequest},
@@ -179,6 +180,15 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             store.start_tool_call(lease, user_id, "call", "clock").await.unwrap();
         }
         store.holder_of(lease, "call").await.unwrap().unwrap();
+        assert_eq!(store.remember(user_id, run.id, "likes tea", None).await.unwrap(), Remembered::New(1));
+        assert_eq!(store.remember(user_id, run.id, "likes coffee", Some(1)).await.unwrap(), Remembered::Replaced(1));
+        store.claim(lease, LEASE_MS, "s").await.unwrap();
+        let memory = store.memories(user_id).await.unwrap().remove(0);
+        store.edit_memory(user_id, memory.id, "likes water").await.unwrap().unwrap();
+        store.forget(user_id, run.id, 1).await.unwrap();
+        store.delete_memories(user_id).await.unwrap();
+        store.memory_is_on(user_id).await.unwrap();
+        store.switch_memory(user_id, true).await.unwrap();
         let round = RoundEstimate { prompt_tokens: 1, answer_tokens: 1, price: Price::default() };
         assert_eq!(store.reserve_budget(lease, round).await.unwrap(), Reservation::Reserved);
         store.settle_budget(lease, true, 1).await.unwrap();

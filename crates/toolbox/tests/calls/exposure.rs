@@ -5,7 +5,7 @@ use toolbox::{
     Annotations, Approval, AuditCode, Catalog,
     Effect::{self, Allow, Ask},
     Execution, KnownTool, Policy,
-    exposure::may_have_read_private,
+    exposure::{may_have_read_others, may_have_read_private},
     policy::decide_exposed,
 };
 
@@ -217,4 +217,40 @@ fn how_characters_are_written_says_nothing_as_long_as_all_are_written_alike() {
     {
         assert!(is_asked(&said, &fetch(), &mixed), "{mixed}");
     }
+}
+
+/// A tool that keeps what it is told, in the app itself.
+fn remember() -> KnownTool {
+    let annotations = Annotations { open_world: false, ..Annotations::default() };
+    KnownTool { built_in: true, annotations, ..tool("memory", "remember") }
+}
+
+#[test]
+fn what_is_built_in_is_asked_about_once_something_of_others_was_read_whoever_wrote_the_arguments() {
+    let said = ["Remember that I like tea"];
+    let arguments = r#"{"fact": "I like tea"}"#;
+    let asks = |world: &Scripted| match world.execute(&remember(), arguments) {
+        Execution::ApprovalNeeded { may_disclose: false, .. } => true,
+        Execution::Result { code: AuditCode::Ok, .. } => false,
+        other => panic!("{other:?}"),
+    };
+    assert!(!asks(&world()), "it is the person's own, and they see it");
+    assert!(!asks(&exposed(&said)), "what is private and of nobody else asks for nothing");
+    let misled = || Scripted { has_read_others: true, written: said.to_vec(), ..world() };
+    assert!(asks(&misled()));
+    let allowed = |pattern: &'static str| Scripted { user: vec![(pattern, Allow)], ..misled() };
+    assert!(asks(&allowed("memory:*")) && !asks(&allowed("memory:remember")));
+}
+
+#[test]
+fn what_others_wrote_is_read_by_whatever_reaches_them() {
+    let closed = Annotations { open_world: false, ..Annotations::default() };
+    let list = |tool: KnownTool| (tool.server.clone(), vec![tool]);
+    let clock = KnownTool { annotations: closed, ..tool("clock", "now") };
+    let mail = KnownTool { annotations: closed, reads_private: true, ..tool("mail", "read") };
+    let remote = KnownTool { annotations: closed, remote: true, ..tool("wiki", "search") };
+    let catalog = Catalog::new([clock, remember(), fetch(), mail, remote].map(list).into());
+    let read = |name: &str| may_have_read_others(&catalog, &[name.to_owned()]);
+    assert!(!read("clock_now") && !read("memory_remember"));
+    assert!(read("web_fetch") && read("mail_read") && read("wiki_search") && read("gone_since"));
 }

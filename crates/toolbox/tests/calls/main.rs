@@ -33,6 +33,7 @@ fn tool(server: &str, name: &str) -> KnownTool {
         is_mended: false,
         annotations: Annotations::default(),
         remote: false,
+        built_in: false,
         reads_private: false,
         always_asks: false,
         task_support: toolbox::TaskSupport::Forbidden,

@@ -44,6 +44,7 @@ pub(crate) struct Scripted {
     pub(crate) started: Started,
     pub(crate) begun: bool,
     pub(crate) has_read_private: bool,
+    pub(crate) has_read_others: bool,
     /// The role of the caller.
     pub(crate) role: &'static str,
     /// A pattern of the tools that the conversation uses.
@@ -87,6 +88,7 @@ pub(crate) fn world() -> Scripted {
         started: Started::First,
         begun: false,
         has_read_private: false,
+        has_read_others: false,
         role: "member",
         chosen: None,
         unattended: false,
@@ -272,6 +274,10 @@ impl World for Scripted {
 
     fn has_read_private(&self) -> bool {
         self.has_read_private
+    }
+
+    fn has_read_others(&self) -> bool {
+        self.has_read_others
     }
 
     async fn written_by_person(&self) -> Result<Vec<String>, StoreFailed> {

@@ -178,6 +178,10 @@ async fn things_of(fixture: &Fixture, owner: &User) -> Vec<(&'static str, Id)> {
     let made = store.create_assistant(owner.id, &contents, &[]).await.expect("it answers");
     let AssistantSaved::Saved(assistant) = made else { panic!("not made: {made:?}") };
     things.push(("assistant", assistant.id));
+    let run = things.iter().find(|(kind, _)| kind.starts_with("run")).expect("it was begun").1;
+    store.remember(owner.id, run, "likes tea", None).await.expect("it answers");
+    let memories = store.memories(owner.id).await.expect("it answers");
+    things.extend(memories.iter().map(|memory| ("memory", memory.id)));
     let hashes = |name: &str| TokenHashes { token: name.into(), family: name.into() };
     let (session, program) = (Id::new(), Id::new());
     let begun = store.create_session(session, owner, &hashes("session"), LONG_MS).await.expect("it answers");
@@ -215,7 +219,8 @@ async fn things_of(fixture: &Fixture, owner: &User) -> Vec<(&'static str, Id)> {
 /// What the owner sees of their things.
 async fn seen_by_owner(store: &Store<SqliteFile>, owner: &User, things: &[(&'static str, Id)]) -> String {
     let mut seen = format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        store.memories(owner.id).await.expect("it answers"),
         store.files(owner.id, None, 100).await.expect("it answers"),
         store.webhooks(WebhookOwner::Person(owner.id)).await.expect("it answers"),
         store.user(owner.id).await.expect("it answers"),

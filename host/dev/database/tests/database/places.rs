@@ -170,7 +170,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 60] = [
+pub(crate) const LATER_TABLES: [&str; 61] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -231,6 +231,7 @@ pub(crate) const LATER_TABLES: [&str; 60] = [
     "search_indexes",
     "search_backlog",
     "search_walks",
+    "memories",
 ];
 
 /// Rows in every table of later schemas, and values in the columns that they added.
@@ -323,6 +324,8 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO search_backlog VALUES ('m-u1-2', 'u1', 1, 0, 2, 3)",
         // Whoever had conversations before the index has one.
         "INSERT INTO search_walks VALUES ('u1', 'c-u1', 1, 2) ON CONFLICT (user_id) DO UPDATE SET passed = excluded.passed, not_before = excluded.not_before, due_at = excluded.due_at",
+        "INSERT INTO memories VALUES ('me1', 'u1', 9007199254740993, 's1:ä', 'c-u1', 1, 2)",
+        "UPDATE users SET memory_off_at = 9007199254740993 WHERE id = 'U2'",
         "UPDATE runs SET provider = 'near', cost = 9007199254740993, currency = 'EUR' WHERE id = 'r-u1'",
     ]
     .map(str::to_owned)
