@@ -88,7 +88,7 @@ fn not_planted(database: &Real, planted: &[String], listed: &[&str]) -> Vec<Stri
 }
 
 /// What belongs to the installation and to nobody in it.
-const OF_THE_INSTALLATION: [&str; 27] = [
+const OF_THE_INSTALLATION: [&str; 28] = [
     "audit_arrivals",
     "audit_backlog",
     "audit_chain",
@@ -97,6 +97,7 @@ const OF_THE_INSTALLATION: [&str; 27] = [
     // Bytes that nothing opens when their file is gone, and the ids of such files, until somebody sweeps.
     "file_pieces",
     "file_removals",
+    "file_texts",
     "generated_keys",
     "identity_providers",
     "inside_keys",
@@ -120,7 +121,7 @@ const OF_THE_INSTALLATION: [&str; 27] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 30] = [
+const OF_A_PERSON: [&str; 31] = [
     "api_keys",
     "assistant_groups",
     "assistants",
@@ -129,6 +130,8 @@ const OF_A_PERSON: [&str; 30] = [
     "budget_use",
     "budgets_reached",
     "data_keys",
+    // What is known of the texts of files, which go with them.
+    "file_readings",
     "identity_links",
     "invitations",
     "limits",

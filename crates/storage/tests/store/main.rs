@@ -40,6 +40,7 @@ mod permissions;
 mod places;
 mod plans;
 mod program_conversations;
+mod readings;
 mod repeated;
 mod retention;
 mod runs;
