@@ -130,7 +130,7 @@ test("a size is said as people say it", () => {
 test("a document is followed until it is read, and of one that cannot be read is said why", async () => {
   takes(5);
   const states = ["queued", "reading", "failed"];
-  const reading = (state: string) => ({ state, notes: [], parts: 0, bytes: 0, ...(state === "failed" && { code: "file_encrypted", detail: "It has a password." }) });
+  const reading = (state: string) => ({ state, code: null, detail: state === "failed" ? "It has a password." : null, notes: [], parts: 0, bytes: 0 });
   answers.set(`GET /api/files/${F}`, () => Response.json({ ...stored, type: "application/pdf", reading: reading(states.shift() ?? "failed") }));
   attach("d", [new File(["hello"], "a.pdf")]);
   await until(() => only()?.reading?.state === "queued", "its turn");
@@ -141,7 +141,7 @@ test("a document is followed until it is read, and of one that cannot be read is
 });
 
 test("of a scanned document is said that it has no text", () => {
-  const read = { state: "read", parts: 2, notes: ["scanned", "no_text"], bytes: 0 };
+  const read = { state: "read", code: null, detail: null, parts: 2, notes: ["scanned", "no_text"], bytes: 0 };
   assert.equal(readingInWords(read), "Scanned: no text in it");
   assert.equal(readingInWords({ ...read, bytes: 9 }), "Some pages are scanned, and not read");
   assert.equal(readingInWords({ ...read, notes: [], bytes: 9 }), "");

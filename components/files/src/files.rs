@@ -23,7 +23,7 @@ const DEFAULT_LIMIT: u32 = 50;
 
 /// A file.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = File, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "plan.pdf", "type": "application/pdf", "size": 48213, "state": "ready", "created_at": "2026-01-01T12:00:00.000Z", "expires_at": "2026-01-02T12:00:00.000Z", "reading": {"state": "queued", "notes": [], "parts": 0, "bytes": 0}})))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = File, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "plan.pdf", "type": "application/pdf", "size": 48213, "state": "ready", "created_at": "2026-01-01T12:00:00.000Z", "expires_at": "2026-01-02T12:00:00.000Z", "reading": {"state": "queued", "code": null, "detail": null, "notes": [], "parts": 0, "bytes": 0}})))]
 pub(crate) struct FileBody {
     id: Id,
     /// As the person's device had it, without folders.
@@ -45,16 +45,14 @@ pub(crate) struct FileBody {
 
 /// How a document becomes text, which models get.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = FileReading, example = json!({"state": "read", "notes": [], "parts": 12, "bytes": 30412})))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = FileReading, example = json!({"state": "read", "code": null, "detail": null, "notes": [], "parts": 12, "bytes": 30412})))]
 pub(crate) struct ReadingBody {
     /// `queued`, `reading`, `read` or `failed`.
     #[cfg_attr(test, schema(pattern = "^(queued|reading|read|failed)$"))]
     state: &'static str,
-    /// Why it failed, for programs, such as `file_encrypted`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Why it failed, for programs, such as `file_encrypted`; null: it has not.
     code: Option<String>,
-    /// Why it failed, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Why it failed, for people; null: it has not.
     detail: Option<String>,
     /// What is missing in the text: `scanned` (pages are pictures), `no_text`, `truncated`, `unknown_letters`, `damaged`, `attachments`.
     notes: Vec<String>,

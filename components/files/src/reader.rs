@@ -7,7 +7,6 @@ use futures::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderName, Request, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use platform::{http_client, within};
-use problem::Problem;
 use send_wrapper::SendWrapper;
 use storage::files::StoredFile;
 
@@ -55,7 +54,7 @@ pub(crate) fn send(request: Request<Pieces>) -> Hearing {
 }
 
 /// The request for the text of a file.
-pub(crate) fn request(file: &StoredFile, pieces: Pieces) -> Result<Request<Pieces>, Problem> {
+pub(crate) fn request(file: &StoredFile, pieces: Pieces) -> Result<Request<Pieces>, http::Error> {
     // Only the ending of the name counts there.
     let name = utf8_percent_encode(&file.name, NON_ALPHANUMERIC);
     Request::post(format!("{EXTRACT}?name={name}"))
@@ -63,5 +62,4 @@ pub(crate) fn request(file: &StoredFile, pieces: Pieces) -> Result<Request<Piece
         .header(header::CONTENT_LENGTH, file.size)
         .header(header::ACCEPT, "text/plain")
         .body(pieces)
-        .map_err(Problem::internal)
 }

@@ -78,7 +78,7 @@ pub(crate) fn soon<D: Database + 'static>(files: Files<D>) {
     }
     platform::spawn(async move {
         if let Err(error) = read_waiting(&files).await {
-            note(Level::Error, "documents could not be read", error.to_string());
+            log(COMPONENT, Level::Error, "documents could not be read", cause_of(error.to_string()));
         }
         IS_READING.set(false);
     });
@@ -92,7 +92,7 @@ pub(crate) async fn read_waiting<D: Database + 'static>(files: &Files<D>) -> Res
     {
         // One that fails keeps no other waiting: its time runs out, and its attempts are counted.
         if let Err(error) = read(files, &taken).await {
-            note(Level::Error, "a document could not be read", error.to_string());
+            log(COMPONENT, Level::Error, "a document could not be read", cause_of(error.to_string()));
         }
     }
     Ok(())
@@ -109,14 +109,14 @@ async fn read<D: Database + 'static>(files: &Files<D>, taken: &TakenReading) -> 
         Ok(text) => store.end_reading(taken, Ok(&text)).await.map(drop),
         Err(Unread::Failed(failure)) => store.end_reading(taken, Err(&failure)).await.map(drop),
         Err(Unread::Broken(cause)) => {
-            note(Level::Warn, "the reader of a document broke", cause);
+            log(COMPONENT, Level::Warn, "the reader of a document broke", cause_of(cause));
             if taken.attempts >= MAX_ATTEMPTS {
                 return store.end_reading(taken, Err(&given_up())).await.map(drop);
             }
             store.postpone_reading(taken, BROKEN_MS, true).await
         }
         Err(Unread::Away(cause)) => {
-            note(Level::Warn, "a document cannot be fetched to be read", cause);
+            log(COMPONENT, Level::Warn, "a document cannot be fetched to be read", cause_of(cause));
             store.postpone_reading(taken, AWAY_MS, false).await
         }
         Err(Unread::Overtaken) => Ok(()),
@@ -138,13 +138,11 @@ async fn text<D: Database + 'static>(
     let told = Arc::clone(&fault);
     let pieces = content::pieces(files.clone(), taken.user_id, file.clone(), None);
     let pieces = pieces.map(move |piece| {
-        piece.map(Bytes::from).map_err(|error| {
-            let _ = told.set(unread(&error));
-            error
+        piece.map(Bytes::from).inspect_err(|error| {
+            let _ = told.set(unread(error));
         })
     });
-    let request =
-        reader::request(file, Box::pin(pieces)).map_err(|problem| Unread::Broken(problem.detail().to_owned()))?;
+    let request = reader::request(file, Box::pin(pieces)).map_err(|error| Unread::Broken(error.to_string()))?;
     let heard = async {
         let answered = (files.reader)(request).await?;
         match answered.status {
@@ -261,6 +259,7 @@ pub(crate) fn problem(failure: &ReadingFailure) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "file_unread", failure.detail.clone())
 }
 
-fn note(level: Level, message: &'static str, cause: String) {
-    log(COMPONENT, level, message, BTreeMap::from([("cause", cause)]));
+/// A cause, for the log.
+fn cause_of(cause: String) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([("cause", cause)])
 }

@@ -72,7 +72,7 @@ pub struct ReadText {
 pub(crate) const COLUMNS: &str = "file_readings.state, file_readings.code, file_readings.detail, file_readings.notes, file_readings.parts, file_readings.bytes";
 
 /// The SQL condition that a file waits to be read, or whoever read it was killed.
-pub(crate) const IS_TO_READ: &str = "EXISTS (SELECT 1 FROM file_readings WHERE state = 'queued')
+pub(crate) const IS_TO_READ: &str = "EXISTS (SELECT 1 FROM file_readings WHERE state = 'queued' AND turn_at > 0)
     OR EXISTS (SELECT 1 FROM file_readings WHERE state = 'reading' AND until <= now_ms())";
 
 /// Reads [`COLUMNS`].

@@ -78,16 +78,16 @@ async function upload(key: number, file: File): Promise<void> {
 }
 
 /** Follows a document until it is read, or cannot be. That the server cannot be asked for a while changes nothing at the file. */
-async function follow(key: number, id: string, first: FileReading | null, signal: AbortSignal): Promise<void> {
+async function follow(key: number, id: string, first: FileReading | null, givenUp: AbortSignal): Promise<void> {
   let reading = first;
   for (let asked = 0; reading?.state === "queued" || reading?.state === "reading"; asked++) {
-    await pause(READING_PAUSES_MS[asked] ?? (READING_PAUSES_MS.at(-1) as number), signal);
+    await pause(READING_PAUSES_MS[asked] ?? (READING_PAUSES_MS.at(-1) as number), givenUp);
     if (!isAttached(key)) return;
     try {
-      reading = (await api.read(id, signal)).reading;
+      reading = (await api.read(id, givenUp)).reading;
       change(key, { reading });
     } catch (error) {
-      if (signal.aborted || (error instanceof ApiError && error.status === 404)) return;
+      if (givenUp.aborted || (error instanceof ApiError && error.status === 404)) return;
     }
   }
 }

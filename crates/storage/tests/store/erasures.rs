@@ -121,7 +121,7 @@ const OF_THE_INSTALLATION: [&str; 28] = [
 ];
 
 /// What belongs to a person and to no conversation, or is the record of what they did.
-const OF_A_PERSON: [&str; 31] = [
+const OF_A_PERSON: [&str; 30] = [
     "api_keys",
     "assistant_groups",
     "assistants",
@@ -130,8 +130,6 @@ const OF_A_PERSON: [&str; 31] = [
     "budget_use",
     "budgets_reached",
     "data_keys",
-    // What is known of the texts of files, which go with them.
-    "file_readings",
     "identity_links",
     "invitations",
     "limits",
@@ -196,6 +194,11 @@ fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
             run.id
         ),
         format!("INSERT INTO run_budgets (run_id, subject, period) VALUES ('{}', 'installation', '2026-11')", run.id),
+        format!(
+            "INSERT INTO file_readings SELECT id, user_id, 'failed', 1, '{PLANTED}', 1, 1, '{PLANTED}', '', '', 0, 0 FROM files
+             WHERE user_id = '{}' AND id NOT IN (SELECT file_id FROM file_readings)",
+            user.id
+        ),
         // The number of the text is that of its only term, too.
         format!(
             "INSERT INTO search_documents SELECT COUNT(*), '{}', '{PLANTED}', 'conversation', '{id}', '{id}', '{PLANTED}', 1, 1 FROM search_documents",

@@ -83,7 +83,7 @@ fn a_document_becomes_text_for_models() {
         (&reading["state"], &reading["parts"], &reading["notes"]),
         (&json!("read"), &json!(3), &json!(["scanned"]))
     );
-    assert!(reading.get("code").is_none());
+    assert!(reading["code"].is_null());
     let text = test.text(id);
     assert_eq!((text.status, text.headers["document-notes"].as_bytes()), (StatusCode::OK, b"scanned".as_slice()));
     assert!(text.text.len() > 4 * PIECE_BYTES && text.text.len() as u64 == reading["bytes"].as_u64().unwrap());
