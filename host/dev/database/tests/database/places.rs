@@ -170,7 +170,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 60] = [
+pub(crate) const LATER_TABLES: [&str; 62] = [
     "inside_keys",
     "limits",
     "budget_use",
