@@ -208,13 +208,14 @@ export const files = {
     const { id } = JSON.parse(begun.text) as StoredFile;
     try {
       await sendParts(file, id, told, signal);
-      return await send("get", "/api/files/{id}", { path: { id }, signal });
+      return await files.read(id, signal);
     } catch (error) {
       // It takes room of the person's. If this fails too, the server deletes it on the next day.
       void files.remove(id).catch(() => undefined);
       throw error;
     }
   },
+  read: (id: string, signal: AbortSignal) => send("get", "/api/files/{id}", { path: { id }, signal }),
   remove: (id: string) => send("delete", "/api/files/{id}", { path: { id } }),
 };
 

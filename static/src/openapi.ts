@@ -1837,6 +1837,14 @@ export interface components {
          *       "expires_at": "2026-01-02T12:00:00.000Z",
          *       "id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00",
          *       "name": "plan.pdf",
+         *       "reading": {
+         *         "bytes": 0,
+         *         "code": null,
+         *         "detail": null,
+         *         "notes": [],
+         *         "parts": 0,
+         *         "state": "queued"
+         *       },
          *       "size": 48213,
          *       "state": "ready",
          *       "type": "application/pdf"
@@ -1848,6 +1856,7 @@ export interface components {
             id: components["schemas"]["Id"];
             /** @description As the person's device had it, without folders. */
             name: string;
+            reading: components["schemas"]["FileReading"] | null;
             /**
              * Format: int64
              * @description Its bytes; of one that is arriving, how many were announced.
@@ -1857,6 +1866,37 @@ export interface components {
             state: string;
             /** @description Its media type, which is decided by its content and not by its name. Empty until its beginning was received. */
             type: string;
+        };
+        /**
+         * @description How a document becomes text, which models get.
+         * @example {
+         *       "bytes": 30412,
+         *       "code": null,
+         *       "detail": null,
+         *       "notes": [],
+         *       "parts": 12,
+         *       "state": "read"
+         *     }
+         */
+        FileReading: {
+            /**
+             * Format: int64
+             * @description The length of its text. It counts as what the caller's files have.
+             */
+            bytes: number;
+            /** @description Why it failed, for programs, such as `file_encrypted`; null: it has not. */
+            code: string | null;
+            /** @description Why it failed, for people; null: it has not. */
+            detail: string | null;
+            /** @description What is missing in the text: `scanned` (pages are pictures), `no_text`, `truncated`, `unknown_letters`, `damaged`, `attachments`. */
+            notes: string[];
+            /**
+             * Format: int64
+             * @description Its pages, sheets, slides, chapters or messages.
+             */
+            parts: number;
+            /** @description `queued`, `reading`, `read` or `failed`. */
+            state: string;
         };
         /**
          * @description A program that a person has let in.

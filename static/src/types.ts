@@ -82,6 +82,7 @@ export type ToolCall = Schemas["ToolCall"];
 export type Message = Schemas["Message"];
 export type AttachedFile = Schemas["AttachedFile"];
 export type StoredFile = Schemas["File"];
+export type FileReading = Schemas["FileReading"];
 export type RunState = Schemas["RunState"];
 export type Run = Later<Schemas["Run"], "provider" | "cost">;
 export type Decision = Schemas["Decision"];

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, test } from "node:test";
 import type { Description } from "../src/description.ts";
 import { fitting } from "../src/pictures.ts";
 import { attach, attachedTo, detach, forgetAttached, MAX_FILES, moveAttached } from "../src/state/attachments.ts";
-import { sizeInWords } from "../src/views/attachments.tsx";
+import { readingInWords, sizeInWords } from "../src/views/attachments.tsx";
 
 const F = "00000000-0000-7000-8000-00000000000f";
 const stored = { id: F, name: "a.txt", type: "text/plain", size: 5, state: "ready", created_at: "", expires_at: null };
@@ -125,4 +125,25 @@ test("a picture is scaled to what models look at, and keeps its proportions", ()
 
 test("a size is said as people say it", () => {
   assert.deepEqual([1, 999, 1_450, 250_000, 16_777_216].map(sizeInWords), ["1 bytes", "999 bytes", "1.5 kB", "250 kB", "16.8 MB"]);
+});
+
+test("a document is followed until it is read, and of one that cannot be read is said why", async () => {
+  takes(5);
+  const states = ["queued", "reading", "failed"];
+  const reading = (state: string) => ({ state, code: null, detail: state === "failed" ? "It has a password." : null, notes: [], parts: 0, bytes: 0 });
+  answers.set(`GET /api/files/${F}`, () => Response.json({ ...stored, type: "application/pdf", reading: reading(states.shift() ?? "failed") }));
+  attach("d", [new File(["hello"], "a.pdf")]);
+  await until(() => only()?.reading?.state === "queued", "its turn");
+  assert.equal(readingInWords(only()?.reading), "Reading…");
+  await until(() => only()?.reading?.state === "failed", "the end");
+  assert.equal(readingInWords(only()?.reading), "Cannot be read: It has a password.");
+  assert.equal(only()?.problem, null, "it can be sent");
+});
+
+test("of a scanned document is said that it has no text", () => {
+  const read = { state: "read", code: null, detail: null, parts: 2, notes: ["scanned", "no_text"], bytes: 0 };
+  assert.equal(readingInWords(read), "Scanned: no text in it");
+  assert.equal(readingInWords({ ...read, bytes: 9 }), "Some pages are scanned, and not read");
+  assert.equal(readingInWords({ ...read, notes: [], bytes: 9 }), "");
+  assert.equal(readingInWords(null), "");
 });

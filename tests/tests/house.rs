@@ -72,7 +72,7 @@ fn rights() -> Vec<Rights<'static>> {
         ),
         component("chat", &[DATABASE, OPS, TOOLS], &["default"]),
         component("extract", &[], &[]),
-        component("files", &[DATABASE, OPS, "{{ file_store_host }}"], &["default"]),
+        component("files", &[DATABASE, "http://extract.spin.internal", OPS, "{{ file_store_host }}"], &["default"]),
         component("mcp-calendar", &[OPS, "{{ calendar_host }}"], &[]),
         component("mcp-http", &[OPS, "{{ api_host }}"], &[]),
         component("mcp-mail", &[OPS, "{{ mail_host }}"], &[]),

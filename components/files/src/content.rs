@@ -1,19 +1,24 @@
-//! What is in a file, piece by piece: each is read, opened and sent before the next one.
+//! What is in a file, and the text of a document, piece by piece: each is read, opened and sent before the next one.
 
 use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
 };
 use domain::Id;
-use futures::stream;
+use futures::{Stream, stream};
 use http::{HeaderValue, StatusCode, header};
 use problem::Problem;
-use storage::{Database, StorageError, files::StoredFile};
+use storage::{
+    Database, StorageError,
+    file_readings::{FileReading, ReadingState},
+    files::{PIECE_BYTES, StoredFile},
+};
 use web::Result;
 
 use crate::{
     names::disposition,
     objects::ObjectError,
+    reader, reading,
     receiving::unavailable,
     router::{Files, unreadable},
 };
@@ -23,7 +28,7 @@ const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-
 
 /// Why a body breaks off.
 #[derive(Debug, thiserror::Error)]
-enum ContentError {
+pub(crate) enum ContentError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
@@ -45,6 +50,56 @@ async fn piece<D: Database>(
         files.store().file_piece(user_id, file.id, number).await?
     };
     Ok(file.open(number, &sealed.ok_or(ContentError::Missing)?)?)
+}
+
+/// All pieces of a file, or from the second on if the first was read.
+pub(crate) fn pieces<D: Database + 'static>(
+    files: Files<D>,
+    user_id: Id,
+    file: StoredFile,
+    first: Option<Vec<u8>>,
+) -> impl Stream<Item = Result<Vec<u8>, ContentError>> + Send {
+    let last = StoredFile::piece_of(file.size.saturating_sub(1));
+    stream::try_unfold((files, file, first, 0), move |(files, file, read, number)| async move {
+        if number > last {
+            return Ok::<_, ContentError>(None);
+        }
+        let bytes = match read {
+            Some(first) => first,
+            None => piece(&files, user_id, &file, number).await?,
+        };
+        Ok(Some((bytes, (files, file, None, number.saturating_add(1)))))
+    })
+}
+
+/// The answer with the text of a document: 202 as long as it is not there, and 422 with a sentence for the person if it never is.
+pub(crate) fn text_response<D: Database + 'static>(files: Files<D>, user_id: Id, file: StoredFile) -> Result<Response> {
+    let FileReading { state, notes, bytes, .. } = file.reading.clone().ok_or_else(Problem::not_found)?;
+    match state {
+        ReadingState::Queued | ReadingState::Reading => {
+            // Whoever waits for it looks again soon. This instance reads it now, unless another one does.
+            (files.soon)(files.clone());
+            return Ok(StatusCode::ACCEPTED.into_response());
+        }
+        ReadingState::Failed(failure) => return Err(reading::problem(&failure).into()),
+        ReadingState::Read if !file.is_readable() => return Err(unreadable().into()),
+        ReadingState::Read => {}
+    }
+    let end = bytes.div_ceil(PIECE_BYTES as u64);
+    let pieces = stream::try_unfold((files, file, 0), move |(files, file, number)| async move {
+        if number >= end {
+            return Ok::<_, ContentError>(None);
+        }
+        let sealed = files.store().text_piece(user_id, file.id, number).await?.ok_or(ContentError::Missing)?;
+        let text = file.open_text(number, &sealed)?;
+        Ok(Some((text, (files, file, number.saturating_add(1)))))
+    });
+    let mut response = (StatusCode::OK, Body::from_stream(pieces)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    headers.insert(reader::NOTES, HeaderValue::try_from(notes.join(",")).map_err(Problem::internal)?);
+    Ok(response)
 }
 
 /// The answer with a file's bytes. Its beginning is read first, so that whoever asks learns in words what is wrong.
@@ -71,17 +126,7 @@ pub(crate) async fn response<D: Database + 'static>(
         (header::CONTENT_LENGTH, Ok(HeaderValue::from(file.size))),
         (header::CONTENT_SECURITY_POLICY, Ok(POLICY)),
     ];
-    let last = StoredFile::piece_of(file.size.saturating_sub(1));
-    let pieces = stream::try_unfold((files, file, Some(first), 0), move |(files, file, read, number)| async move {
-        if number > last {
-            return Ok::<_, ContentError>(None);
-        }
-        let bytes = match read {
-            Some(first) => first,
-            None => piece(&files, user_id, &file, number).await?,
-        };
-        Ok(Some((bytes, (files, file, None, number.saturating_add(1)))))
-    });
+    let pieces = pieces(files, user_id, file, Some(first));
     let mut response = (StatusCode::OK, Body::from_stream(pieces)).into_response();
     for (name, value) in head {
         response.headers_mut().insert(name, value.map_err(Problem::internal)?);

@@ -6,8 +6,15 @@ use http::StatusCode;
 use permissions::table::{FilesRead, FilesWrite};
 use problem::Problem;
 use serde::Serialize;
-use storage::{Database, files::StoredFile};
-use web::{Allowed, Inside, Json, Listing, Page, PathId, Query, Result, inside::Reading};
+use storage::{
+    Database,
+    file_readings::{FileReading, ReadingState},
+    files::StoredFile,
+};
+use web::{
+    Allowed, Inside, Json, Listing, Page, PathId, Query, Result,
+    inside::{Reading, Stream},
+};
 
 use crate::{content, router::Files};
 
@@ -16,7 +23,7 @@ const DEFAULT_LIMIT: u32 = 50;
 
 /// A file.
 #[derive(Serialize)]
-#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = File, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "plan.pdf", "type": "application/pdf", "size": 48213, "state": "ready", "created_at": "2026-01-01T12:00:00.000Z", "expires_at": "2026-01-02T12:00:00.000Z"})))]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = File, example = json!({"id": "0199a0c2-7d3e-7c4b-9f2a-5b6c7d8e9f00", "name": "plan.pdf", "type": "application/pdf", "size": 48213, "state": "ready", "created_at": "2026-01-01T12:00:00.000Z", "expires_at": "2026-01-02T12:00:00.000Z", "reading": {"state": "queued", "code": null, "detail": null, "notes": [], "parts": 0, "bytes": 0}})))]
 pub(crate) struct FileBody {
     id: Id,
     /// As the person's device had it, without folders.
@@ -32,6 +39,40 @@ pub(crate) struct FileBody {
     created_at: Timestamp,
     /// When it is deleted unless it is attached to a message, or continued, before; null: a message has it.
     expires_at: Option<Timestamp>,
+    /// What is known of the text of a document. Null: it is none, such as a picture, or text as it is; or not whole yet.
+    reading: Option<ReadingBody>,
+}
+
+/// How a document becomes text, which models get.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema), schema(as = FileReading, example = json!({"state": "read", "code": null, "detail": null, "notes": [], "parts": 12, "bytes": 30412})))]
+pub(crate) struct ReadingBody {
+    /// `queued`, `reading`, `read` or `failed`.
+    #[cfg_attr(test, schema(pattern = "^(queued|reading|read|failed)$"))]
+    state: &'static str,
+    /// Why it failed, for programs, such as `file_encrypted`; null: it has not.
+    code: Option<String>,
+    /// Why it failed, for people; null: it has not.
+    detail: Option<String>,
+    /// What is missing in the text: `scanned` (pages are pictures), `no_text`, `truncated`, `unknown_letters`, `damaged`, `attachments`.
+    notes: Vec<String>,
+    /// Its pages, sheets, slides, chapters or messages.
+    parts: u64,
+    /// The length of its text. It counts as what the caller's files have.
+    bytes: u64,
+}
+
+impl From<&FileReading> for ReadingBody {
+    fn from(reading: &FileReading) -> Self {
+        let (state, failure) = match &reading.state {
+            ReadingState::Queued => ("queued", None),
+            ReadingState::Reading => ("reading", None),
+            ReadingState::Read => ("read", None),
+            ReadingState::Failed(failure) => ("failed", Some(failure.clone())),
+        };
+        let (code, detail) = failure.map(|failure| (failure.code, failure.detail)).unzip();
+        Self { state, code, detail, notes: reading.notes.clone(), parts: reading.parts, bytes: reading.bytes }
+    }
 }
 
 impl From<&StoredFile> for FileBody {
@@ -44,6 +85,7 @@ impl From<&StoredFile> for FileBody {
             state: if file.is_ready { "ready" } else { "arriving" },
             created_at: file.created_at,
             expires_at: file.expires_at,
+            reading: file.reading.as_ref().map(ReadingBody::from),
         }
     }
 }
@@ -113,6 +155,17 @@ pub(crate) async fn read_inside<D: Database + 'static>(
     let user_id = call.person()?;
     let file = files.store().file(user_id, id).await?.ok_or_else(Problem::not_found)?;
     content::response(files, user_id, file).await
+}
+
+/// `GET /internal/files/{id}/text`: the text of a person's document, for models.
+pub(crate) async fn read_text_inside<D: Database + 'static>(
+    State(files): State<Files<D>>,
+    call: Inside<Stream>,
+    PathId(id): PathId,
+) -> Result<Response> {
+    let user_id = call.person()?;
+    let file = files.store().file(user_id, id).await?.ok_or_else(Problem::not_found)?;
+    content::text_response(files, user_id, file)
 }
 
 /// Deletes a file, also from the messages that have it.

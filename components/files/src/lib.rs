@@ -1,7 +1,7 @@
 //! Files that people attach to messages: the component behind `/api/files/...`, and the only one that reaches the configured store.
 //!
 //! A file arrives and leaves in pieces, each sealed with the file's key, so nobody holds a whole one (docs/adr/0054). It must not look into a file further than
-//! its type needs: what is in files is for others to read.
+//! its type needs: what is in files is for others to read, and `extract` alone turns documents into text (docs/adr/0057).
 
 mod config;
 mod content;
@@ -10,6 +10,8 @@ mod multipart;
 mod names;
 mod objects;
 mod outside;
+mod reader;
+mod reading;
 mod receiving;
 mod resumable;
 mod router;
@@ -27,7 +29,13 @@ const COMPONENT: &str = "files";
 async fn handle(request: Request) -> Answer {
     platform::serve(COMPONENT, request, config::checks, async |app| {
         let config = config::Config::read().await;
-        router::router(router::Files::new(app, config, outside::send, sweeping::soon))
+        router::router(router::Files::new(app, config, outside::send, reader::send, soon))
     })
     .await
+}
+
+/// Work that nobody waits for. Each kind of it does not wait for the other: a store of pieces that is away keeps no document from being read.
+fn soon<D: storage::Database + 'static>(files: router::Files<D>) {
+    reading::soon(files.clone());
+    sweeping::soon(files);
 }

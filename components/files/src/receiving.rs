@@ -99,6 +99,12 @@ impl<'a, D: Database> Receiver<'a, D> {
         self.file.media_type = kind.map_or_else(|| std::mem::take(&mut self.file.media_type), str::to_owned);
         if is_last {
             (self.file.is_ready, self.file.size) = (true, received);
+            // The statement decided whether it is a document, which waits to be read from now on.
+            let stored = self.files.store().file(self.user_id, self.file.id).await?;
+            self.file.reading = stored.and_then(|stored| stored.reading);
+            if self.file.reading.is_some() {
+                (self.files.soon)(self.files.clone());
+            }
         }
         if is_whole {
             self.piece.clear();

@@ -17,6 +17,7 @@ use crate::{
     files::{self, FileBody},
     objects::{ObjectError, Objects},
     outside::Outlet,
+    reader::Reader,
     receiving::unavailable,
     resumable, sweeping, upload,
 };
@@ -27,22 +28,25 @@ pub(crate) struct Files<D> {
     pub(crate) config: Arc<Config>,
     /// The way to the configured store.
     send: Outlet,
-    /// Has what is left of files removed, while nobody waits for it.
+    /// The way to whoever turns files into text.
+    pub(crate) reader: Reader,
+    /// Has done what nobody waits for.
     pub(crate) soon: Soon<D>,
 }
 
-/// Has what is left of files removed, after the response.
+/// Has documents read, and what is left of files removed, after the response.
 pub(crate) type Soon<D> = fn(Files<D>);
 
 impl<D> Clone for Files<D> {
     fn clone(&self) -> Self {
-        Self { app: self.app.clone(), config: Arc::clone(&self.config), send: self.send, soon: self.soon }
+        let Self { app, config, send, reader, soon } = self;
+        Self { app: app.clone(), config: Arc::clone(config), send: *send, reader: *reader, soon: *soon }
     }
 }
 
 impl<D: Database> Files<D> {
-    pub(crate) fn new(app: App<D>, config: Config, send: Outlet, soon: Soon<D>) -> Self {
-        Self { app, config: Arc::new(config), send, soon }
+    pub(crate) fn new(app: App<D>, config: Config, send: Outlet, reader: Reader, soon: Soon<D>) -> Self {
+        Self { app, config: Arc::new(config), send, reader, soon }
     }
 
     /// The store.
@@ -91,6 +95,7 @@ pub(crate) fn router<D: Database + 'static>(files: Files<D>) -> Router {
         .route("/api/files/{id}", file)
         .route("/api/files/{id}/content", get(files::download::<D>))
         .route("/internal/files/{id}", get(files::read_inside::<D>))
+        .route("/internal/files/{id}/text", get(files::read_text_inside::<D>))
         .route(platform::files::PATH, post(sweeping::wake::<D>))
         .with_state(files)
 }

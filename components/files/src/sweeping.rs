@@ -27,7 +27,7 @@ thread_local! {
     static IS_SWEEPING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// `POST /internal/sweeps`: there may be something to remove.
+/// `POST /internal/sweeps`: there may be something to remove, or to read.
 pub(crate) async fn wake<D: Database + 'static>(State(files): State<Files<D>>, _: Inside<Auth>) -> StatusCode {
     (files.soon)(files.clone());
     StatusCode::ACCEPTED

@@ -8,7 +8,9 @@ use domain::{Id, ToolCall};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use http::{Request, header};
 use models::Provider;
-use orchestrator::{CallTerms, Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable};
+use orchestrator::{
+    CallTerms, FileText, Host, Ledger, ModelAnswer, Offered, Severity, ToolAnswer, ToolProgress, Unreachable,
+};
 use platform::{
     SpinClock,
     files::{self, FileUnread},
@@ -21,6 +23,9 @@ use web::{
 };
 
 use crate::{COMPONENT, config::Config, stored, tools::Tools};
+
+/// Until it is asked again whether a document was read. Most are within a second.
+const READING_PAUSE: Duration = Duration::from_millis(250);
 
 /// The runs that this instance executes.
 static LEDGER: Ledger = Ledger::new();
@@ -54,6 +59,11 @@ fn unreachable(error: HttpError) -> Unreachable {
         HttpError::Request(_) => Unreachable::NotAllowed(format!("the address or the key of the provider: {error}")),
         HttpError::Connection(_) => Unreachable::Connection(error.to_string()),
     }
+}
+
+fn unread(cause: String) -> FileText {
+    log(COMPONENT, Level::Warn, "an attached document cannot be read", BTreeMap::from([("cause", cause)]));
+    FileText::Away
 }
 
 impl<D: Database + 'static> Host for SpinHost<D> {
@@ -132,6 +142,32 @@ impl<D: Database + 'static> Host for SpinHost<D> {
             return None;
         }
         Some(bytes)
+    }
+
+    async fn file_text(&self, user_id: Id, file_id: Id, max_bytes: usize) -> FileText {
+        let (notes, mut body) = loop {
+            match files::read_text(&self.app, user_id, file_id).await {
+                Ok(read) => break read,
+                // Whoever asks is given up after a while.
+                Err(FileUnread::Reading) => platform::sleep(READING_PAUSE).await,
+                Err(FileUnread::Unreadable(why)) => return FileText::Failed(why),
+                Err(FileUnread::Gone) => return FileText::Away,
+                Err(FileUnread::Failed(cause)) => return unread(cause),
+            }
+        };
+        let mut bytes = Vec::new();
+        while bytes.len() <= max_bytes {
+            match body.next().await {
+                Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+                Some(Err(error)) => return unread(error.to_string()),
+                None => break,
+            }
+        }
+        let is_cut = bytes.len() > max_bytes;
+        bytes.truncate(max_bytes);
+        // What is cut may end within a character.
+        let text = bytes.utf8_chunks().next().map(|chunk| chunk.valid().to_owned()).unwrap_or_default();
+        FileText::Read { text, is_cut, notes }
     }
 
     async fn call_tool(

@@ -133,7 +133,7 @@ pub enum Event<'a> {
     },
     /// The answer is written again: the text since the last tool event does not count.
     Restarted,
-    /// The model gets less than it should: its server could not take the whole request, or the tools could not be listed.
+    /// The model gets less than it should: its server could not take the whole request, the tools could not be listed, or a document could not be read.
     Shortened {
         /// The message for the person: what was left out.
         message: &'a str,

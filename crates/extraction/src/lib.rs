@@ -14,6 +14,7 @@ mod document;
 mod kind;
 mod mail;
 mod markdown;
+mod marked;
 mod markup;
 mod office;
 mod open_document;

@@ -45,6 +45,9 @@ pub trait Host {
     /// The bytes of a person's file that has so many. `None`: it is gone, or cannot be read whole now.
     async fn file(&self, user_id: Id, file_id: Id, size: u64) -> Option<Vec<u8>>;
 
+    /// The text of a person's document, at most so many bytes. Waits as long as somebody reads it.
+    async fn file_text(&self, user_id: Id, file_id: Id, max_bytes: usize) -> FileText;
+
     /// Makes a call of a run, if the lease holds, the call is allowed and it was not made before. Failures are answers too. The same call may be
     /// requested again if it is unknown whether it took effect. `told` receives the call's progress, at most a few times a
     /// second.
@@ -68,6 +71,24 @@ pub trait Host {
 
     /// Writes a log line about a run for the operator. `fields` is a JSON object.
     fn log(&self, severity: Severity, message: &str, fields: serde_json::Value);
+}
+
+/// The text of a document.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FileText {
+    /// It was read.
+    Read {
+        /// The text, or its beginning.
+        text: String,
+        /// It is only the beginning.
+        is_cut: bool,
+        /// The codes of what is missing in it (docs/files.md).
+        notes: Vec<String>,
+    },
+    /// It cannot be read, with a sentence for the person.
+    Failed(String),
+    /// It is gone, or cannot be had now.
+    Away,
 }
 
 /// The severity of a log line.

@@ -40,8 +40,8 @@ mod wanted;
 
 use domain::tokens;
 pub use host::{
-    CallTerms, Host, ModelAnswer, Offered, Reader, Settings, Severity, ToolAnswer, ToolDefinition, ToolProgress,
-    Unreachable,
+    CallTerms, FileText, Host, ModelAnswer, Offered, Reader, Settings, Severity, ToolAnswer, ToolDefinition,
+    ToolProgress, Unreachable,
 };
 pub use ledger::Ledger;
 pub use request_handler::{Opened, open};

@@ -1,6 +1,6 @@
 //! Executes a run from its claim to its end: rounds of asking the model and calling tools, until the model answers.
 
-use std::{collections::HashSet, time::Duration};
+use std::{borrow::Cow, collections::HashSet, time::Duration};
 
 use completions::{Echo, Round, dialect::Field};
 use domain::{
@@ -70,7 +70,7 @@ struct Turn<'a> {
     settings: &'a Settings,
     asking: Asking<'a>,
     /// The notices that were told: each once in a run.
-    told: Vec<&'static str>,
+    told: Vec<Cow<'static, str>>,
     wanted: Wanted<'a>,
     attempt: u64,
     usage: Option<Usage>,
@@ -189,7 +189,6 @@ impl Turn<'_> {
         told: &mut Told,
     ) -> Result<Rounds, Stopped> {
         let (host, run) = (session.host(), session.run);
-        let Settings { system_prompt, .. } = self.settings;
         let listed = match session.attend(TOOLS_LIMIT, host.tools(self.offers)).await {
             Err(Interrupted::TimedOut) => {
                 let cause = format!("they were not there after {TOOLS_LIMIT:?}");
@@ -203,7 +202,7 @@ impl Turn<'_> {
             self.tell(session, error_handler::UNLISTED_TOOLS);
         }
         let mut tools = Tools::new(listed.unwrap_or_default(), self.asking.window());
-        let system_prompt = tools.introduced(system_prompt);
+        let system_prompt = tools.introduced(&self.settings.system_prompt);
         let mut attachments = Attachments::default();
         loop {
             let window = self.asking.window();
@@ -263,6 +262,9 @@ impl Turn<'_> {
             for message in self.wanted.unmet(&self.asking.dialect) {
                 self.tell(session, message);
             }
+            for words in attachments.told(&messages, run.message_id) {
+                self.tell(session, words);
+            }
             if !sees && attachments::have_pictures(&messages, run.message_id) {
                 self.tell(session, error_handler::WITHOUT_PICTURES);
             }
@@ -311,10 +313,11 @@ impl Turn<'_> {
 
     /// Tells the person, once in a run, what the model is not asked or does not get. A reader of this run may not have seen the run in which that was
     /// learned.
-    fn tell<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>, message: &'static str) {
+    fn tell<H: Host, R: Reader>(&mut self, session: &mut RunSession<'_, H, R>, said: impl Into<Cow<'static, str>>) {
+        let message = said.into();
         if !self.told.contains(&message) {
+            session.outbox.write(&Event::Shortened { message: &message });
             self.told.push(message);
-            session.outbox.write(&Event::Shortened { message });
         }
     }
 

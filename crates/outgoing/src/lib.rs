@@ -1,4 +1,4 @@
-//! Sends an HTTP request with a whole body from a guest. It states the body's length and writes the body before the host can send the head, so
+//! Sends an HTTP request from a guest, with a whole body or one that comes in pieces. It states the body's length and writes the body before the host can send the head, so
 //! that both can leave in one piece. It uses only the standard interface and knows no host. Limits and errors are the caller's.
 //!
 //! A request of `wasip3` states no length and writes its body only after the head has left: the server receives three pieces. Where neither side
@@ -10,14 +10,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::future::{Either, select};
+use futures::{
+    Stream, StreamExt as _,
+    future::{Either, select},
+};
 use http::{HeaderMap, Method, Request, Response, header, request::Parts};
+pub use wasip3::http_compat::IncomingResponseBody;
 use wasip3::{
     http::{
         client,
         types::{ErrorCode, Headers, Request as Outgoing, Trailers},
     },
-    http_compat::{IncomingResponseBody, http_from_wasi_response},
+    http_compat::http_from_wasi_response,
     spawn,
     wit_bindgen::{FutureWriter, StreamWriter},
     wit_future, wit_stream,
@@ -32,11 +36,31 @@ type Ended = Result<Option<Trailers>, ErrorCode>;
 pub async fn send(request: Request<Bytes>) -> Result<Response<IncomingResponseBody>, ErrorCode> {
     let (mut head, body) = request.into_parts();
     say_length(&head.method, &mut head.headers, body.len());
+    exchange(&head, |writer, end| Box::pin(write(body, writer, end))).await
+}
+
+/// As [`send`], with a body of which each piece is taken when the one before was sent. The headers state its length. At an error the request breaks off.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_pieces<E: Send + 'static>(
+    request: Request<impl Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static>,
+) -> Result<Response<IncomingResponseBody>, ErrorCode> {
+    let (head, pieces) = request.into_parts();
+    exchange(&head, |writer, end| Box::pin(write_pieces(pieces, writer, end))).await
+}
+
+type Writing = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn exchange(
+    head: &Parts,
+    write: impl FnOnce(StreamWriter<u8>, FutureWriter<Ended>) -> Writing,
+) -> Result<Response<IncomingResponseBody>, ErrorCode> {
     let (writer, contents) = wit_stream::new();
     let (end, ended) = wit_future::new(|| Err(ErrorCode::ConnectionTerminated));
     let (request, _) = Outgoing::new(fields(&head.headers)?, Some(contents), ended, None);
-    address(&request, &head)?;
-    let writing: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(write(body, writer, end));
+    address(&request, head)?;
+    let writing = write(writer, end);
     // The body is written while the request is sent, before the host runs.
     let response = match select(pin!(client::send(request)), writing).await {
         Either::Left((response, writing)) => {
@@ -82,6 +106,22 @@ async fn write(body: Bytes, mut writer: StreamWriter<u8>, end: FutureWriter<Ende
         // If the server does not take the end, it needs no more of the body.
         let _ = end.write(Ok(None)).await;
     }
+}
+
+async fn write_pieces<E>(
+    mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
+    mut writer: StreamWriter<u8>,
+    end: FutureWriter<Ended>,
+) {
+    while let Some(piece) = pieces.next().await {
+        // Whoever reads learns that it is not whole, because nobody says that it is.
+        let Ok(piece) = piece else { return };
+        if !writer.write_all(piece.into()).await.is_empty() {
+            return;
+        }
+    }
+    drop(writer);
+    let _ = end.write(Ok(None)).await;
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::{Stream, TryStreamExt as _};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use network_address::is_inside;
+use outgoing::IncomingResponseBody;
 use spin_sdk::{http::body::IncomingBodyExt, wasip3::http::types::ErrorCode};
 use trace_context::{INSIDE_TRACEPARENT, TRACEPARENT, TraceContext};
 use traces::{Kind, Span, names};
@@ -63,6 +64,17 @@ pub async fn send(
     sent(request, false).await
 }
 
+/// The same with a body that comes in pieces, whose length the headers state. At an error in it the request breaks off.
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_pieces<E: Send + 'static, S: Stream<Item = Result<Bytes, E>> + Send + Unpin + 'static>(
+    mut request: Request<S>,
+) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<E, S>>, HttpError> {
+    let span = begin(&mut request, false);
+    answered(outgoing::send_pieces(request).await, span)
+}
+
 /// The same for servers elsewhere that do a part of the work, so that whoever runs them finds it: tool servers and providers of models. They learn that
 /// their requests belong together, and an id that whoever asked may have chosen.
 ///
@@ -76,7 +88,7 @@ pub async fn send_with_trace(
 
 /// A span for a request: it ends with the answer's body.
 #[inline(never)]
-fn span(request: &Request<Bytes>) -> Span {
+fn span<B>(request: &Request<B>) -> Span {
     let (method, uri) = (request.method(), request.uri());
     let mut span = Span::begin(Kind::Client, method);
     if span.is_recorded() {
@@ -92,7 +104,13 @@ async fn sent(
     mut request: Request<Bytes>,
     is_told_the_trace: bool,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
-    let mut span = span(&request);
+    let span = begin(&mut request, is_told_the_trace);
+    answered(outgoing::send(request).await, span)
+}
+
+/// The span of a request, whose headers name it to whoever may know.
+fn begin<B>(request: &mut Request<B>, is_told_the_trace: bool) -> Span {
+    let span = span(request);
     let is_inside = request.uri().host().is_some_and(is_inside);
     if is_inside || is_told_the_trace {
         let parent = span.trace().copied().or_else(|| trace_context::current().map(|scope| scope.trace));
@@ -104,7 +122,14 @@ async fn sent(
             request.headers_mut().insert(TRACEPARENT, parent);
         }
     }
-    let answer = outgoing::send(request).await.map_err(HttpError::from);
+    span
+}
+
+fn answered(
+    answer: Result<http::Response<IncomingResponseBody>, ErrorCode>,
+    mut span: Span,
+) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<>>, HttpError> {
+    let answer = answer.map_err(HttpError::from);
     let (head, body) = answer.inspect_err(|error| span.fail(error.code()))?.into_parts();
     span.set(names::HTTP_RESPONSE_STATUS_CODE, head.status.as_u16());
     if head.status.is_client_error() || head.status.is_server_error() {

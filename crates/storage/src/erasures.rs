@@ -7,7 +7,7 @@ use crate::{
     Database, Row, Statement, StorageError, Store,
     audit_details::outliving,
     database::{Columns, after_page},
-    files::IS_TO_SWEEP,
+    files::is_to_sweep,
     search_indexing,
     users::ROLE,
     webhooks,
@@ -259,9 +259,10 @@ impl<D: Database> Store<D> {
                         AND EXISTS (SELECT 1 FROM retention_rules WHERE days > 0 AND counts_at <= now_ms())
                      THEN 1 ELSE 0 END,
                  {}, {},
-                 CASE WHEN {IS_TO_SWEEP} THEN 1 ELSE 0 END",
+                 CASE WHEN {} THEN 1 ELSE 0 END",
             webhooks::is_due(),
-            search_indexing::is_due()
+            search_indexing::is_due(),
+            is_to_sweep()
         );
         let rows = self.database.query(Statement::new(QUERY, sql, [])).await?;
         let Some(row) = rows.first() else { return Ok(BackgroundWork::default()) };

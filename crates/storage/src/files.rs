@@ -10,6 +10,7 @@ use vault::{FileKey, Place};
 use crate::{
     Database, Row, Statement, StorageError, Store, Value,
     database::{Columns, after_page, places, storable},
+    file_readings::{self, FileReading, IS_TO_READ},
     sealed_texts::Opener,
 };
 
@@ -55,6 +56,8 @@ pub struct StoredFile {
     pub created_at: Timestamp,
     /// When it goes unless it is attached, or continued, before.
     pub expires_at: Option<Timestamp>,
+    /// What is known of its text. `None`: it is no document, or not whole yet.
+    pub reading: Option<FileReading>,
     key: Option<Arc<FileKey>>,
 }
 
@@ -65,7 +68,7 @@ impl StoredFile {
         self.key.is_some()
     }
 
-    fn key(&self) -> Result<&FileKey, StorageError> {
+    pub(crate) fn key(&self) -> Result<&FileKey, StorageError> {
         let unreadable = || StorageError::Unreadable { table: "files".into(), column: "key".into() };
         self.key.as_deref().ok_or_else(unreadable)
     }
@@ -143,7 +146,9 @@ pub struct FileRemoval {
     pub attempts: i64,
 }
 
-const COLUMNS: &str = "id, name, key, type, size, received, state, store, created_at, expires_at";
+const COLUMNS: &str = "files.id, files.name, files.key, files.type, files.size, files.received, files.state, files.store, files.created_at, files.expires_at";
+/// Files, with what is known of their texts.
+const WITH_READINGS: &str = "files LEFT JOIN file_readings ON file_readings.file_id = files.id";
 
 /// Where a column of a file is.
 const fn place<'a>(id: &'a str, column: &'a str) -> Place<'a> {
@@ -166,6 +171,7 @@ fn read(columns: &mut Columns<'_>, opener: &Opener) -> Result<StoredFile, Storag
         is_in_objects: columns.text()? == OBJECTS,
         created_at: columns.timestamp()?,
         expires_at: columns.optional_integer()?.map(Timestamp::from_millis),
+        reading: file_readings::read(columns)?,
     })
 }
 
@@ -212,8 +218,12 @@ pub(crate) fn attached(ids: &[Id], parameters: &mut Vec<Value>) -> Result<Option
     Ok(Some((format!(", CAST(?{list} AS text)"), condition)))
 }
 
-/// The SQL condition that there is something for whoever removes pieces and files that nobody attached.
-pub(crate) const IS_TO_SWEEP: &str = "EXISTS (SELECT 1 FROM file_removals WHERE due_at <= now_ms())
+/// The SQL condition that there is something for whoever removes pieces and files that nobody attached, and reads documents.
+pub(crate) fn is_to_sweep() -> String {
+    format!("{IS_TO_REMOVE} OR {IS_TO_READ}")
+}
+
+const IS_TO_REMOVE: &str = "EXISTS (SELECT 1 FROM file_removals WHERE due_at <= now_ms())
     OR EXISTS (SELECT 1 FROM files WHERE expires_at IS NOT NULL AND expires_at <= now_ms())";
 
 impl<D: Database> Store<D> {
@@ -232,7 +242,8 @@ impl<D: Database> Store<D> {
         let sql = format!(
             "INSERT INTO new_files (id, user_id, name, key, size, store, created_at, expires_at, quota, most)
              SELECT ?1, ?2, ?3, ?4, CAST(?5 AS bigint), ?6, now_ms(), now_ms() + {UNATTACHED_MS}, CAST(?7 AS bigint), {MAX_FILES_OF_USER}
-             WHERE (SELECT COUNT(*) < {MAX_FILES_OF_USER} AND COALESCE(SUM(size), 0) + CAST(?5 AS bigint) <= CAST(?7 AS bigint)
+             WHERE (SELECT COUNT(*) < {MAX_FILES_OF_USER} AND COALESCE(SUM(size), 0) + CAST(?5 AS bigint)
+                     + (SELECT COALESCE(SUM(bytes), 0) FROM file_readings WHERE user_id = ?2) <= CAST(?7 AS bigint)
                  FROM files WHERE user_id = ?2)
              RETURNING created_at, expires_at"
         );
@@ -258,17 +269,19 @@ impl<D: Database> Store<D> {
             is_in_objects: new.is_in_objects,
             created_at: columns.timestamp()?,
             expires_at: columns.optional_integer()?.map(Timestamp::from_millis),
+            reading: None,
             key: Some(Arc::new(key)),
         }))
     }
 
-    /// How many bytes a person's files have, with those that were announced.
+    /// How many bytes a person's files and their texts have, with those that were announced.
     ///
     /// # Errors
     /// As [`Self::create_file`].
     pub async fn file_bytes(&self, user_id: Id) -> Result<u64, StorageError> {
         const QUERY: &str = "file_bytes";
-        let sql = "SELECT CAST(COALESCE(SUM(size), 0) AS bigint) FROM files WHERE user_id = ?1";
+        let sql = "SELECT CAST(COALESCE(SUM(size), 0) + (SELECT COALESCE(SUM(bytes), 0) FROM file_readings WHERE user_id = ?1) AS bigint)
+                   FROM files WHERE user_id = ?1";
         let rows = self.database.query(Statement::new(QUERY, sql, [user_id.into()])).await?;
         rows.first().map_or(Ok(0), |row| Ok(bytes(row.columns(QUERY).integer()?)))
     }
@@ -279,7 +292,10 @@ impl<D: Database> Store<D> {
     /// As [`Self::create_file`].
     pub async fn file(&self, user_id: Id, id: Id) -> Result<Option<StoredFile>, StorageError> {
         const QUERY: &str = "file";
-        let sql = format!("SELECT {COLUMNS} FROM files WHERE id = ?1 AND user_id = ?2");
+        let sql = format!(
+            "SELECT {COLUMNS}, {} FROM {WITH_READINGS} WHERE files.id = ?1 AND files.user_id = ?2",
+            file_readings::COLUMNS
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, [id.into(), user_id.into()])).await?;
         let opener = self.opener(user_id, &rows).await?;
         rows.first().map(|row: &Row| read(&mut row.columns(QUERY), &opener)).transpose()
@@ -292,8 +308,11 @@ impl<D: Database> Store<D> {
     pub async fn files(&self, user_id: Id, before: Option<Id>, limit: u32) -> Result<Vec<StoredFile>, StorageError> {
         const QUERY: &str = "files";
         let mut parameters = vec![user_id.into()];
-        let place = after_page("id", before, &mut parameters);
-        let sql = format!("SELECT {COLUMNS} FROM files WHERE user_id = ?1 {place} ORDER BY id DESC LIMIT {limit}");
+        let place = after_page("files.id", before, &mut parameters);
+        let sql = format!(
+            "SELECT {COLUMNS}, {} FROM {WITH_READINGS} WHERE files.user_id = ?1 {place} ORDER BY files.id DESC LIMIT {limit}",
+            file_readings::COLUMNS
+        );
         let rows = self.database.query(Statement::new(QUERY, sql, parameters)).await?;
         let opener = self.opener_if_usable(user_id, &rows).await?;
         rows.iter().map(|row| read(&mut row.columns(QUERY), &opener)).collect()

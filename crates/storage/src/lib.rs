@@ -24,6 +24,7 @@ pub mod data_key_rotation;
 mod data_keys;
 pub mod database;
 pub mod erasures;
+pub mod file_readings;
 pub mod files;
 pub mod grants;
 pub mod groups;

@@ -14,6 +14,8 @@ use crate::{
 
 /// What is authenticated before a piece's place. It stands for the cipher and the form of a piece.
 const VERSION: &str = "f1:";
+/// The same of a piece of the text that was read of the file, so that neither opens as the other.
+const TEXT_VERSION: &str = "t1:";
 
 /// How much longer a sealed piece is: a nonce and a tag.
 pub const PIECE_OVERHEAD_BYTES: usize = 12 + 16;
@@ -63,8 +65,8 @@ impl FileKey {
         Ok(Self::new(file_id, Zeroizing::new(key)))
     }
 
-    fn place(&self, number: u64) -> Vec<u8> {
-        additional_data([VERSION, &self.file_id, &number.to_string()])
+    fn place(&self, version: &str, number: u64) -> Vec<u8> {
+        additional_data([version, &self.file_id, &number.to_string()])
     }
 
     /// Seals the piece with this number: nonce, ciphertext and tag, different each time.
@@ -72,7 +74,7 @@ impl FileKey {
     /// # Errors
     /// [`VaultError::Random`].
     pub fn seal(&self, number: u64, piece: &[u8]) -> Result<Vec<u8>, VaultError> {
-        self.cipher.seal(&self.place(number), piece)
+        self.cipher.seal(&self.place(VERSION, number), piece)
     }
 
     /// Opens the piece with this number.
@@ -80,7 +82,23 @@ impl FileKey {
     /// # Errors
     /// [`VaultError::Unopenable`]: it was changed, or is another piece or of another file.
     pub fn open(&self, number: u64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        self.cipher.open(&self.place(number), sealed).ok_or(VaultError::Unopenable)
+        self.cipher.open(&self.place(VERSION, number), sealed).ok_or(VaultError::Unopenable)
+    }
+
+    /// Seals the piece with this number of the file's text.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_text(&self, number: u64, piece: &[u8]) -> Result<Vec<u8>, VaultError> {
+        self.cipher.seal(&self.place(TEXT_VERSION, number), piece)
+    }
+
+    /// Opens the piece with this number of the file's text.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_text(&self, number: u64, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        self.cipher.open(&self.place(TEXT_VERSION, number), sealed).ok_or(VaultError::Unopenable)
     }
 }
 
@@ -99,6 +117,9 @@ mod tests {
         assert!(stored.open(4, &sealed).is_err(), "another number");
         assert!(FileKey::from_text("f2", &key.to_text()).unwrap().open(3, &sealed).is_err(), "another file");
         assert!(FileKey::generate("f1").unwrap().open(3, &sealed).is_err(), "another key");
+        let text = key.seal_text(3, b"battery").unwrap();
+        assert_eq!(key.open_text(3, &text).unwrap().as_slice(), b"battery");
+        assert!(key.open(3, &text).is_err() && key.open_text(3, &sealed).is_err(), "a text is no piece of the file");
         assert!(FileKey::from_text("f1", "").is_err() && FileKey::from_text("f1", "AAAA").is_err());
     }
 }

@@ -1,8 +1,9 @@
 /** The files that are attached to each unsent message. They are uploaded as soon as they are chosen, and go on where a connection broke. */
 import { signal } from "@preact/signals";
-import { describe, files as api } from "../api.ts";
+import { ApiError, describe, files as api } from "../api.ts";
+import { pause } from "../network.ts";
 import { scaled } from "../pictures.ts";
-import type { AttachedFile } from "../types.ts";
+import type { AttachedFile, FileReading } from "../types.ts";
 
 /** As many as the server takes with a message. */
 export const MAX_FILES = 10;
@@ -16,9 +17,14 @@ export type Attachment = {
   sent: number;
   /** The file at the server; null until all of it is there. */
   file: AttachedFile | null;
+  /** How the server reads it for models; null: it need not. */
+  reading: FileReading | null;
   /** Why it could not be uploaded. */
   problem: string | null;
 };
+
+/** The pauses before it is asked again whether a document is read; the last one goes on. Most are within a second. */
+const READING_PAUSES_MS = [500, 1_000, 2_000, 5_000];
 
 const all = signal<ReadonlyMap<string, readonly Attachment[]>>(new Map());
 const uploads = new Map<number, AbortController>();
@@ -48,7 +54,7 @@ function change(key: number, fields: Partial<Attachment>): void {
 export function attach(draftId: string, chosen: readonly File[]): boolean {
   const attachments = all.peek().get(draftId) ?? NONE;
   const taken = chosen.slice(0, MAX_FILES - attachments.length);
-  const added = taken.map((file) => ({ key: nextKey++, name: file.name, size: file.size, sent: 0, file: null, problem: null }));
+  const added = taken.map((file) => ({ key: nextKey++, name: file.name, size: file.size, sent: 0, file: null, reading: null, problem: null }));
   set(draftId, [...attachments, ...added]);
   added.forEach(({ key }, index) => void upload(key, taken[index] as File));
   return taken.length === chosen.length;
@@ -62,12 +68,33 @@ async function upload(key: number, file: File): Promise<void> {
     change(key, { name: ready.name, size: ready.size });
     const stored = await api.upload(ready, (sent) => change(key, { sent }), giveUp.signal);
     const { id, name, type, size } = stored;
-    change(key, { file: { id, name, type, size }, sent: size });
+    change(key, { file: { id, name, type, size }, sent: size, reading: stored.reading });
+    await follow(key, id, stored.reading, giveUp.signal);
   } catch (error) {
     if (!giveUp.signal.aborted) change(key, { problem: describe(error) });
   } finally {
     uploads.delete(key);
   }
+}
+
+/** Follows a document until it is read, or cannot be. That the server cannot be asked for a while changes nothing at the file. */
+async function follow(key: number, id: string, first: FileReading | null, givenUp: AbortSignal): Promise<void> {
+  let reading = first;
+  for (let asked = 0; reading?.state === "queued" || reading?.state === "reading"; asked++) {
+    await pause(READING_PAUSES_MS[asked] ?? (READING_PAUSES_MS.at(-1) as number), givenUp);
+    if (!isAttached(key)) return;
+    try {
+      reading = (await api.read(id, givenUp)).reading;
+      change(key, { reading });
+    } catch (error) {
+      if (givenUp.aborted || (error instanceof ApiError && error.status === 404)) return;
+    }
+  }
+}
+
+/** Whether it still stands beside an unsent message. */
+function isAttached(key: number): boolean {
+  return [...all.peek().values()].some((attachments) => attachments.some((one) => one.key === key));
 }
 
 /** Takes a file away. What was uploaded of it is deleted. */

@@ -1,7 +1,7 @@
 /** Files beside a message: those that are attached to one that is being written, and those of one that was sent. */
 import type { ComponentChildren } from "preact";
 import { attachedTo, detach } from "../state/attachments.ts";
-import type { AttachedFile } from "../types.ts";
+import type { AttachedFile, FileReading } from "../types.ts";
 import { Icon } from "./icons.tsx";
 
 /** The pictures that a browser shows. Others, such as pages, are only saved. */
@@ -16,6 +16,22 @@ export function sizeInWords(bytes: number): string {
   let unit = 0;
   for (; size >= 1_000 && unit < units.length - 1; unit++) size /= 1_000;
   return `${unit === 0 || size >= 100 ? Math.round(size) : Math.round(size * 10) / 10} ${units[unit]}`;
+}
+
+/** What a person should know of how a document is read for models; empty: nothing. */
+export function readingInWords(reading: FileReading | null | undefined): string {
+  switch (reading?.state) {
+    case "queued":
+    case "reading":
+      return "Reading…";
+    case "failed":
+      return `Cannot be read: ${reading.detail ?? ""}`;
+    case "read":
+      if (reading.bytes === 0) return reading.notes.includes("scanned") ? "Scanned: no text in it" : "No text in it";
+      return reading.notes.includes("scanned") ? "Some pages are scanned, and not read" : "";
+    default:
+      return "";
+  }
 }
 
 function Chip({ children, wrong = false }: { children: ComponentChildren; wrong?: boolean }) {
@@ -39,7 +55,7 @@ export function Attached({ draftId }: { draftId: string }) {
   if (attachments.length === 0) return null;
   return (
     <ul class="mb-2 flex max-h-40 flex-wrap gap-2 overflow-y-auto" aria-label="Attached files">
-      {attachments.map(({ key, name, size, sent, file, problem }) => (
+      {attachments.map(({ key, name, size, sent, file, reading, problem }) => (
         <Chip key={key} wrong={problem !== null}>
           <Picture file={file} />
           <span class="grid min-w-0">
@@ -48,7 +64,7 @@ export function Attached({ draftId }: { draftId: string }) {
               {problem ??
                 (file === null
                   ? `Uploading… ${Math.floor((100 * sent) / Math.max(1, size))} %`
-                  : sizeInWords(size))}
+                  : [sizeInWords(size), readingInWords(reading)].filter(Boolean).join(" · "))}
             </span>
           </span>
           <button

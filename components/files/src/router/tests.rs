@@ -13,10 +13,12 @@ use storage::{Statement, files::PIECE_BYTES};
 use super::*;
 use crate::{
     outside::{Exchange, Unanswered},
+    reader::{Hearing, Pieces, Reader, Unheard},
     sweeping::sweep,
 };
 
 mod buckets;
+mod readings;
 mod server;
 
 /// Longer than the longest file of these tests.
@@ -24,6 +26,10 @@ const MAX_BYTES: usize = 3 * PIECE_BYTES;
 
 fn nowhere(_: Request<Bytes>) -> Exchange {
     Box::pin(async { Err(Unanswered::Denied) })
+}
+
+fn nobody(_: Request<Pieces>) -> Hearing {
+    Box::pin(async { Err(Unheard("nobody is there".to_owned())) })
 }
 
 /// Whoever sweeps is called by the test.
@@ -34,7 +40,7 @@ fn config() -> Config {
 }
 
 pub(super) fn files<D: Database>(app: App<D>) -> Files<D> {
-    Files::new(app, config(), nowhere, later)
+    Files::new(app, config(), nowhere, nobody, later)
 }
 
 struct Test {
@@ -43,13 +49,14 @@ struct Test {
     token: String,
     config: Config,
     outlet: Outlet,
+    reader: Reader,
 }
 
 impl Default for Test {
     fn default() -> Self {
         let fixture = Fixture::default();
         let (person, token) = fixture.person("ada@example.org");
-        Self { fixture, person, token, config: config(), outlet: nowhere }
+        Self { fixture, person, token, config: config(), outlet: nowhere, reader: nobody }
     }
 }
 
@@ -60,7 +67,7 @@ fn bytes(length: usize) -> Vec<u8> {
 
 impl Test {
     fn files(&self) -> Files<SqliteFile> {
-        Files::new(self.fixture.new_instance(), self.config.clone(), self.outlet, later)
+        Files::new(self.fixture.new_instance(), self.config.clone(), self.outlet, self.reader, later)
     }
 
     fn send(&self, request: Request<Body>) -> Answer {
@@ -165,8 +172,12 @@ fn nobody_learns_from_a_refusal_whether_there_is_something() {
 #[test]
 fn only_components_that_need_files_read_them_and_one_has_them_swept() {
     router_test::paused(async |_| {
-        let callers =
-            [("/internal/files/{id}", "auth"), ("/internal/files/{id}", "stream"), (platform::files::PATH, "auth")];
+        let callers = [
+            ("/internal/files/{id}", "auth"),
+            ("/internal/files/{id}", "stream"),
+            ("/internal/files/{id}/text", "stream"),
+            (platform::files::PATH, "auth"),
+        ];
         router_test::inside::walk("files", &callers, |app| router(files(app))).await;
     });
 }

@@ -2,7 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fs,
     ops::Range,
     rc::Rc,
@@ -15,7 +15,7 @@ use http::HeaderMap;
 use models::{Pricing, Provider};
 use native_sqlite::SqliteFile;
 use orchestrator::{
-    CallTerms, Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition,
+    CallTerms, FileText, Host, Ledger, ModelAnswer, Offered, Opened, Settings, Severity, ToolAnswer, ToolDefinition,
     ToolProgress, Unreachable, open, request_handler,
 };
 use serde_json::{Value, json};
@@ -75,6 +75,7 @@ pub(crate) struct World {
     pub(crate) task_asked: Cell<u32>,
     /// How often a file was read.
     pub(crate) files_read: Cell<u32>,
+    pub(crate) texts: RefCell<HashMap<Id, FileText>>,
     logged: RefCell<String>,
     /// Decides which requests the model's server refuses, with status and text.
     refuses: Box<Refuses>,
@@ -123,6 +124,7 @@ impl World {
             questions: Cell::new(0),
             task_asked: Cell::new(0),
             files_read: Cell::default(),
+            texts: RefCell::default(),
             logged: RefCell::default(),
             refuses: Box::new(|_| None),
             afterwards: None,
@@ -421,6 +423,10 @@ impl Host for World {
         let file = self.store.file(user_id, file_id).await.unwrap()?;
         assert_eq!(file.size, size);
         Some(file.open(0, &sealed).unwrap())
+    }
+
+    async fn file_text(&self, _: Id, file_id: Id, max_bytes: usize) -> FileText {
+        self.document_text(file_id, max_bytes).await
     }
 
     async fn has_budgets(&self) -> bool {

@@ -13,9 +13,10 @@ const BEGIN: &str = "<!-- columns: compared with the schema by its test -->\n";
 const END: &str = "<!-- end -->";
 
 /// Sealed, and never with a former key: sealed anew before it goes, by `reseal_next_with_master`; gone before it is; made anew from texts that are; or with a key
-/// of its own, as the pieces of files.
-const OTHERWISE: [&str; 5] = [
+/// of its own, as the pieces of files and of their texts.
+const OTHERWISE: [&str; 6] = [
     "file_pieces.sealed",
+    "file_texts.sealed",
     "model_providers.sealed",
     "search_words.sealed",
     "tool_connection_attempts.attempt",

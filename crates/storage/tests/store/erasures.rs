@@ -88,7 +88,7 @@ fn not_planted(database: &Real, planted: &[String], listed: &[&str]) -> Vec<Stri
 }
 
 /// What belongs to the installation and to nobody in it.
-const OF_THE_INSTALLATION: [&str; 27] = [
+const OF_THE_INSTALLATION: [&str; 28] = [
     "audit_arrivals",
     "audit_backlog",
     "audit_chain",
@@ -97,6 +97,7 @@ const OF_THE_INSTALLATION: [&str; 27] = [
     // Bytes that nothing opens when their file is gone, and the ids of such files, until somebody sweeps.
     "file_pieces",
     "file_removals",
+    "file_texts",
     "generated_keys",
     "identity_providers",
     "inside_keys",
@@ -194,6 +195,11 @@ fn conversation(fixture: &Fixture, user: &User) -> (Id, Id) {
             run.id
         ),
         format!("INSERT INTO run_budgets (run_id, subject, period) VALUES ('{}', 'installation', '2026-11')", run.id),
+        format!(
+            "INSERT INTO file_readings SELECT id, user_id, 'failed', 1, '{PLANTED}', 1, 1, '{PLANTED}', '', '', 0, 0 FROM files
+             WHERE user_id = '{}' AND id NOT IN (SELECT file_id FROM file_readings)",
+            user.id
+        ),
         // The number of the text is that of its only term, too.
         format!(
             "INSERT INTO search_documents SELECT COUNT(*), '{}', '{PLANTED}', 'conversation', '{id}', '{id}', '{PLANTED}', 1, 1 FROM search_documents",

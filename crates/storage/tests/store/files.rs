@@ -302,13 +302,9 @@ fn a_file_of_the_configured_store_leaves_word_of_how_many_pieces_it_had(place: P
     assert_eq!((again.attempts, again.pieces), (1, 1));
 }
 
-fn a_new_data_key_opens_the_files_of_before(place: Place) {
-    let fixture = Fixture::new(place);
-    let user = fixture.user("ada@example.org");
-    let file = fixture.file(&user, "planted", b"hello");
+/// Replaces everybody's data keys, and forgets the former ones.
+pub(crate) fn renew_data_keys(fixture: &Fixture) {
     let database = fixture.another_connection();
-    let sealed = || format!("{:?}", rows(&database, "SELECT name, key FROM files"));
-    let (before, pieces) = (sealed(), rows(&database, "SELECT sealed FROM file_pieces"));
     let rotated = block_on(fixture.store.rotate_data_keys(None, Id::new())).unwrap();
     assert!(matches!(rotated, Rotation::Begun { made: 1, .. }), "{rotated:?}");
     rows(&database, "UPDATE data_keys SET created_at = created_at - 300000");
@@ -319,6 +315,16 @@ fn a_new_data_key_opens_the_files_of_before(place: Place) {
         block_on(fresh.forget_former_data_keys()).unwrap();
     }
     assert_eq!(rows(&database, "SELECT 1 FROM data_keys WHERE former_id IS NOT NULL").len(), 0);
+}
+
+fn a_new_data_key_opens_the_files_of_before(place: Place) {
+    let fixture = Fixture::new(place);
+    let user = fixture.user("ada@example.org");
+    let file = fixture.file(&user, "planted", b"hello");
+    let database = fixture.another_connection();
+    let sealed = || format!("{:?}", rows(&database, "SELECT name, key FROM files"));
+    let (before, pieces) = (sealed(), rows(&database, "SELECT sealed FROM file_pieces"));
+    renew_data_keys(&fixture);
     assert!(before != sealed() && pieces == rows(&database, "SELECT sealed FROM file_pieces"));
     assert!(fixture.bytes_of(&user, file.id) == b"hello");
 }

@@ -41,6 +41,7 @@ mod permissions;
 mod places;
 mod plans;
 mod program_conversations;
+mod readings;
 mod repeated;
 mod retention;
 mod runs;

@@ -1,9 +1,11 @@
 //! `/api/files`: what is uploaded comes back, goes to models, and goes with its conversation.
 
+use std::fs;
+
 use anyhow::{Context as _, Result};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tests::{Person, journal, text, unique, until};
+use tests::{App, Person, journal, repository, start_model, text, unique, until};
 
 use crate::planted::form;
 
@@ -71,6 +73,72 @@ async fn a_model_gets_what_is_attached_and_a_copy_of_everything_has_it() -> Resu
     person.request(Method::DELETE, &format!("/api/conversations/{conversation}")).send().await?.error_for_status()?;
     until("the end of the file", async || {
         Ok((person.request(Method::GET, &path).send().await?.status() == StatusCode::NOT_FOUND).then_some(()))
+    })
+    .await
+}
+
+fn corpus(name: &str) -> Result<Vec<u8>> {
+    Ok(fs::read(repository().join("crates/extraction/tests/corpus").join(name))?)
+}
+
+async fn uploaded(person: &Person, name: &str) -> Result<String> {
+    let answer = form(person, name, &corpus(name)?).send().await?.error_for_status()?;
+    text(&answer.json().await?, "/id")
+}
+
+/// Sends a message with files, and returns the words for the person and what the model was asked.
+async fn asked_with(person: &Person, test: &str, files: &[String]) -> Result<(String, String)> {
+    let conversation = person.converse(&format!("scripted-echo=1-delay=0-ttft=0-test={test}")).await?;
+    let body = json!({"content": "What is in it?", "files": files});
+    let sent = person.post(&format!("/api/conversations/{conversation}/messages"), &body).await?;
+    let sent: Value = sent.error_for_status()?.json().await?;
+    let events = person.events(&text(&sent, "/run/id")?).await?.all().await?;
+    let told = events.iter().filter(|event| event.is_state("shortened"));
+    let told: Vec<_> = told.map(|event| event.metadata("message").to_string()).collect();
+    let asked = match journal()? {
+        Some(journal) => journal.ended(test, 1).await?.first().context("nobody was asked")?.request.to_string(),
+        None => String::new(),
+    };
+    Ok((told.join("\n"), asked))
+}
+
+#[tokio::test]
+async fn a_document_goes_to_the_model_as_text_and_of_one_that_cannot_be_read_both_are_told_why() -> Result<()> {
+    let person = Person::new().await?;
+    let test = unique("documents");
+    // Nobody waits between: whoever asks waits until it is read.
+    let files = [uploaded(&person, "headings.pdf").await?, uploaded(&person, "password.pdf").await?];
+    let scanned = uploaded(&person, "scanned.pdf").await?;
+    let (told, asked) = asked_with(&person, &test, &[files.as_slice(), &[scanned]].concat()).await?;
+    assert!(told.contains("password.pdf: The file is protected by a password."), "{told}");
+    assert!(told.contains("scanned.pdf: Pages of it are pictures") && !told.contains("headings.pdf"), "{told}");
+    if journal()?.is_some() {
+        assert!(asked.contains("# Causes\\n\\nThe tide rises and falls twice a day"), "{asked}");
+        assert!(asked.contains("[Page 1]") && asked.contains("A page with text."), "{asked}");
+        assert!(asked.contains("(It cannot be read. The file is protected by a password."), "{asked}");
+    }
+    let [read, refused] = [&files[0], &files[1]].map(|id| format!("/api/files/{id}"));
+    assert_eq!(person.get(&read).await?["reading"]["parts"], 1);
+    assert_eq!(person.get(&refused).await?["reading"]["code"], "file_encrypted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_document_whose_reader_was_killed_is_read_by_the_next() -> Result<()> {
+    let Some((mut host, app)) = App::own(start_model()?.options())? else { tests::skip!("needs a host to kill") };
+    let mut person = Person::in_app(&app).await?;
+    let id = uploaded(&person, "headings.pdf").await?;
+    host.kill()?;
+    // As somebody leaves it who is killed while reading, some time ago.
+    let killed = "UPDATE file_readings SET state = 'reading', lease = 'killed', until = 1, bytes = 0";
+    host.in_database(killed).await?;
+    host.restart()?;
+    person.app = App::of(&host);
+    until("the text", async || {
+        // Somebody watches the installation, by which waiting work is found.
+        person.app.request(Method::GET, "/ready").send().await?;
+        let file = person.get(&format!("/api/files/{id}")).await?;
+        Ok((file["reading"]["state"] == "read" && file["reading"]["bytes"] != 0).then_some(()))
     })
     .await
 }

@@ -8,7 +8,8 @@ use completions_api::{Answer, Ending, Failure};
 use domain::{Id, RunState, ToolCall};
 use futures::{Stream, StreamExt as _, future};
 use orchestrator::{
-    CallTerms, Host, Ledger, ModelAnswer, Offered, Opened as OpenedRun, Severity, ToolAnswer, ToolProgress, Unreachable,
+    CallTerms, FileText, Host, Ledger, ModelAnswer, Offered, Opened as OpenedRun, Severity, ToolAnswer, ToolProgress,
+    Unreachable,
 };
 use router_test::{Surroundings, paused};
 use storage::{
@@ -79,6 +80,10 @@ impl<D: Database> Host for Scripted<D> {
 
     async fn file(&self, _: Id, _: Id, _: u64) -> Option<Vec<u8>> {
         None
+    }
+
+    async fn file_text(&self, _: Id, _: Id, _: usize) -> FileText {
+        FileText::Away
     }
 
     async fn call_tool(&self, _: Lease, _: &ToolCall, _: CallTerms<'_>, _: &dyn Fn(ToolProgress)) -> ToolAnswer {

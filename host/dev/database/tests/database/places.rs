@@ -170,7 +170,7 @@ pub(crate) fn tool_rows() -> Vec<String> {
 }
 
 /// The tables of later schemas.
-pub(crate) const LATER_TABLES: [&str; 61] = [
+pub(crate) const LATER_TABLES: [&str; 63] = [
     "inside_keys",
     "limits",
     "budget_use",
@@ -214,6 +214,8 @@ pub(crate) const LATER_TABLES: [&str; 61] = [
     "files",
     "file_pieces",
     "file_removals",
+    "file_readings",
+    "file_texts",
     "message_files",
     "assistants",
     "assistant_groups",
@@ -244,6 +246,8 @@ pub(crate) fn later_rows() -> Vec<String> {
         "INSERT INTO files VALUES ('f1', 'u1', 's1:ä', 's1:b', 'image/png', 9007199254740993, 3, 'arriving', 's3', 1, 2)",
         "INSERT INTO files VALUES ('f2', 'u1', 's1:ö', 's1:c', 'text/plain', 3, 3, 'ready', '', 1, NULL)",
         "INSERT INTO file_pieces VALUES ('f2', 0, 'AA+/==')",
+        "INSERT INTO file_readings VALUES ('f2', 'u1', 'failed', 1, '', 0, 3, 'file_damaged', 'Ö', 'scanned', 2, 9)",
+        "INSERT INTO file_texts VALUES ('f2', 0, 'AA+/==')",
         "INSERT INTO file_removals VALUES ('f0', 's3', 9, 1, 2)",
         "INSERT INTO message_files VALUES ('m-u1-1', 0, 'c-u1', 'f2')",
         "UPDATE runs SET time_zone = 'Europe/Vienna', settings_id = 'cs1' WHERE id = 'r-u1'",
