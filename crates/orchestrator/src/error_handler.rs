@@ -40,6 +40,10 @@ pub(crate) const UNLISTED_TOOLS: &str =
 pub(crate) const WITHOUT_PICTURES: &str =
     "This model does not look at pictures. It was told that there are some. Choose one that sees them.";
 
+/// The notice to a person whose answer cannot be stored.
+pub(crate) const UNWRITABLE: &str = "The answer cannot be stored: the disk of this installation is full or read-only. Ask the administrator to fix it, then \
+                          open this conversation again, and the answer goes on.";
+
 /// What is left of words about the provider of `openai_base_url` for another one.
 const STANDARD_ADDRESS: &str = "openai_base_url";
 

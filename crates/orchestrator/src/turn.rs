@@ -38,10 +38,6 @@ use crate::{
 /// The rounds of one run, over all its executors. In the last one, the model may not call tools, so it must answer with what it has.
 const MAX_ROUNDS: usize = 12;
 
-/// The notice to a person whose answer cannot be stored.
-const UNWRITABLE: &str = "The answer cannot be stored: the disk of this installation is full or read-only. Ask the administrator to fix it, then \
-                          open this conversation again, and the answer goes on.";
-
 /// How long an answer waits for the list of tools.
 const TOOLS_LIMIT: Duration = Duration::from_secs(20);
 /// How long it waits for what is in attached files: some megabytes at most.
@@ -158,7 +154,7 @@ pub(crate) async fn execute<H: Host, R: Reader>(
         Ok(()) => TurnOutcome::Ended,
         Err(interrupted) => {
             if interrupted.is_unwritable() {
-                session.outbox.tell(&Event::Unkept { message: UNWRITABLE, code: "unwritable" });
+                session.outbox.tell(&Event::Unkept { message: error_handler::UNWRITABLE, code: "unwritable" });
             }
             TurnOutcome::Interrupted(interrupted, session.outbox.into_reader())
         }
