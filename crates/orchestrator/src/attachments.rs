@@ -333,7 +333,7 @@ mod tests {
         assert!(words.starts_with(&format!("<file_{word} name=\"a__b_.txt\">\nhello\n</file_{word}>\n\n")), "{words}");
         assert!(
             words.contains("name=\"cat.png\" type=\"image/png\" bytes=\"7\"></file_")
-                && words.ends_with("(What is in it cannot be read here.)"),
+                && words.ends_with("(What is in it is not here: it is not read yet, or there is no room for it.)"),
             "{words}"
         );
         assert_eq!(attachments.pictures(&message, true), ["data:x"]);
