@@ -168,13 +168,16 @@ async fn a_document_is_fenced_like_a_text_and_what_is_missing_of_it_is_said_to_t
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_waits_for_a_document_for_a_while_and_then_says_that_it_is_not_read_yet() {
-    let world = World::new([answer(&["Later."])]);
+    let world = World::new([tool_call(&[("c1", "t", "{}")]), answer(&["Later."])]).with_tool("t", false);
     let slow = world.uploaded("slow.pdf", "application/pdf", b"%PDF").await;
-    let run = world.send_with("What is this?", &[slow]).await;
+    let notes = world.uploaded("notes.txt", "text/plain", b"buy milk").await;
+    let run = world.send_with("What is this?", &[slow, notes]).await;
     let heard = world.read(run, 0).await;
     assert_eq!(heard.text(), "Later.");
-    let waited = world.times()[0];
+    // Once for all rounds, and nothing else that is attached is left out for it.
+    let waited = world.times()[1];
     assert!(waited >= Duration::from_secs(20) && waited < Duration::from_secs(30), "{waited:?}");
+    assert!(world.said(0).to_string().contains("buy milk"));
     let said = world.said(0).to_string();
     assert!(said.contains("name=\\\"slow.pdf\\\"") && said.contains("it is not read yet"), "{said}");
     assert!(heard.data().iter().any(|data| data.to_string().contains("slow.pdf: It is not read yet")));
