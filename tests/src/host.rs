@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use native_postgres::server::SharedDatabase;
 use storage::Value;
 use tempfile::TempDir;
 
@@ -84,6 +85,8 @@ pub struct Exit {
 pub struct Host {
     options: Options,
     state: Arc<TempDir>,
+    /// Its own, which goes with the last host that has it.
+    database: Option<Arc<SharedDatabase>>,
     address: String,
     process: Option<Process>,
 }
@@ -129,14 +132,15 @@ impl Host {
 
     fn start(mut options: Options) -> Result<Self> {
         let named = options.variables.iter().any(|(name, _)| name == DATABASE_URL);
-        if let Some(url) = store::new_database()?.filter(|_| !named) {
-            options = options.variable(DATABASE_URL, &url);
+        let database = if named { None } else { store::new_database()?.map(Arc::new) };
+        if let Some(database) = &database {
+            options = options.variable(DATABASE_URL, database.url());
         }
-        Self::start_in(options, Arc::new(new_state()?))
+        Self::start_in(options, Arc::new(new_state()?), database)
     }
 
-    fn start_in(options: Options, state: Arc<TempDir>) -> Result<Self> {
-        let mut host = Self { options, state, address: "127.0.0.1:0".to_owned(), process: None };
+    fn start_in(options: Options, state: Arc<TempDir>, database: Option<Arc<SharedDatabase>>) -> Result<Self> {
+        let mut host = Self { options, state, database, address: "127.0.0.1:0".to_owned(), process: None };
         host.restart()?;
         Ok(host)
     }
@@ -148,7 +152,7 @@ impl Host {
     pub fn beside(&self) -> Result<Self> {
         let shares = self.options.variables.iter().any(|(name, _)| name == DATABASE_URL);
         let state = if shares { Arc::new(new_state()?) } else { Arc::clone(&self.state) };
-        Self::start_in(self.options.clone(), state)
+        Self::start_in(self.options.clone(), state, self.database.clone())
     }
 
     /// Starts the host again, on the same port and state folder.

@@ -5,7 +5,7 @@ use std::{env, path::Path};
 use anyhow::Result;
 use native_postgres::{
     PostgresDatabase,
-    server::{self, Server},
+    server::{self, Server, SharedDatabase},
 };
 use native_sqlite::SqliteFile;
 use storage::{Database as _, Row, Statement};
@@ -18,8 +18,8 @@ pub fn is_postgres() -> bool {
     env::var("EA_STORE").is_ok_and(|store| store == "postgres")
 }
 
-/// The address of a new database for a host; `None`: SQLite.
-pub(crate) fn new_database() -> Result<Option<String>> {
+/// A new database for a host; `None`: SQLite.
+pub(crate) fn new_database() -> Result<Option<SharedDatabase>> {
     is_postgres().then(|| server::shared_database(&repository())).transpose()
 }
 

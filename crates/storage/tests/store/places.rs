@@ -7,8 +7,8 @@ use std::{
 };
 
 use native_postgres::{
-    PostgresDatabase, PostgresUrl,
-    server::{shared, shared_copy, shared_database, skipped},
+    PostgresDatabase,
+    server::{SharedDatabase, shared, shared_copy, shared_database, skipped},
 };
 use native_sqlite::SqliteFile;
 use storage::{Database, DatabaseError, Dialect, Row, Statement, TransactionOutcome, migration::migrate};
@@ -24,7 +24,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// The place of a database, which is made when it is first opened: empty, unless it was [`Place::migrated`] before.
 pub(crate) enum Place {
     Sqlite(tempfile::TempDir),
-    Postgres(OnceLock<PostgresUrl>),
+    Postgres(OnceLock<SharedDatabase>),
 }
 
 /// The file that everybody's SQLite database is in.
@@ -60,13 +60,13 @@ impl Place {
     pub(crate) fn migrated(self) -> Self {
         match &self {
             Self::Sqlite(folder) => fs::write(folder.path().join(FILE), &*MIGRATED).unwrap(),
-            Self::Postgres(url) => {
+            Self::Postgres(database) => {
                 let copy = shared_copy(workspace(), |url| {
                     let database = block_on(PostgresDatabase::open(url.parse()?))?;
                     block_on(migrate(&database))?;
                     Ok(())
                 });
-                url.set(copy.unwrap().parse().unwrap()).unwrap();
+                database.set(copy.unwrap()).unwrap();
             }
         }
         self
@@ -76,9 +76,9 @@ impl Place {
     pub(crate) fn open(&self) -> Real {
         match self {
             Self::Sqlite(folder) => Real::Sqlite(SqliteFile::open(&folder.path().join(FILE)).unwrap()),
-            Self::Postgres(url) => {
-                let url = url.get_or_init(|| shared_database(workspace()).unwrap().parse().unwrap());
-                Real::Postgres(block_on(PostgresDatabase::open(url.clone())).unwrap())
+            Self::Postgres(database) => {
+                let database = database.get_or_init(|| shared_database(workspace()).unwrap());
+                Real::Postgres(block_on(PostgresDatabase::open(database.url().parse().unwrap())).unwrap())
             }
         }
     }

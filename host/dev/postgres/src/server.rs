@@ -24,6 +24,9 @@ const WHEEL_VERSION: &str = "18.6.3";
 /// The role for everything: the superuser.
 const ROLE: &str = "postgres";
 
+/// PostgreSQL's own empty database, which others are copies of.
+const EMPTY: &str = "template1";
+
 /// PostgreSQL refuses to run as root. In place of root, it runs as this account, which owns nothing.
 const UNPRIVILEGED: &str = "nobody";
 
@@ -63,6 +66,9 @@ exec "$@" 3<&-
 
 /// A test may start several hosts, and each host keeps connections for each of its components.
 const SHARED_CONNECTIONS: u32 = 400;
+
+/// What is kept of the log for a recovery: a gigabyte unless it is said, which the tests' few megabytes of data never need.
+const SHARED_SETTINGS: [(&str, &str); 2] = [("min_wal_size", "32MB"), ("max_wal_size", "64MB")];
 
 /// The settings of a server.
 #[derive(Debug, Clone)]
@@ -148,17 +154,20 @@ impl Server {
     /// # Errors
     /// When a database of that name exists, or the server does not run.
     pub fn create_database(&self, name: &str) -> anyhow::Result<String> {
-        // PostgreSQL's own empty one.
-        self.create_copy(name, "template1")
+        self.create_copy(name, EMPTY)
     }
 
     fn create_copy(&self, name: &str, template: &str) -> anyhow::Result<String> {
-        let port = self.port.to_string();
-        let mut create = self.program("createdb")?;
-        create.args(["--host", "127.0.0.1", "--port", &port, "--username", ROLE, "--no-password"]);
+        let mut create = self.client("createdb")?;
         create.args(["--template", template, "--", name]);
-        run(create.env("PGPASSWORD", &self.password)).with_context(|| format!("cannot create the database {name}"))?;
+        run(&mut create).with_context(|| format!("cannot create the database {name}"))?;
         Ok(self.url(name))
+    }
+
+    fn remove_database(&self, name: &str) -> anyhow::Result<()> {
+        let mut remove = self.client("dropdb")?;
+        remove.args(["--force", "--", name]);
+        run(&mut remove).map(drop).with_context(|| format!("cannot remove the database {name}"))
     }
 
     /// Stops the server: it disconnects its clients and writes everything. The data stays until the server is dropped.
@@ -292,6 +301,14 @@ impl Server {
         Ok(program)
     }
 
+    /// One that asks the running server for something.
+    fn client(&self, name: &str) -> anyhow::Result<Command> {
+        let mut client = self.program(name)?;
+        client.args(["--host", "127.0.0.1", "--username", ROLE, "--no-password", "--port"]).arg(self.port.to_string());
+        client.env("PGPASSWORD", &self.password);
+        Ok(client)
+    }
+
     fn run_as(&self, command: &mut Command) {
         // The settings of the user who runs us are for another server.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PG")) {
@@ -316,13 +333,44 @@ impl Drop for Server {
     }
 }
 
-/// Makes an empty database on a server that all tests of a program share, and returns its address. A crash of the machine may lose its data; a crash
-/// of the server does not.
+/// A test's database on the server that all tests of a program share. It is removed when it is dropped, so that the disk needs room for those of the
+/// tests that run, not of all: an empty one has 8 MB.
+#[derive(Debug)]
+pub struct SharedDatabase {
+    server: &'static Server,
+    name: String,
+    url: String,
+}
+
+impl SharedDatabase {
+    fn new(server: &'static Server, template: &str) -> anyhow::Result<Self> {
+        static DATABASES: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("shared_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let url = server.create_copy(&name, template)?;
+        Ok(Self { server, name, url })
+    }
+
+    /// Its address, as [`Server::url`] has it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for SharedDatabase {
+    fn drop(&mut self) {
+        if let Err(error) = self.server.remove_database(&self.name) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Makes an empty database on a server that all tests of a program share. A crash of the machine may lose its data; a crash of the server does not.
 ///
 /// # Errors
 /// As [`Server::start`].
-pub fn shared_database(workspace: &Path) -> anyhow::Result<String> {
-    shared(workspace)?.create_database(&next_name())
+pub fn shared_database(workspace: &Path) -> anyhow::Result<SharedDatabase> {
+    SharedDatabase::new(shared(workspace)?, EMPTY)
 }
 
 /// As [`shared_database`], with what `fill` has put into the first of these, which costs a fraction of filling each. `fill` must have closed its
@@ -330,13 +378,13 @@ pub fn shared_database(workspace: &Path) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// As [`Server::start`], and those of `fill`.
-pub fn shared_copy(workspace: &Path, fill: impl FnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<String> {
+pub fn shared_copy(workspace: &Path, fill: impl FnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<SharedDatabase> {
     static TEMPLATE: OnceLock<anyhow::Result<()>> = OnceLock::new();
     const NAME: &str = "filled";
     let server = shared(workspace)?;
     let filled = TEMPLATE.get_or_init(|| fill(&server.create_database(NAME)?));
     filled.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    server.create_copy(&next_name(), NAME)
+    SharedDatabase::new(server, NAME)
 }
 
 /// The server that all tests of a program share.
@@ -345,13 +393,9 @@ pub fn shared_copy(workspace: &Path, fill: impl FnOnce(&str) -> anyhow::Result<(
 /// As [`Server::start`].
 pub fn shared(workspace: &Path) -> anyhow::Result<&'static Server> {
     static SERVER: OnceLock<anyhow::Result<Server>> = OnceLock::new();
-    let options = Options { max_connections: SHARED_CONNECTIONS, fsync: false, ..Options::default() };
+    let settings = SHARED_SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let options = Options { max_connections: SHARED_CONNECTIONS, fsync: false, settings };
     SERVER.get_or_init(|| Server::start(workspace, options)).as_ref().map_err(|error| anyhow!("{error:#}"))
-}
-
-fn next_name() -> String {
-    static DATABASES: AtomicUsize = AtomicUsize::new(0);
-    format!("shared_{}", DATABASES.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Says that a test is skipped because a server did not start.

@@ -14,6 +14,9 @@ use crate::rings::counts::{Counts, failures, in_brief};
 use crate::rings::{Part, RINGS, Readiness, Ring};
 use crate::step::{Step, aside};
 
+/// How the system and SQLite say that a disk is full. A test that fails of it says nothing about what it tests.
+const DISK_FULL: [&str; 2] = ["No space left on device", "database or disk is full"];
+
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Rings to run; all if none is named
@@ -222,8 +225,13 @@ fn run_part(repo: &Repo, ring: &Ring, mut part: Part) -> anyhow::Result<Outcome>
         // A part that did not compile, did not type-check or died has no failed case.
         outcome.counts.failed = outcome.counts.failed.max(1);
         let again = part.again.unwrap_or_else(|| format!("cargo dev test {}", ring.name));
+        let full = if DISK_FULL.iter().any(|said| log.contains(said)) {
+            "The disk was full: `cargo dev doctor`\n"
+        } else {
+            ""
+        };
         let (failures, status, log) = (failures(&log), ended.status, ended.log.display());
-        outcome.failed.push(format!("{name} failed:\n{}\nOnce more: {again}", in_brief(&failures).join("\n")));
+        outcome.failed.push(format!("{name} failed:\n{}\n{full}Once more: {again}", in_brief(&failures).join("\n")));
         let failures = failures.join("\n");
         aside(|| eprintln!("\n{failures}\n\n{name} ended with {status}. The whole log: {log}\nOnce more: {again}\n"));
     }

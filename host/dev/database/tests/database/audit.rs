@@ -17,7 +17,7 @@ fn record(place: &Place) {
     place.succeed(&["migrate"]);
     match place {
         Place::Sqlite(folder) => sealed(SqliteFile::open(&folder.path().join("sqlite_db.db")).unwrap()),
-        Place::Postgres(url) => sealed(wait(PostgresDatabase::open(url.parse().unwrap())).unwrap()),
+        Place::Postgres(url, _) => sealed(wait(PostgresDatabase::open(url.parse().unwrap())).unwrap()),
     }
 }
 
@@ -49,7 +49,7 @@ fn without_triggers(place: &Place, statements: &[&str]) {
                     all.push(format!("DROP TRIGGER {name}"));
                 }
             }
-            Place::Postgres(_) => all.push(format!("ALTER TABLE {table} DISABLE TRIGGER USER")),
+            Place::Postgres(..) => all.push(format!("ALTER TABLE {table} DISABLE TRIGGER USER")),
         }
     }
     all.extend(statements.iter().map(ToString::to_string));

@@ -37,7 +37,7 @@ fn somebody(place: &Place) {
     place.succeed(&["migrate"]);
     match place {
         Place::Sqlite(folder) => said(SqliteFile::open(&folder.path().join("sqlite_db.db")).unwrap()),
-        Place::Postgres(url) => said(wait(PostgresDatabase::open(url.parse().unwrap())).unwrap()),
+        Place::Postgres(url, _) => said(wait(PostgresDatabase::open(url.parse().unwrap())).unwrap()),
     }
 }
 

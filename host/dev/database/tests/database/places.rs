@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::LazyLock;
 
-use native_postgres::server::{shared_database, skipped};
+use native_postgres::server::{SharedDatabase, shared_database, skipped};
 use native_postgres::{PostgresDatabase, PostgresUrl};
 use native_sqlite::SqliteFile;
 use storage::{Database, Row, Statement, TransactionOutcome, Value};
@@ -24,7 +24,8 @@ pub(crate) fn workspace() -> &'static Path {
 /// A database that does not exist yet, or is empty.
 pub(crate) enum Place {
     Sqlite(tempfile::TempDir),
-    Postgres(String),
+    /// An address, and the database that goes with this place.
+    Postgres(String, Option<SharedDatabase>),
 }
 
 impl Place {
@@ -34,7 +35,8 @@ impl Place {
 
     /// `None`, with a message, on a machine without PostgreSQL.
     pub(crate) fn postgres() -> Option<Self> {
-        Some(Self::Postgres(shared_database(workspace()).inspect_err(skipped).ok()?))
+        let database = shared_database(workspace()).inspect_err(skipped).ok()?;
+        Some(Self::Postgres(database.url().to_owned(), Some(database)))
     }
 
     /// All databases that this machine has.
@@ -49,7 +51,7 @@ impl Place {
         program.env_remove("SPIN_VARIABLE_DATABASE_URL").env_remove("SPIN_VARIABLE_MASTER_KEY");
         match self {
             Self::Sqlite(folder) => program.arg("--state-dir").arg(folder.path()),
-            Self::Postgres(url) => program.env("SPIN_VARIABLE_DATABASE_URL", url),
+            Self::Postgres(url, _) => program.env("SPIN_VARIABLE_DATABASE_URL", url),
         };
         program.output().unwrap()
     }
@@ -87,7 +89,7 @@ impl Place {
             Self::Sqlite(folder) => {
                 wait(SqliteFile::open(&folder.path().join("sqlite_db.db")).unwrap().transaction(statements))
             }
-            Self::Postgres(url) => {
+            Self::Postgres(url, _) => {
                 let url: PostgresUrl = url.parse().unwrap();
                 wait(async { PostgresDatabase::open(url).await.unwrap().transaction(statements).await })
             }
@@ -99,7 +101,7 @@ impl Place {
     pub(crate) fn dialect(&self) -> storage::Dialect {
         match self {
             Self::Sqlite(_) => storage::Dialect::Sqlite,
-            Self::Postgres(_) => storage::Dialect::Postgres,
+            Self::Postgres(..) => storage::Dialect::Postgres,
         }
     }
 }

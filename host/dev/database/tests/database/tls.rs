@@ -40,7 +40,7 @@ async fn terminate_tls(identity: CertifiedKey<rcgen::KeyPair>, server: String) -
 
 #[test]
 fn a_server_is_believed_if_this_machine_trusts_its_certificate() {
-    let Some(Place::Postgres(plain)) = Place::postgres() else { return };
+    let Some(Place::Postgres(plain, _database)) = Place::postgres() else { return };
     let [server, stranger] = [(), ()].map(|()| rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let [trusted, untrusted] = [("trusted", &server), ("untrusted", &stranger)].map(|(name, identity)| {
