@@ -109,7 +109,7 @@ fn rights() -> Vec<Rights<'static>> {
         ),
         component(
             "tools",
-            &[DATABASE, OPS, "{{ remote_mcp_host }}", "{{ remote_mcp_authorization_host }}"],
+            &[DATABASE, FILES, OPS, "{{ remote_mcp_host }}", "{{ remote_mcp_authorization_host }}"],
             &["default"],
         ),
         component("ui", &[], &[]),

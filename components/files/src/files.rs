@@ -13,7 +13,7 @@ use storage::{
 };
 use web::{
     Allowed, Inside, Json, Listing, Page, PathId, Query, Result,
-    inside::{Reading, Stream},
+    inside::{Reading, ReadingTexts},
 };
 
 use crate::{content, router::Files};
@@ -160,7 +160,7 @@ pub(crate) async fn read_inside<D: Database + 'static>(
 /// `GET /internal/files/{id}/text`: the text of a person's document, for models.
 pub(crate) async fn read_text_inside<D: Database + 'static>(
     State(files): State<Files<D>>,
-    call: Inside<Stream>,
+    call: Inside<ReadingTexts>,
     PathId(id): PathId,
 ) -> Result<Response> {
     let user_id = call.person()?;

@@ -1,6 +1,6 @@
 //! What an operator can set about tools.
 
-use std::{iter, sync::Arc};
+use std::sync::Arc;
 
 use platform::variables::variable;
 use tool_catalogue::{RemoteServer, Server, Servers};
@@ -34,11 +34,11 @@ pub(crate) struct Config {
 impl Config {
     /// Reads the variables that `spin.toml` grants. What is wrong with them is logged, `/ready` says it too, and what would loosen a rule is
     /// left out: policies that cannot be read deny everything.
-    pub(crate) async fn read(built_in: Server) -> Self {
+    pub(crate) async fn read(built_in: impl IntoIterator<Item = Server>) -> Self {
         let composed = variable("tool_servers").await;
         let all = composed.split(',').map(str::trim).filter(|name| !name.is_empty()).filter_map(Server::composed);
         // What is built in comes first: no other server can take its name.
-        let mut servers = Servers { all: iter::once(built_in).chain(all).collect(), unread: None };
+        let mut servers = Servers { all: built_in.into_iter().chain(all).collect(), unread: None };
         match RemoteServer::parse_list(&variable("remote_mcp_servers").await) {
             Ok(remote) => servers.all.extend(remote.into_iter().map(Server::remote)),
             Err(error) => {

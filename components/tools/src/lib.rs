@@ -11,6 +11,7 @@ mod connected_lists;
 mod connections;
 mod failures;
 mod features;
+mod files;
 mod gateway;
 mod gateway_caller;
 mod gateway_tasks;
@@ -50,7 +51,7 @@ thread_local! {
 #[spin_sdk::http_service]
 async fn handle(request: Request) -> Answer {
     platform::serve(COMPONENT, request, config::checks, async |app| {
-        let config = Config::read(memory::server()).await;
+        let config = Config::read([memory::server(), files::server()]).await;
         let host = SpinHost(app.clone());
         router::router(Tools::new(app, config, host, MEMORY.with(Rc::clone)))
     })

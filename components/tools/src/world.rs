@@ -3,7 +3,7 @@
 use std::{cell::RefCell, time::Duration};
 
 use cache::Clock;
-use domain::{Id, Timestamp};
+use domain::{FILES_SERVER, Id, Timestamp};
 use mcp::{CallAnswer, CallResult, ClientError, Input, Map, Progress, Task, Tasks};
 use permissions::Scopes;
 use serde_json::{Value, json, value::RawValue};
@@ -25,7 +25,7 @@ use web::{Authenticator as _, Preferences};
 use crate::{
     access_tokens::with_token,
     failures::{failed, failed_here},
-    memory,
+    files, memory,
     passed::{entered, passed},
     progress::Told,
     record::record,
@@ -233,7 +233,10 @@ impl<D: Database + 'static, H: Host> World for CallWorld<'_, D, H> {
     async fn call(&self, tool: &KnownTool, arguments: &str) -> Result<Reached, CallFailure> {
         if tool.built_in {
             let run_id = self.run.as_ref().filter(|run| !run.unattended).map(|run| run.lease.run_id);
-            return memory::call(self.tools.store(), self.user_id, run_id, tool, arguments).await;
+            return match tool.server.as_str() {
+                FILES_SERVER => files::call(self.tools, self.user_id, run_id, tool, arguments).await,
+                _ => memory::call(self.tools.store(), self.user_id, run_id, tool, arguments).await,
+            };
         }
         let arguments = RawValue::from_string(arguments.to_owned())
             .map_err(|error| CallFailure::InvalidArguments(error.to_string()))?;

@@ -116,6 +116,29 @@ pub struct AttachedFile {
 /// The most files of a message: more than a model looks at.
 pub const MAX_FILES_OF_MESSAGE: usize = 10;
 
+/// The server of the tools that read the files of a conversation, which is part of the app.
+pub const FILES_SERVER: &str = "files";
+
+/// The longest name of a file that models are told.
+const MAX_SHOWN_NAME_CHARS: usize = 100;
+/// The random part at the end of an id.
+const WORD_CHARS: usize = 12;
+
+/// A file's name as models are told it: with nothing in it that could end its quotation marks, its line or a remark.
+#[must_use]
+pub fn shown_file_name(name: &str) -> String {
+    let is_safe =
+        |letter: char| !letter.is_control() && !matches!(letter, '"' | '<' | '>' | '(' | ')' | '\u{2028}' | '\u{2029}');
+    name.chars().take(MAX_SHOWN_NAME_CHARS).map(|letter| if is_safe(letter) { letter } else { '_' }).collect()
+}
+
+/// The word that marks where a file begins and ends in a prompt, and by which models may name it.
+#[must_use]
+pub fn file_word(id: Id) -> String {
+    let id = id.to_string();
+    id.get(id.len().saturating_sub(WORD_CHARS)..).unwrap_or_default().to_owned()
+}
+
 impl Message {
     /// The call whose result this is.
     #[must_use]

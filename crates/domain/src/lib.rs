@@ -16,7 +16,10 @@ pub mod tokens;
 pub mod tool;
 pub mod user;
 
-pub use conversation::{AttachedFile, Conversation, MAX_FILES_OF_MESSAGE, Message, MessageRole, ToolCall, ToolResult};
+pub use conversation::{
+    AttachedFile, Conversation, FILES_SERVER, MAX_FILES_OF_MESSAGE, Message, MessageRole, ToolCall, ToolResult,
+    file_word, shown_file_name,
+};
 pub use id::Id;
 pub use memory::Memory;
 pub use run::{Cost, Run, RunFailure, RunState, RunStep, Usage};

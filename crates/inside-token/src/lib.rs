@@ -41,7 +41,7 @@ pub fn may_call(caller: &str, callee: &str) -> bool {
         "stream" => matches!(callee, FILES | TOOLS | WEBHOOKS),
         "chat" => callee == TOOLS,
         "ops" => matches!(callee, "auth" | "chat" | "stream" | FILES | TOOLS),
-        TOOLS => callee.starts_with(TOOL_SERVER),
+        TOOLS => callee == FILES || callee.starts_with(TOOL_SERVER),
         _ => false,
     }
 }

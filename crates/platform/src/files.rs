@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use domain::Id;
-use futures::{Stream, TryStreamExt as _};
-use http::{HeaderName, Request, StatusCode, header};
+use futures::{Stream, StreamExt as _};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use storage::Database;
 use web::App;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The component, as `spin.toml` lets others call it.
-const FILES: &str = "files";
+pub const FILES: &str = "files";
 /// Where it is woken to remove what is left of files. `spin.toml` has no trigger for it, so it cannot be reached from outside.
 pub const PATH: &str = "/internal/sweeps";
 /// The codes of what is missing in a text, with commas between them.
@@ -52,12 +52,8 @@ pub async fn read<D: Database>(
     user_id: Id,
     file_id: Id,
 ) -> Result<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<D>, FileUnread> {
-    let response = ask(app, user_id, &file_id.to_string()).await?;
-    match response.status {
-        StatusCode::OK => Ok(response.body),
-        StatusCode::NOT_FOUND | StatusCode::CONFLICT => Err(FileUnread::Gone),
-        status => Err(FileUnread::Failed(format!("{FILES} answered {status}"))),
-    }
+    let Response { status, headers, body, .. } = ask(app, user_id, file_id, Wanted::Bytes).await?;
+    Ok(answered(status, &headers, body).await?.1)
 }
 
 /// The text of a person's document, as [`read`] gives bytes, and the codes of what is missing in it.
@@ -69,18 +65,50 @@ pub async fn read_text<D: Database>(
     user_id: Id,
     file_id: Id,
 ) -> Result<(Vec<String>, impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<D>), FileUnread> {
-    let mut response = ask(app, user_id, &format!("{file_id}/text")).await?;
-    match response.status {
+    let Response { status, headers, body, .. } = ask(app, user_id, file_id, Wanted::Text).await?;
+    answered(status, &headers, body).await
+}
+
+/// What is asked for of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// Its bytes.
+    Bytes,
+    /// What was read of a document.
+    Text,
+}
+
+/// The request for a person's file, with the proof of whoever asks ([`App::prove`] for [`FILES`]).
+///
+/// # Errors
+/// None that an id can cause.
+pub fn request(file_id: Id, wanted: Wanted, proof: HeaderValue) -> Result<Request<Bytes>, http::Error> {
+    let what = if wanted == Wanted::Text { "/text" } else { "" };
+    Request::get(format!("http://{FILES}.spin.internal/internal/files/{file_id}{what}"))
+        .header(header::AUTHORIZATION, proof)
+        .body(Bytes::new())
+}
+
+/// The codes of what is missing in a text, and the body with what was asked for.
+///
+/// # Errors
+/// [`FileUnread`].
+pub async fn answered<E, B: Stream<Item = Result<Bytes, E>> + Unpin>(
+    status: StatusCode,
+    headers: &HeaderMap,
+    mut body: B,
+) -> Result<(Vec<String>, B), FileUnread> {
+    match status {
         StatusCode::OK => {
-            let notes = response.headers.get(NOTES).and_then(|notes| notes.to_str().ok()).unwrap_or_default();
+            let notes = headers.get(NOTES).and_then(|notes| notes.to_str().ok()).unwrap_or_default();
             let notes = notes.split(',').filter(|note| !note.is_empty()).map(str::to_owned).collect();
-            Ok((notes, response.body))
+            Ok((notes, body))
         }
         StatusCode::ACCEPTED => Err(FileUnread::Reading),
         StatusCode::NOT_FOUND | StatusCode::CONFLICT => Err(FileUnread::Gone),
         StatusCode::UNPROCESSABLE_ENTITY => {
             let mut problem = Vec::new();
-            while let Ok(Some(chunk)) = response.body.try_next().await {
+            while let Some(Ok(chunk)) = body.next().await {
                 if problem.len().saturating_add(chunk.len()) > MAX_PROBLEM_BYTES {
                     break;
                 }
@@ -105,13 +133,11 @@ struct Refusal {
 async fn ask<D: Database>(
     app: &App<D>,
     user_id: Id,
-    what: &str,
+    file_id: Id,
+    wanted: Wanted,
 ) -> Result<Response<impl Stream<Item = Result<Bytes, HttpError>> + Send + Unpin + use<D>>, FileUnread> {
     let proof = app.prove(FILES, Some(user_id), "").await;
     let proof = proof.map_err(|error| FileUnread::Failed(error.causes().unwrap_or_default()))?;
-    let request = Request::get(format!("http://{FILES}.spin.internal/internal/files/{what}"))
-        .header(header::AUTHORIZATION, proof)
-        .body(Bytes::new())
-        .map_err(|error| FileUnread::Failed(error.to_string()))?;
+    let request = request(file_id, wanted, proof).map_err(|error| FileUnread::Failed(error.to_string()))?;
     http_client::send(request).await.map_err(|error| FileUnread::Failed(error.to_string()))
 }

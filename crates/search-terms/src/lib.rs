@@ -21,5 +21,5 @@ mod words;
 pub use index::{DictionaryWord, Indexed, MAX_TERMS, Posting, index};
 pub use key::IndexKey;
 pub use query::{Filters, Kind, MAX_QUERY_CHARS, MAX_WORDS, Query, QueryWord};
-pub use snippet::{Matcher, Piece};
+pub use snippet::{Counts, Matcher, Piece};
 pub use spelling::{Expansion, Known, MAX_EXPANSIONS};

@@ -24,6 +24,15 @@ pub struct Piece {
     pub is_match: bool,
 }
 
+/// How often the words that were looked for are in a text.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// Of each word, in the order of the query.
+    pub words: Vec<u32>,
+    /// How many words the text has, or characters where no spaces are written.
+    pub length: u32,
+}
+
 /// Knows the words that were looked for, and finds them in texts.
 #[derive(Clone, Debug)]
 pub struct Matcher {
@@ -109,6 +118,20 @@ impl Matcher {
                 break;
             }
         }
+    }
+
+    /// How often each word is in a text, for a ranking. What stands behind the first 128 KB is not looked through.
+    #[must_use]
+    pub fn counts(&self, text: &str) -> Counts {
+        let text = beginning(text);
+        let mut words = vec![0_u32; self.words];
+        for mark in self.marks(text) {
+            if let Some(count) = words.get_mut(mark.word) {
+                *count = count.saturating_add(1);
+            }
+        }
+        let lengths = runs(text).map(|run| if run.is_unspaced { run.text.chars().count() } else { 1 });
+        Counts { words, length: u32::try_from(lengths.sum::<usize>()).unwrap_or(u32::MAX) }
     }
 
     /// The part of a text of about so many bytes that has the most of the words, in pieces. White space is one space each. What stands behind the first

@@ -1,11 +1,12 @@
 //! Claims: how an executor takes a run, and what it reads with it, so that a turn needs no statement for that. Every subquery here is planned again with
 //! each claim.
 
-use domain::{ConversationSettings, Id, ModelSettings, ResponseFormat, Run, memory::MEMORY_SERVER};
+use domain::{ConversationSettings, FILES_SERVER, Id, ModelSettings, ResponseFormat, Run, memory::MEMORY_SERVER};
 
 use crate::{
     Database, Statement, StorageError, Store, Value, conversation_settings,
     database::places,
+    files_of_runs,
     memories::{self, KnownFact},
     messages::{FORMAT_OF_RUN, read_format},
     model_dialects,
@@ -122,13 +123,14 @@ impl<D: Database> Store<D> {
             "UPDATE runs SET state = 'processing', error_code = {code}, error_message = {message}, lease_owner = ?2, lease_expires_at = now_ms() + ?3,
                  attempt = attempt + 1, updated_at = now_ms() {more}
              WHERE id = ?1 AND {condition} RETURNING {STORED_COLUMNS}, attempt, cancel_requested, {},
-                 {}, {}, {}, {FORMAT_OF_RUN}, user_id, {}, {}",
+                 {}, {}, {}, {FORMAT_OF_RUN}, user_id, {}, {}, {}",
             model_dialects::of_run(&placeholders),
             model_providers::OF_RUN,
             tool_listings::offers_of_run(),
             conversation_settings::columns("runs"),
             self.stored_key("runs.user_id"),
-            memories::of_run()
+            memories::of_run(),
+            files_of_runs::IN_RUN
         );
         let rows = self.database.query(Statement::new(query, sql, parameters).repeatably()).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -142,7 +144,7 @@ impl<D: Database> Store<D> {
         let mut offers = tool_listings::read_offers(&mut columns)?;
         let (settings_id, settings) = (columns.optional_id()?, columns.optional_text()?);
         let (format, user_id) = (columns.optional_text()?, columns.id()?);
-        let (key, facts) = (columns.optional_text()?, columns.optional_text()?);
+        let (key, facts, has_files) = (columns.optional_text()?, columns.optional_text()?, columns.flag()?);
         let key = match self.take_key(user_id, run.id, key).await {
             Ok(key) => key,
             Err(error) => {
@@ -158,6 +160,10 @@ impl<D: Database> Store<D> {
         let memories = memories::read_of_run(facts.filter(|_| !unattended), &opener)?;
         if memories.is_none() {
             offers.denied.push(format!("{MEMORY_SERVER}:*"));
+        }
+        // Without files there is nothing to read, and no word about it in the prompt.
+        if !has_files {
+            offers.denied.push(format!("{FILES_SERVER}:*"));
         }
         Ok(Some(Claim {
             run,

@@ -146,16 +146,17 @@ pub struct FileRemoval {
     pub attempts: i64,
 }
 
-const COLUMNS: &str = "files.id, files.name, files.key, files.type, files.size, files.received, files.state, files.store, files.created_at, files.expires_at";
+pub(crate) const COLUMNS: &str = "files.id, files.name, files.key, files.type, files.size, files.received, files.state, files.store, files.created_at, files.expires_at";
 /// Files, with what is known of their texts.
-const WITH_READINGS: &str = "files LEFT JOIN file_readings ON file_readings.file_id = files.id";
+pub(crate) const WITH_READINGS: &str = "files LEFT JOIN file_readings ON file_readings.file_id = files.id";
 
 /// Where a column of a file is.
 const fn place<'a>(id: &'a str, column: &'a str) -> Place<'a> {
     Place { table: "files", row: id, column }
 }
 
-fn read(columns: &mut Columns<'_>, opener: &Opener) -> Result<StoredFile, StorageError> {
+/// Reads [`COLUMNS`], and those of the file's reading behind them.
+pub(crate) fn read(columns: &mut Columns<'_>, opener: &Opener) -> Result<StoredFile, StorageError> {
     let id = columns.id()?;
     let row = id.to_string();
     let name = opener.open(place(&row, "name"), columns.text()?)?;

@@ -26,6 +26,7 @@ pub mod database;
 pub mod erasures;
 pub mod file_readings;
 pub mod files;
+mod files_of_runs;
 pub mod grants;
 pub mod groups;
 pub mod identities;

@@ -205,7 +205,7 @@ async fn permit<W: World>(
     }
     let mut effect = decide(tool, &permission.installation, &permission.user);
     let mut may_disclose = false;
-    let may_be_misled = if tool.built_in { world.has_read_others() } else { world.has_read_private() };
+    let may_be_misled = if tool.keeps() { world.has_read_others() } else { world.has_read_private() };
     if effect == Effect::Allow
         && permission.approval != Approval::Allowed
         && may_be_misled
@@ -213,8 +213,8 @@ async fn permit<W: World>(
     {
         // A schema that cannot be read proposes no values.
         let schema = serde_json::from_str(tool.input_schema.get()).unwrap_or_default();
-        // What is built in is asked about whatever its arguments say: it keeps them for later, and discloses nothing.
-        if tool.built_in {
+        // What keeps its arguments for later is asked about whatever they say, and discloses nothing.
+        if tool.keeps() {
             effect = Effect::Ask;
         } else if !says_only(arguments, sent, &schema, &world.written_by_person().await?) {
             effect = Effect::Ask;

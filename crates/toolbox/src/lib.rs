@@ -99,6 +99,12 @@ impl KnownTool {
         (self.annotations.read_only || self.annotations.idempotent) && !self.remote
     }
 
+    /// Whether it is part of the app and keeps what it is told, so that an instruction that is hidden in a text could have something kept.
+    #[must_use]
+    pub const fn keeps(&self) -> bool {
+        self.built_in && !self.annotations.read_only
+    }
+
     /// The display name, or else the name.
     #[must_use]
     pub fn title(&self) -> &str {

@@ -184,7 +184,7 @@ pub fn decide(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Eff
 }
 
 /// Decides calls of a tool that an instruction in what was read may have led to: of one whose arguments others hear, after something private was read, if they
-/// hold what the person did not write; of one that is built in, after something was read that others wrote. The person is asked, unless a policy allows exactly
+/// hold what the person did not write; of one that is built in and keeps something, after something was read that others wrote. The person is asked, unless a policy allows exactly
 /// this tool.
 #[must_use]
 pub fn decide_exposed(tool: &KnownTool, installation: &[Policy], user: &[Policy]) -> Effect {
@@ -193,7 +193,7 @@ pub fn decide_exposed(tool: &KnownTool, installation: &[Policy], user: &[Policy]
         let mut policies = installation.iter().chain(user);
         policies.any(|policy| policy.is_exact() && policy.effect == Effect::Allow && policy.matches(tool))
     };
-    if effect == Effect::Allow && (is_heard_by_others(tool) || tool.built_in) && !is_named() {
+    if effect == Effect::Allow && (is_heard_by_others(tool) || tool.keeps()) && !is_named() {
         Effect::Ask
     } else {
         effect

@@ -47,7 +47,9 @@ callers! {
     /// Those that have webhooks sent: where runs end and where work is done that nobody waits for.
     Waking = "auth" | "stream";
     /// Those that need what is in a person's files: for a copy of everything, and for models.
-    Reading = "auth" | "stream";
+    Reading = "auth" | "stream" | "tools";
+    /// Those that need the texts of a person's documents, for models.
+    ReadingTexts = "stream" | "tools";
 }
 
 /// A call of the component `C`.

@@ -5,6 +5,7 @@ mod apis;
 mod approval;
 mod calls;
 mod elsewhere;
+mod files;
 mod going_on;
 mod mail;
 mod memory;

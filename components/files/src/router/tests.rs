@@ -175,7 +175,9 @@ fn only_components_that_need_files_read_them_and_one_has_them_swept() {
         let callers = [
             ("/internal/files/{id}", "auth"),
             ("/internal/files/{id}", "stream"),
+            ("/internal/files/{id}", "tools"),
             ("/internal/files/{id}/text", "stream"),
+            ("/internal/files/{id}/text", "tools"),
             (platform::files::PATH, "auth"),
         ];
         router_test::inside::walk("files", &callers, |app| router(files(app))).await;

@@ -28,6 +28,7 @@ mod access;
 mod connections;
 mod described;
 mod features;
+mod files;
 mod going_on;
 mod inside;
 

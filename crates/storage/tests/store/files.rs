@@ -10,7 +10,7 @@ use storage::{
 };
 
 use crate::{
-    fixture::Fixture,
+    fixture::{Fixture, LEASE_MS, lease_of},
     on_each_database,
     places::{Place, Real, block_on},
     sealing::rows,
@@ -25,6 +25,7 @@ on_each_database! {
     a_file_that_nobody_attaches_goes_and_one_that_is_attached_stays,
     a_copy_has_the_files_of_all_but_temporary_chats,
     who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation,
+    a_run_reaches_the_files_of_its_conversation_and_no_others,
     pieces_of_a_file_that_is_gone_are_removed_once_and_by_another_if_somebody_is_killed,
     a_file_of_the_configured_store_leaves_word_of_how_many_pieces_it_had,
     a_new_data_key_opens_the_files_of_before,
@@ -247,6 +248,28 @@ fn who_executes_a_run_learns_that_a_file_is_attached_in_its_conversation(place: 
         let (_, lease) = fixture.claimed(&user, conversation);
         let holder = block_on(fixture.store.holder_of(lease, "c")).unwrap().unwrap();
         assert_eq!(holder.has_files, has_files);
+    }
+}
+
+fn a_run_reaches_the_files_of_its_conversation_and_no_others(place: Place) {
+    let fixture = Fixture::new(place);
+    let [ada, eve] = ["ada@example.org", "eve@example.org"].map(|email| fixture.user(email));
+    let [old, new, elsewhere] = ["old", "new", "elsewhere"].map(|name| fixture.file(&ada, name, b"kept"));
+    let [with, without, other] = [(); 3].map(|()| fixture.conversation(&ada));
+    for (conversation, files) in [(with, vec![old.id, new.id]), (with, vec![old.id]), (other, vec![elsewhere.id])] {
+        assert!(matches!(fixture.sent_with(&ada, conversation, &files), Appended::Stored(..)));
+    }
+    let reached = |user: &User, run_id: Id, limit: u32| -> Vec<String> {
+        let files = block_on(fixture.store.files_of_run(user.id, run_id, limit)).unwrap();
+        files.into_iter().map(|file| file.name).collect()
+    };
+    for (conversation, names) in [(with, vec!["new", "old"]), (without, vec![])] {
+        let (_, run) = fixture.send(&ada, conversation, "and now?");
+        let claim = block_on(fixture.store.claim(lease_of(&run), LEASE_MS, "")).unwrap().unwrap();
+        assert_eq!(claim.offers.denied.contains(&"files:*".to_owned()), names.is_empty());
+        assert_eq!(reached(&ada, run.id, 50), names);
+        assert_eq!(reached(&ada, run.id, 1).len(), names.len().min(1));
+        assert!(reached(&eve, run.id, 50).is_empty());
     }
 }
 

@@ -180,6 +180,7 @@ fn do_what_people_do(store: &Store<Recorder<'_>>) {
             store.start_tool_call(lease, user_id, "call", "clock").await.unwrap();
         }
         store.holder_of(lease, "call").await.unwrap().unwrap();
+        store.files_of_run(user_id, lease.run_id, 50).await.unwrap();
         assert_eq!(store.remember(user_id, run.id, "likes tea", None).await.unwrap(), Remembered::New(1));
         assert_eq!(store.remember(user_id, run.id, "likes coffee", Some(1)).await.unwrap(), Remembered::Replaced(1));
         store.claim(lease, LEASE_MS, "s").await.unwrap();

@@ -261,7 +261,7 @@ fn everybodys_tools_are_read_with_the_access_and_ones_own_policies_and_secrets_w
     assert_eq!(unread.offers, KeptOffers::default(), "who does not ask for them");
     assert_eq!((list.listing.as_deref(), list.counts_for_ms.div_euclid(60_000)), (Some("[2]"), 1));
     denied.sort();
-    assert_eq!(denied, ["clock:*", "web:*"]);
+    assert_eq!(denied, ["clock:*", "files:*", "web:*"], "nothing is attached, so nothing can be read");
     secrets.sort();
     let named = |server: &str, name: &str| (server.to_owned(), name.to_owned());
     assert_eq!(secrets, [named("mail", "password"), named("web", "key")]);

@@ -240,6 +240,12 @@ fn what_is_built_in_is_asked_about_once_something_of_others_was_read_whoever_wro
     assert!(asks(&misled()));
     let allowed = |pattern: &'static str| Scripted { user: vec![(pattern, Allow)], ..misled() };
     assert!(asks(&allowed("memory:*")) && !asks(&allowed("memory:remember")));
+
+    let closed = Annotations { read_only: true, open_world: false, ..Annotations::default() };
+    let reads = KnownTool { built_in: true, annotations: closed, ..tool("files", "read_file") };
+    let unasked =
+        |world: &Scripted| matches!(world.execute(&reads, arguments), Execution::Result { code: AuditCode::Ok, .. });
+    assert!(unasked(&misled()) && unasked(&exposed(&[])), "what only reads keeps nothing, and nobody else hears it");
 }
 
 #[test]

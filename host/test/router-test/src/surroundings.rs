@@ -203,6 +203,7 @@ struct Inside {
     started: Instant,
     servers: RefCell<BTreeMap<String, ToolServer>>,
     authorities: RefCell<BTreeMap<String, AuthorizationServer>>,
+    pages: RefCell<BTreeMap<String, (u16, Bytes)>>,
     asked: RefCell<Vec<String>>,
     proofs: RefCell<Vec<String>>,
     logged: RefCell<String>,
@@ -222,6 +223,7 @@ pub fn paused<F: Future<Output = ()>>(test: impl FnOnce(Surroundings) -> F) {
             started: Instant::now(),
             servers: RefCell::default(),
             authorities: RefCell::default(),
+            pages: RefCell::default(),
             asked: RefCell::default(),
             proofs: RefCell::default(),
             logged: RefCell::default(),
@@ -239,6 +241,11 @@ impl Surroundings {
     /// Puts an authorization server at a host's name.
     pub fn set_authority(&self, host: &str, server: AuthorizationServer) {
         self.0.authorities.borrow_mut().insert(host.to_owned(), server);
+    }
+
+    /// Puts an answer at an address without its scheme, for whoever shows a proof if it is within the installation.
+    pub fn set_page(&self, address: &str, status: u16, body: impl Into<Bytes>) {
+        self.0.pages.borrow_mut().insert(address.to_owned(), (status, body.into()));
     }
 
     /// What was proven to servers of the installation since the last time: to which, for whom (an id or `nobody`), in which run or request.
@@ -283,8 +290,11 @@ impl Transport for Surroundings {
         if let Some(authority) = authority {
             return Ok(authority.answer(&request).map(whole));
         }
+        let page = self.0.pages.borrow().get(&format!("{host}{}", request.uri().path())).cloned();
         let server = self.0.servers.borrow().get(&host).cloned();
-        let Some(server) = server else { return Err(TransportError::NoName(host)) };
+        if page.is_none() && server.is_none() {
+            return Err(TransportError::NoName(host));
+        }
         if let Some(component) = host.strip_suffix(".spin.internal") {
             let proof = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let proof = proof.and_then(|proof| proof.strip_prefix(&format!("Bearer {component} "))).unwrap_or_default();
@@ -294,6 +304,11 @@ impl Transport for Surroundings {
                 return refused.map_err(|error| TransportError::Connection(error.to_string()));
             }
         }
+        if let Some((status, body)) = page {
+            let answer = Response::builder().status(status).body(whole(body));
+            return answer.map_err(|error| TransportError::Connection(error.to_string()));
+        }
+        let Some(server) = server else { return Err(TransportError::NoName(host)) };
         match server.takes {
             Some(takes) => tokio::time::sleep(takes).await,
             None => pending().await,
