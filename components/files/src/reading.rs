@@ -29,12 +29,13 @@ use crate::{
 
 /// New files are taken for so long, then the next look goes on.
 const WORK: Duration = Duration::from_secs(20);
-/// How often a file is tried that ends whoever reads it, or of which nobody says anything.
+/// How often a file is tried that ends whoever reads it.
 const MAX_ATTEMPTS: i64 = 3;
 /// Until a file is tried again that could not be fetched from where it lies.
 const AWAY_MS: i64 = 30_000;
-/// The same, if its reader broke: the file may be the cause, so there are not many times.
-const BROKEN_MS: i64 = 1_000;
+/// The same, if its reader broke, after the first time and after the second: the file may be the cause, so there are not many times. But a machine that is too busy
+/// breaks readers as well, and is not busy for ever.
+const BROKEN_MS: [i64; 2] = [1_000, 60_000];
 /// What `extract` answers with is shorter: 4 MiB, and a line for each page.
 const MAX_TEXT_BYTES: u64 = 6 * 1024 * 1024;
 /// The longest words of a refusal.
@@ -110,17 +111,22 @@ async fn read<D: Database + 'static>(files: &Files<D>, taken: &TakenReading) -> 
         Err(Unread::Failed(failure)) => store.end_reading(taken, Err(&failure)).await.map(drop),
         Err(Unread::Broken(cause)) => {
             log(COMPONENT, Level::Warn, "the reader of a document broke", cause_of(cause));
-            if taken.attempts >= MAX_ATTEMPTS {
-                return store.end_reading(taken, Err(&given_up())).await.map(drop);
+            let place = usize::try_from(taken.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+            match BROKEN_MS.get(place) {
+                Some(pause_ms) => store.postpone_reading(taken, *pause_ms, true).await,
+                None => store.end_reading(taken, Err(&given_up())).await.map(drop),
             }
-            store.postpone_reading(taken, BROKEN_MS, true).await
         }
         Err(Unread::Away(cause)) => {
             log(COMPONENT, Level::Warn, "a document cannot be fetched to be read", cause_of(cause));
             store.postpone_reading(taken, AWAY_MS, false).await
         }
         Err(Unread::Overtaken) => Ok(()),
-        Err(Unread::Storage(error)) => Err(error),
+        Err(Unread::Storage(error)) => {
+            // It was not the file. If the database does not take this either, the attempt counts.
+            store.postpone_reading(taken, AWAY_MS, false).await?;
+            Err(error)
+        }
     }
 }
 

@@ -142,6 +142,9 @@ fn remembered(remembered: Remembered) -> Result<String, String> {
             let words = "Nothing was remembered: there is no room for more facts. Replace one, or have the person delete some on the page Memory.";
             Err(words.to_owned())
         }
+        Remembered::Busy => {
+            Err("Nothing was remembered: the facts were being changed at the same moment. Call again.".to_owned())
+        }
         Remembered::Off => Err(OFF.to_owned()),
     }
 }

@@ -67,6 +67,8 @@ pub enum Remembered {
     NoSuchFact,
     /// There are [`MAX_MEMORIES`] already.
     Full,
+    /// Others changed the person's facts each time before this one was written.
+    Busy,
     /// Nothing is remembered here: the person does not want it, or it is a temporary chat.
     Off,
 }
@@ -177,8 +179,7 @@ impl<D: Database> Store<D> {
                 return Ok(written);
             }
         }
-        // Others change the person's facts faster than this one is read.
-        Ok(Remembered::NoSuchFact)
+        Ok(Remembered::Busy)
     }
 
     /// `false`: somebody else has this number now, or the run is gone.

@@ -123,6 +123,40 @@ fn a_file_that_kills_whoever_reads_it_is_given_up() {
 }
 
 #[test]
+fn a_database_that_fails_meanwhile_is_no_attempt_of_the_document() {
+    let test = test();
+    let id = test.uploaded(&document("fine"));
+    let database =
+        |sql: &'static str| block_on(test.fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+    for _ in 0..4 {
+        database("CREATE TRIGGER away BEFORE INSERT ON file_texts BEGIN SELECT RAISE(ABORT, 'away'); END");
+        test.read_documents();
+        database("DROP TRIGGER away");
+        assert_eq!(test.reading(&id)["state"], "reading", "it is tried again later");
+        test.time_passes();
+    }
+    test.read_documents();
+    assert_eq!(test.reading(&id)["state"], "read");
+}
+
+#[test]
+fn a_reader_that_breaks_twice_has_a_minute_before_the_last_attempt() {
+    let test = test();
+    test.uploaded(&document("bomb"));
+    let pause_ms = || {
+        let sql = "SELECT CAST(until - unixepoch('subsec') * 1000 AS INTEGER) FROM file_readings";
+        let rows = block_on(test.fixture.another_connection().query(Statement::new("t", sql, []))).unwrap();
+        rows[0].columns("t").integer().unwrap()
+    };
+    for expected in [0..=1_000, 50_000..=60_000] {
+        test.read_documents();
+        let pause_ms = pause_ms();
+        assert!(expected.contains(&pause_ms), "{pause_ms}");
+        test.time_passes();
+    }
+}
+
+#[test]
 fn a_document_with_a_damaged_piece_is_not_tried_again() {
     let test = test();
     let id = test.uploaded(&document(&"x".repeat(2 * PIECE_BYTES)));
