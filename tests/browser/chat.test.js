@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   answered,
   answers,
+  assertAccessible,
   composer,
   createConversation,
   eventually,
@@ -317,7 +318,7 @@ test("after a lost connection the answer goes on where it was", async (t) => {
   assert.equal(await answered(page), text);
 });
 
-test("a conversation is renamed and deleted, the latter after a question", async (t) => {
+test("a conversation is renamed and deleted, the latter with ten seconds to undo it", async (t) => {
   const { page } = await person(t);
   const id = await openConversation(page, "scripted-delay=1");
   await say(page, "A name to change");
@@ -330,14 +331,35 @@ test("a conversation is renamed and deleted, the latter after a question", async
   await list.getByRole("link", { name: "The better name" }).hover();
   await page.waitForFunction(() => document.title.startsWith("The better name"));
 
+  await page.clock.install();
   await list.getByRole("button", { name: /Delete/ }).click();
-  await page.getByRole("button", { name: "Cancel" }).click();
-  await list.getByRole("link", { name: "The better name" }).hover();
-  await list.getByRole("button", { name: /Delete/ }).click();
-  await page.getByRole("button", { name: "Delete", exact: true }).click();
   await page.waitForURL((url) => url.pathname === "/");
   await page.waitForFunction(() => document.activeElement?.tagName === "TEXTAREA");
   assert.equal(await list.getByRole("link", { name: "The better name" }).count(), 0);
+  await assertAccessible(page, "after a deletion");
+  await page.getByRole("button", { name: /^Undo/ }).click();
+  await page.waitForURL((url) => url.pathname === `/c/${id}`);
+
+  await list.getByRole("link", { name: "The better name" }).hover();
+  await list.getByRole("button", { name: /Delete/ }).click();
+  await page.getByText("Deleted: The better name").waitFor();
+  const isTold = page.waitForResponse((response) => response.request().method() === "DELETE");
+  await page.clock.runFor(10_000);
+  assert.equal((await isTold).status(), 204);
+  await page.getByText("Deleted: The better name").waitFor({ state: "detached" });
+  await page.goto(`/c/${id}`);
+  await page.getByText("There is no such conversation").waitFor();
+});
+
+test("a conversation that was just deleted is gone when its page is left", async (t) => {
+  const { page } = await person(t);
+  const id = await openConversation(page, "scripted-delay=1");
+  await say(page, "Leave at once");
+  await answered(page);
+  const list = page.getByRole("navigation");
+  await list.getByRole("link", { name: /Leave at once/ }).hover();
+  await list.getByRole("button", { name: /Delete/ }).click();
+  await page.getByRole("button", { name: /^Undo/ }).waitFor();
   await page.goto(`/c/${id}`);
   await page.getByText("There is no such conversation").waitFor();
 });

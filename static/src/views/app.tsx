@@ -21,6 +21,7 @@ import {
 import { forgetCopies } from "../state/copies.ts";
 import { forgetList, loadList } from "../state/list.ts";
 import { forgetModels, loadModels } from "../state/models.ts";
+import { abandonRemoved, bringBack, forgetRemovals, isRemoved } from "../state/removals.ts";
 import { linkSecret, navigate, type Route, route } from "../state/route.ts";
 import { forgetConnections } from "../state/connections.ts";
 import { forgetSecrets } from "../state/secrets.ts";
@@ -58,6 +59,7 @@ export function App() {
     window.addEventListener("online", lookAround);
     window.addEventListener("offline", goOffline);
     window.addEventListener("pagehide", abandonTemporary);
+    window.addEventListener("pagehide", abandonRemoved);
     window.addEventListener("pageshow", (event) => event.persisted && comeBack());
     setInterval(() => isLooking() && void refresh(), LOOK_AROUND_MS);
     document.addEventListener("keydown", (event) => void printWhole(event));
@@ -82,6 +84,7 @@ export function App() {
       void loadAssistants();
     } else {
       forgetList();
+      forgetRemovals();
       forgetTools();
       forgetConnections();
       forgetSecrets();
@@ -101,6 +104,8 @@ export function App() {
         const current = route.value;
         if (session.value.at !== "in") return;
         untracked(() => {
+          // Whoever goes back to it wants it back.
+          if (current.page === "conversation" && isRemoved(current.id)) bringBack(current.id);
           if (current.page === "unknown") navigate("/", { replace: true });
           else void open(current.page === "conversation" ? current.id : null);
         });

@@ -1,17 +1,16 @@
-/** Asks for a conversation's new name, how long it is kept, and for confirmation before it is deleted. */
+/** Asks for a conversation's new name, or how long it is kept. */
 import type { TargetedSubmitEvent } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { describe } from "../api.ts";
-import { conversationId, showRenamed } from "../state/chat.ts";
+import { showRenamed } from "../state/chat.ts";
 import { daysToChoose, inDays } from "../retention.ts";
-import { keep, remove, rename } from "../state/list.ts";
-import { navigate } from "../state/route.ts";
+import { keep, rename } from "../state/list.ts";
 import { endedBy } from "../state/session.ts";
 import type { Conversation } from "../types.ts";
 import { announce } from "./announce.tsx";
 import { When } from "./page-list.tsx";
 
-export type Asked = { to: "rename" | "keep" | "delete"; item: Conversation };
+export type Asked = { to: "rename" | "keep"; item: Conversation };
 
 const MAX_TITLE_CHARS = 200;
 
@@ -34,10 +33,8 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
     setError(null);
     try {
       if (to === "rename") await renameTo(item.id, title);
-      else if (to === "keep") await keepFor(item.id, Number(new FormData(event.currentTarget).get("days")));
-      else await remove(item.id);
+      else await keepFor(item.id, Number(new FormData(event.currentTarget).get("days")));
       dialog.current?.close();
-      if (to === "delete") removed(item.id);
     } catch (cause) {
       if (!endedBy(cause)) setError(describe(cause));
       setWaiting(false);
@@ -66,7 +63,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
             maxLength={MAX_TITLE_CHARS}
             required
           />
-        ) : to === "keep" ? (
+        ) : (
           <>
             <select class="field" name="days" aria-label="Delete it" defaultValue={`${item.retention_days ?? 0}`}>
               {daysToChoose(item).map((days) => (
@@ -86,11 +83,6 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
               If this installation keeps conversations for less time, that counts.
             </p>
           </>
-        ) : (
-          <p class="text-soft">
-            “<bdi class="break-words text-ink">{item.title || "New chat"}</bdi>” and everything in it will be gone for
-            good.
-          </p>
         )}
         {error !== null && (
           <p class="text-sm text-danger" role="alert">
@@ -101,7 +93,7 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
           <button type="button" class="plain-button" onClick={() => dialog.current?.close()}>
             Cancel
           </button>
-          <button type="submit" class={to === "delete" ? "danger-button" : "main-button"} disabled={waiting}>
+          <button type="submit" class="main-button" disabled={waiting}>
             {BUTTONS[to]}
           </button>
         </div>
@@ -113,9 +105,8 @@ export function ConversationDialog({ asked: { to, item }, onClose }: { asked: As
 const TITLES = {
   rename: "Rename conversation",
   keep: "How long is it kept?",
-  delete: "Delete conversation?",
 };
-const BUTTONS = { rename: "Rename", keep: "Save", delete: "Delete" };
+const BUTTONS = { rename: "Rename", keep: "Save" };
 
 async function keepFor(id: string, days: number): Promise<void> {
   showRenamed(await keep(id, days === 0 ? null : days));
@@ -125,10 +116,4 @@ async function keepFor(id: string, days: number): Promise<void> {
 async function renameTo(id: string, title: string): Promise<void> {
   showRenamed(await rename(id, title));
   announce("Renamed");
-}
-
-/** Called after the dialog was closed. Before that, the new chat could not take the focus. */
-function removed(id: string): void {
-  if (conversationId.peek() === id) navigate("/", { replace: true });
-  announce("Deleted");
 }

@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { conversations as api } from "../api.ts";
 import { goal, goalOf } from "../state/goal.ts";
+import { isRemoved } from "../state/removals.ts";
 import { withoutTitlesOfMessages } from "../state/results.ts";
 import { conversationPath, follow } from "../state/route.ts";
 import type { SearchResult } from "../types.ts";
@@ -96,7 +97,7 @@ function Results({ asked }: { asked: string }) {
             </p>
           )}
           <ul aria-label="What was found">
-            {withoutTitlesOfMessages(state.items).map((result) => (
+            {withoutTitlesOfMessages(state.items.filter((found) => !isRemoved(found.conversation_id))).map((result) => (
               <Found key={result.id} result={result} />
             ))}
           </ul>

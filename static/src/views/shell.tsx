@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { route } from "../state/route.ts";
 import type { User } from "../types.ts";
+import { Removals } from "./removals.tsx";
 import { Sidebar } from "./sidebar.tsx";
 
 /** Tailwind's `md`: from this width there is room for both. */
@@ -52,6 +53,7 @@ export function Shell({ user, children }: { user: User; children: ComponentChild
       <main class="flex min-w-0 flex-1 flex-col" inert={covered}>
         {children}
       </main>
+      <Removals />
     </div>
   );
 }

@@ -15,6 +15,7 @@ import {
   route,
   TOOLS_PATH,
 } from "../state/route.ts";
+import { isRemoved, removeAllNow, removeSoon } from "../state/removals.ts";
 import { logOut } from "../state/session.ts";
 import type { Conversation, User } from "../types.ts";
 import { type Asked, ConversationDialog } from "./conversation-dialog.tsx";
@@ -64,7 +65,7 @@ function leaveTo(event: MouseEvent, path: string): void {
 }
 
 function List({ ask }: { ask: (asked: Asked) => void }) {
-  const items = conversations.value;
+  const items = conversations.value.filter(({ id }) => !isRemoved(id));
   if (listError.value !== null) {
     return (
       <div class="px-2 py-3 text-sm text-soft" role="alert">
@@ -156,7 +157,7 @@ function Item({ item, ask }: { item: Conversation; ask: (asked: Asked) => void }
           class="ghost-button"
           aria-label={`Delete “${title}”`}
           title="Delete"
-          onClick={() => ask({ to: "delete", item })}
+          onClick={() => removeSoon(item)}
         >
           <Icon name="trash" size={16} />
         </button>
@@ -181,7 +182,7 @@ function Account({ user }: { user: User }) {
   const leave = () => {
     setTrouble(null);
     // While there is a session with which it can be ended.
-    void endTemporary().then(logOut).catch((error: unknown) => setTrouble(describe(error)));
+    void endTemporary().then(removeAllNow).then(logOut).catch((error: unknown) => setTrouble(describe(error)));
   };
   return (
     <div class="border-t border-line px-4 py-3 short:py-1">
