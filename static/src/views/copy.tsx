@@ -15,10 +15,10 @@ async function put(text: string): Promise<boolean> {
   }
 }
 
-export function CopyButton({ text, label, quiet = false }: { text: string; label: string; quiet?: boolean }) {
+export function CopyButton({ text, label, quiet = false }: { text: string | (() => string); label: string; quiet?: boolean }) {
   const [result, setResult] = useState<"" | "Copied" | "Not copied">("");
   const copy = async () => {
-    const said = (await put(text)) ? "Copied" : "Not copied";
+    const said = (await put(typeof text === "string" ? text : text())) ? "Copied" : "Not copied";
     setResult(said);
     announce(said);
     setTimeout(() => setResult(""), SHOW_RESULT_MS);

@@ -6,6 +6,7 @@ import { type Block, isSafeLink, type Parsed, parseGrowing, parseMarkdown } from
 import type { MathMeta } from "../math.ts";
 import { CodeBlock } from "./code.tsx";
 import { Formula } from "./formula.tsx";
+import { Table } from "./table.tsx";
 
 /** `growing`: the text is still being written. */
 export function Markdown({ text, growing }: { text: string; growing: boolean }) {
@@ -86,7 +87,7 @@ function draw(tokens: Token[], context: Context): ComponentChildren[] {
   return root;
 }
 
-function element({ token, children, dir }: Open, { id }: Context): ComponentChildren {
+function element({ token, children, dir }: Open, { growing, id }: Context): ComponentChildren {
   if (token.hidden) return children; // the paragraphs of a tight list
   switch (token.type) {
     case "footnote_block_open":
@@ -121,9 +122,9 @@ function element({ token, children, dir }: Open, { id }: Context): ComponentChil
       );
     case "table":
       return (
-        <div class="md-table" tabIndex={0} role="group" aria-label="Table">
-          <table dir={dir}>{children}</table>
-        </div>
+        <Table dir={dir} growing={growing}>
+          {children}
+        </Table>
       );
     case "th":
     case "td":
