@@ -1,5 +1,6 @@
 // The page on different screens and for different needs.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import {
   answered,
@@ -100,6 +101,28 @@ test("with colours of the person's own everything that can be pressed has an edg
     choices.and(page.locator("[aria-pressed=false]")),
   ];
   assert.notEqual((await look(chosen))[1], (await look(other.first()))[1]);
+});
+
+test("code is wrapped and saved as a file of its language, and a table for a spreadsheet", async (t) => {
+  const { page } = await person(t);
+  await openConversation(page, "scripted-echo=1-delay=1");
+  const code = `print("${"long ".repeat(80)}")`;
+  await say(page, `\`\`\`python\n${code}\n\`\`\`\n\n| a | b |\n|---|---|\n| 1, 2 | =x |`);
+  await answered(page);
+  const answer = answers(page).last();
+  const saved = async (button) => {
+    const [download] = await Promise.all([page.waitForEvent("download"), answer.getByRole("button", { name: button }).click()]);
+    return [download.suggestedFilename(), await readFile(await download.path(), "utf8")];
+  };
+  assert.deepEqual(await saved("Save code as a file"), ["code.py", code]);
+  await answer.getByRole("group", { name: "Table" }).hover();
+  assert.deepEqual(await saved("Save table as CSV"), ["table.csv", "a,b\r\n\"1, 2\",'=x\r\n"]);
+  const block = answer.locator(".code-block pre");
+  const isWider = () => block.evaluate((element) => element.scrollWidth > element.clientWidth);
+  assert.equal(await isWider(), true);
+  await answer.getByRole("button", { name: "Wrap long lines" }).click();
+  await eventually(async () => !(await isWider()), "wrapped lines");
+  await assertAccessible(page, "wrapped code");
 });
 
 test("there is room to read at 400 % zoom, and a whole conversation on paper", async (t) => {
