@@ -23,9 +23,16 @@ export function forgetSearch(): void {
 }
 
 /** As long as somebody types on, nothing is asked. */
-const TYPING_MS = 250;
+export const TYPING_MS = 250;
 /** The longest that the server takes. */
-const MAX_CHARS = 512;
+export const MAX_CHARS = 512;
+
+/** The palette searches as well; who has a keyboard learns of it here. */
+const HINT = !window.matchMedia("(pointer: fine)").matches
+  ? "Search"
+  : /mac/i.test(navigator.platform)
+    ? "Search (⌘K for everything)"
+    : "Search (Ctrl K for everything)";
 
 export function SearchField() {
   return (
@@ -38,7 +45,8 @@ export function SearchField() {
         dir="auto"
         class="field h-10 pl-9 text-sm pointer-coarse:h-11 pointer-coarse:text-base"
         aria-label="Search your conversations"
-        placeholder="Search"
+        aria-keyshortcuts="Control+K Meta+K"
+        placeholder={HINT}
         maxLength={MAX_CHARS}
         value={typed.value}
         onInput={(event) => (typed.value = event.currentTarget.value)}

@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { route } from "../state/route.ts";
 import type { User } from "../types.ts";
+import { PaletteKey } from "./palette-key.tsx";
 import { Removals } from "./removals.tsx";
 import { Sidebar } from "./sidebar.tsx";
 
@@ -54,6 +55,7 @@ export function Shell({ user, children }: { user: User; children: ComponentChild
         {children}
       </main>
       <Removals />
+      <PaletteKey user={user} />
     </div>
   );
 }
