@@ -125,6 +125,17 @@ test("code is wrapped and saved as a file of its language, and a table for a spr
   await assertAccessible(page, "wrapped code");
 });
 
+test("a page whose code cannot be loaded says so, and is loaded when it can be", async (t) => {
+  const { page } = await person(t);
+  await page.route("**/assets/memory-*.js", (route) => route.abort());
+  await page.goto("/settings/memory");
+  await page.getByText("This page could not be loaded.").waitFor();
+  await assertAccessible(page, "a page that is not there");
+  await page.unroute("**/assets/memory-*.js");
+  await page.getByRole("button", { name: "Load it anew" }).click();
+  await page.getByText("Facts about you that models had remembered").waitFor();
+});
+
 test("there is room to read at 400 % zoom, and a whole conversation on paper", async (t) => {
   const { page } = await person(t, { viewport: { width: 320, height: 256 } });
   await openConversation(page, "scripted-echo=1-delay=1");

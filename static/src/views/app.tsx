@@ -28,20 +28,22 @@ import { forgetSecrets } from "../state/secrets.ts";
 import { resume, session, step } from "../state/session.ts";
 import { onTabNews } from "../state/tabs.ts";
 import { forgetTools } from "../state/tools.ts";
-import { AccountSettings } from "./account.tsx";
 import { Announcer } from "./announce.tsx";
-import { Administration } from "./administration.tsx";
-import { Assistants } from "./assistants.tsx";
 import { Authorize } from "./authorize.tsx";
 import { ChatView } from "./chat.tsx";
 import { Logo } from "./icons.tsx";
+import { later } from "./later.tsx";
 import { LoginView, PasswordResetView } from "./login.tsx";
-import { MemorySettings } from "./memory.tsx";
-import { Programs } from "./programs.tsx";
 import { forgetSearch } from "./search.tsx";
 import { SecondStep } from "./second-factor.tsx";
 import { Shell } from "./shell.tsx";
-import { ToolSettings } from "./tool-settings.tsx";
+
+const ToolSettings = later("Tools", async () => (await import("./tool-settings.tsx")).ToolSettings);
+const Assistants = later("Assistants", async () => (await import("./assistants.tsx")).Assistants);
+const Programs = later("Programs", async () => (await import("./programs.tsx")).Programs);
+const MemorySettings = later("Memory", async () => (await import("./memory.tsx")).MemorySettings);
+const AccountSettings = later("Your account", async () => (await import("./account.tsx")).AccountSettings);
+const Administration = later("Administration", async () => (await import("./administration.tsx")).Administration);
 
 /** The longest delay before changes from another device are shown. */
 const LOOK_AROUND_MS = 20_000;
