@@ -198,6 +198,9 @@ impl Attachments {
             None if is_document(file) => {
                 empty(file, "(What is in it is not here: it is not read yet, or there is no room for it.)")
             }
+            None if file.media_type.starts_with(TEXT) => {
+                empty(file, "(What is in it is not here: there is no room for it.)")
+            }
             _ => empty(file, "(What is in it cannot be read here.)"),
         });
         said.collect::<Vec<_>>().join("\n\n")
@@ -342,6 +345,15 @@ mod tests {
         assert!(attachments.words(&message, false).contains("This model sees no pictures."));
         assert!(attachments.cost(&message, true) > attachments.cost(&message, false));
         assert!(tokens::estimate(&words) <= attachments.cost(&message, false));
+    }
+
+    #[test]
+    fn of_a_text_without_room_is_said_that_it_could_be_read() {
+        let (long, film) = (file("long.txt", "text/plain"), file("film.mp4", "video/mp4"));
+        let words = of([]).words(&message(vec![long, film]), true);
+        let (text, film) = words.split_once("\n\n").unwrap();
+        assert!(text.ends_with("(What is in it is not here: there is no room for it.)"), "{words}");
+        assert!(film.ends_with("(What is in it cannot be read here.)"), "{words}");
     }
 
     #[test]
