@@ -66,4 +66,5 @@ test("a run says who answered and for how much, as far as it is known", () => {
   const words = wordsOf({ ...run, provider: "near", cost: { amount: 0.0012, currency: "EUR" } });
   assert.ok(words.startsWith("m from near · ") && words.includes("30 written") && words.includes("0.0012"), words);
   assert.equal(wordsOf({ ...run, usage: null }), "m");
+  assert.match(wordsOf({ ...run, created_at: "2026-01-02T12:04:00Z" }), /2026.* · m/);
 });

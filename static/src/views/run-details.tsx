@@ -1,4 +1,4 @@
-/** Who wrote an answer, and for how much. It is asked for when somebody wants to know. */
+/** Who wrote an answer, when, and for how much. It is asked for when somebody wants to know. */
 import { useId, useState } from "preact/hooks";
 import { describe, runs } from "../api.ts";
 import { endedBy } from "../state/session.ts";
@@ -41,8 +41,10 @@ export function RunDetails({ runId }: { runId: string }) {
 }
 
 /** Hosts of an earlier release say neither provider nor cost. */
-export function wordsOf({ model, provider, usage, cost }: Run): string {
+export function wordsOf({ model, provider, usage, cost, created_at }: Run): string {
+  const began = new Date(created_at);
   const said = [
+    Number.isNaN(began.getTime()) ? "" : began.toLocaleString([], { dateStyle: "medium", timeStyle: "short" }),
     provider ? `${visible(model)} from ${visible(provider)}` : visible(model),
     usage ? `${usage.prompt_tokens.toLocaleString()} tokens read, ${usage.completion_tokens.toLocaleString()} written` : "",
     cost ? money(cost.amount * 1_000_000, cost.currency) : "",
