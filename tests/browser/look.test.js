@@ -35,7 +35,7 @@ const overflow = (page) =>
   page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 for (const colorScheme of ["light", "dark"]) {
-  test(`axe finds nothing in ${colorScheme}: login, new chat, an answer, a question`, async (t) => {
+  test(`axe finds nothing in ${colorScheme}: login, new chat, an answer, a deletion`, async (t) => {
     const { page, account } = await person(t, { signedUp: false, colorScheme, reducedMotion: "reduce" });
     await assertAccessible(page, "login");
     await page.getByRole("button", { name: "Create an account" }).click();
@@ -57,7 +57,8 @@ for (const colorScheme of ["light", "dark"]) {
     await assertAccessible(page, "an answer");
     await page.getByRole("navigation").getByRole("link").first().hover();
     await page.getByRole("button", { name: /Delete/ }).click();
-    await assertAccessible(page, "a question");
+    await page.getByRole("button", { name: /^Undo/ }).waitFor();
+    await assertAccessible(page, "a deletion");
   });
 }
 
@@ -114,7 +115,7 @@ test("code is wrapped and saved as a file of its language, and a table for a spr
     const [download] = await Promise.all([page.waitForEvent("download"), answer.getByRole("button", { name: button }).click()]);
     return [download.suggestedFilename(), await readFile(await download.path(), "utf8")];
   };
-  assert.deepEqual(await saved("Save code as a file"), ["code.py", code]);
+  assert.deepEqual(await saved("Save code as a file"), ["code.py", `${code}\n`]);
   await answer.getByRole("group", { name: "Table" }).hover();
   assert.deepEqual(await saved("Save table as CSV"), ["table.csv", "a,b\r\n\"1, 2\",'=x\r\n"]);
   const block = answer.locator(".code-block pre");

@@ -8,13 +8,18 @@ useApp();
 const dialog = (page) => page.getByRole("dialog", { name: "Go to anything" });
 const options = (page) => dialog(page).getByRole("option");
 
+async function openPalette(page, keys = "Control+K") {
+  await page.keyboard.press(keys);
+  await dialog(page).waitFor();
+}
+
 for (const colorScheme of ["light", "dark"])
   test(`by keyboard alone, everything is reached in ${colorScheme}`, async (t) => {
     const { page } = await person(t, { colorScheme, viewport: { width: 320, height: 600 } });
     const id = await openConversation(page, "scripted-delay=1");
     await say(page, "A wonderful harbour");
     await answered(page);
-    await page.keyboard.press("Control+K");
+    await openPalette(page);
     await options(page).filter({ hasText: "New chat" }).first().waitFor();
     await assertAccessible(page, "the palette");
     await page.keyboard.type("memo");
@@ -23,7 +28,7 @@ for (const colorScheme of ["light", "dark"])
     await page.waitForURL((url) => url.pathname === "/settings/memory");
     await dialog(page).waitFor({ state: "detached" });
 
-    await page.keyboard.press("Meta+K");
+    await openPalette(page, "Meta+K");
     await page.keyboard.type("harb");
     const selected = dialog(page).locator("[aria-selected=true]");
     await selected.filter({ hasText: "A wonderful harbour" }).waitFor();
@@ -31,12 +36,11 @@ for (const colorScheme of ["light", "dark"])
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     await page.waitForURL((url) => url.pathname === `/c/${id}`);
-    await page.keyboard.press("Control+K");
+    await openPalette(page);
     await page.keyboard.type("temporary");
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "Temporary chat", pressed: true }).waitFor();
-    await page.keyboard.press("Control+K");
-    await dialog(page).waitFor();
+    await openPalette(page);
     await page.keyboard.press("Escape");
     await dialog(page).waitFor({ state: "detached" });
     assert.equal(await composer(page).isVisible(), true);
@@ -53,7 +57,7 @@ test("what was said is found, also behind titles", async (t) => {
   await composer(page).waitFor();
   await eventually(async () => {
     // The index has it a moment later.
-    await page.keyboard.press("Control+K");
+    await openPalette(page);
     await page.keyboard.type("quintus");
     const found = options(page).filter({ hasText: "lighthouse keeper" });
     const isFound = await found.waitFor({ timeout: 2_000 }).then(

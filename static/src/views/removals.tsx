@@ -6,14 +6,16 @@ import { announce } from "./announce.tsx";
 export function Removals() {
   if (removals.value.length === 0) return null;
   return (
-    <ul
+    <section
       aria-label="Deleted just now"
-      class="fixed inset-x-3 bottom-32 z-30 mx-auto grid max-w-md gap-2 md:right-auto md:bottom-20 md:left-3 md:mx-0 md:w-md print:hidden"
+      class="fixed inset-x-3 bottom-32 z-30 mx-auto max-w-md md:right-auto md:bottom-20 md:left-3 md:mx-0 md:w-md print:hidden"
     >
-      {removals.value.map((removal) => (
-        <Line key={removal.item.id} removal={removal} />
-      ))}
-    </ul>
+      <ul class="grid gap-2">
+        {removals.value.map((removal) => (
+          <Line key={removal.item.id} removal={removal} />
+        ))}
+      </ul>
+    </section>
   );
 }
 
