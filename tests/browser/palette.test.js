@@ -59,7 +59,7 @@ test("what was said is found, also behind titles", async (t) => {
     // The index has it a moment later.
     await openPalette(page);
     await page.keyboard.type("quintus");
-    const found = options(page).filter({ hasText: "lighthouse keeper" });
+    const found = options(page).filter({ hasText: "lighthouse keeper" }).first();
     const isFound = await found.waitFor({ timeout: 2_000 }).then(
       () => true,
       () => false,
