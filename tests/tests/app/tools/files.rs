@@ -65,7 +65,9 @@ async fn the_tools_of_files_are_offered_where_a_file_is_attached() -> Result<()>
         let test = unique("files");
         let conversation = person.converse(&format!("scripted-echo=1-delay=0-ttft=0-test={test}")).await?;
         let body = json!({"content": "Look.", "files": files});
-        person.post(&format!("/api/conversations/{conversation}/messages"), &body).await?.error_for_status()?;
+        let sent = person.post(&format!("/api/conversations/{conversation}/messages"), &body).await?;
+        let sent: Value = sent.error_for_status()?.json().await?;
+        person.events(&text(&sent, "/run/id")?).await?.all().await?;
         let asked = journal.ended(&test, 1).await?.pop().context("not asked")?;
         let tools = array(&asked.request, "/tools")?;
         let names: Vec<_> = tools.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect();
