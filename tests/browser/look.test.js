@@ -183,6 +183,18 @@ test("of a long conversation the newest is there at once, and the rest on demand
   assert.ok(Math.abs((await page.getByText(text).boundingBox()).y - before) < 60, "what was read stays in its place");
 });
 
+test("on a narrow screen, the button that undoes a deletion is on the screen, however long the name is", async (t) => {
+  const { page } = await person(t, { viewport: { width: 360, height: 740 } });
+  await openConversation(page, "scripted-echo=1-delay=1");
+  await say(page, "A name that goes on and on ".repeat(10));
+  await answered(page);
+  await page.getByRole("button", { name: "Show conversations" }).click();
+  await page.getByRole("navigation").getByRole("link").first().hover();
+  await page.getByRole("button", { name: /^Delete/ }).click();
+  const { x, width } = await page.getByRole("button", { name: /^Undo/ }).boundingBox();
+  assert.ok(x >= 0 && x + width <= 360, `from ${x} to ${x + width}`);
+});
+
 test("dark follows the system", async (t) => {
   const { page } = await person(t, { signedUp: false });
   const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);

@@ -36,7 +36,7 @@ function Line({ removal: { item, fault } }: { removal: Removal }) {
   return (
     <li
       ref={line}
-      class="flex items-center gap-3 rounded-xl border border-line bg-raised py-2 pr-2 pl-4 text-sm text-ink shadow-xl"
+      class="flex min-w-0 items-center gap-3 rounded-xl border border-line bg-raised py-2 pr-2 pl-4 text-sm text-ink shadow-xl"
     >
       {fault === null ? (
         <>

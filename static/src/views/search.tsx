@@ -31,8 +31,8 @@ export const MAX_CHARS = 512;
 const HINT = !window.matchMedia("(pointer: fine)").matches
   ? "Search"
   : /mac/i.test(navigator.platform)
-    ? "Search (⌘K for everything)"
-    : "Search (Ctrl K for everything)";
+    ? "Search (⌘K)"
+    : "Search (Ctrl K)";
 
 export function SearchField() {
   return (
